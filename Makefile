@@ -1,0 +1,58 @@
+# Trellis. `make run` is all that a new user needs: Debian, git, make and Python 3.11 or newer with venv.
+
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || echo python3)
+BIN := .venv/bin
+INSTALLED := .venv/installed
+PROJECTS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+MAKEFLAGS += --no-print-directory
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test faults check bench lock clean-data
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+install: $(INSTALLED) ## put everything into .venv, where .venv/bin/trellis then is
+
+run: install ## start PostgreSQL, all services and a made-up district; Ctrl-C stops
+	@exec $(BIN)/trellis demo
+
+test: install ## every test but the fault tests
+	$(BIN)/coverage run --parallel-mode -m pytest -q tests/*/test_rules.py
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --include='services/*/*/rules.py,services/*/*/rules/*' --fail-under=100
+	$(BIN)/pytest -m 'not faults'
+
+faults: install ## kill, freeze and cut parts of a running system, then check what must never happen
+	$(BIN)/pytest -m faults tests/faults
+
+check: install ## style, types, who may import whom, locks without addresses
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@! grep -n '://' requirements*.lock
+
+bench: install ## ratios measured side by side, one JSON object a line
+	@for file in bench/*.py; do $(BIN)/python "$$file" || exit; done
+
+lock: install ## write requirements*.lock from requirements*.in
+	$(LOCK) requirements-install.in -o requirements-install.lock
+	$(LOCK) requirements.in -o requirements.lock
+	$(LOCK) requirements-dev.in -o requirements-dev.lock
+
+clean-data: ## stop the embedded PostgreSQL and forget the made-up district
+	@test ! -d var || ! test -x $(BIN)/python || $(BIN)/python -m common.embedded stop var
+	rm -rf var
+
+$(INSTALLED): requirements-install.lock requirements-dev.lock $(PROJECTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Trellis needs Python 3.11 or newer: apt-get install python3 python3-venv'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo 'Python lacks venv: apt-get install python3-venv'; exit 1; }
+	@umask 022 && $(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	@umask 022 && $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-install.lock
+	@umask 022 && $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.lock
+	@umask 022 && $(BIN)/uv pip install --quiet --no-deps --no-build-isolation $(PROJECTS:%/pyproject.toml=-e %)
+	@touch $@
