@@ -1,3 +1,3 @@
 """Fixtures that every folder of tests may use."""
 
-pytest_plugins = ["tests.kafka.fixtures"]
+pytest_plugins = ["tests.fixtures", "tests.kafka.fixtures"]

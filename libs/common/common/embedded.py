@@ -4,29 +4,28 @@ A data folder holds ``postgres/cluster`` (the server's own files), ``postgres/se
 ``postgres.json`` (the passwords, readable by whoever started it). Nothing listens on a network address.
 """
 
-import errno
 import fcntl
 import importlib.util
 import json
 import os
-import pwd
 import re
 import secrets
 import shlex
 import shutil
-import struct
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import or_
 from pathlib import Path
 from urllib.parse import quote
 
-SYSTEM_USER = "trellis-postgres"
+from common.system_user import Account, EmbeddedError, account_for, let_pass
+
+__all__ = ["Cluster", "EmbeddedError", "start", "stop"]
+
 PORT = 5432
 SUPERUSER = "postgres"
 LONGEST_SOCKET_PATH = 107
@@ -49,41 +48,6 @@ SETTINGS: Mapping[str, str] = {
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
-
-
-class EmbeddedError(Exception):
-    """Says in one sentence why PostgreSQL does not run and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The operating system's user that PostgreSQL runs as; without a name, the user we are."""
-
-    name: str | None = None
-    uid: int | None = None
-    gid: int | None = None
-
-    def run(self, *command: str | Path, silent: bool = False) -> subprocess.CompletedProcess[str]:
-        """The finished command, run as this account with a small environment; ``silent`` drops what it says."""
-        output = subprocess.DEVNULL if silent else subprocess.PIPE
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            text=True,
-            check=False,
-            cwd="/",
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
-            user=self.uid,
-            group=self.gid,
-            extra_groups=None if self.name is None else (),
-        )
-
-    def owns(self, path: Path) -> None:
-        """Hand ``path`` over to this account."""
-        if self.uid is not None and self.gid is not None:
-            os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +87,17 @@ class Cluster:
         with _only_one(self.folder.parent):
             if self.pid is None:
                 return
-            if self._pg_ctl("stop", "-m", "fast").returncode and self.pid is not None:
+            if self.pg_ctl("stop", "-m", "fast").returncode and self.pid is not None:
                 raise EmbeddedError(f"PostgreSQL in {self.folder} does not stop: {self.folder}/server.log says why.")
-            if self.socket.parent != self.folder:
-                self.account.run("rm", "-rf", "--", self.socket)
+            _forget_socket(self.account, self.folder, self.socket)
 
     def _url(self, role: str, database: str) -> str:
         return (
             f"postgresql+asyncpg://{role}:{self.passwords[role]}@/{database}?host={quote(str(self.socket))}&port={PORT}"
         )
 
-    def _pg_ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def pg_ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """PostgreSQL's own control program, applied to this cluster and waited for."""
         where = ("-D", self.folder / "cluster", "-l", self.folder / "server.log", "-w", "-t", str(PATIENCE_SECONDS))
         return self.account.run(self.programs / "pg_ctl", *where, *arguments, silent=True)  # a pipe would never end
 
@@ -146,7 +110,7 @@ def start(data: Path, services: Sequence[str], *, settings: Mapping[str, str] = 
     Raises:
         EmbeddedError: one sentence that says what to do.
     """
-    data = Path(os.path.abspath(data))
+    data = Path(os.path.abspath(data))  # noqa: PTH100 - resolve() would also follow links
     try:
         if not data.exists():
             data.mkdir(parents=True)
@@ -157,15 +121,29 @@ def start(data: Path, services: Sequence[str], *, settings: Mapping[str, str] = 
         raise EmbeddedError(_sentence(failure.strerror or str(failure), data)) from failure
 
 
+def stop(data: Path) -> bool:
+    """Stop the PostgreSQL of this data folder; whether one was running.
+
+    Raises:
+        EmbeddedError: it did not stop.
+    """
+    folder = Path(os.path.abspath(data)) / "postgres"  # noqa: PTH100 - resolve() would also follow links
+    server = _running(folder)
+    if server is None:
+        return False
+    Cluster(folder, server.socket, _programs(folder / "cluster"), account_for(folder), {}).stop()
+    return True
+
+
 def _start(data: Path, services: Sequence[str], settings: Mapping[str, str]) -> Cluster:
     folder = data / "postgres"
-    account = _account(folder)
+    account = account_for(folder)
     if not folder.exists():
         folder.mkdir(mode=0o700)
         account.owns(folder)
-    _let_pass(account, folder)
+    let_pass(account, folder)
     programs = _programs(folder / "cluster")
-    _let_pass(account, programs)
+    let_pass(account, programs)
     passwords = _passwords(
         data / "postgres.json", [SUPERUSER, *(f"{s}_{kind}" for s in services for kind in ("owner", "app"))]
     )
@@ -175,94 +153,6 @@ def _start(data: Path, services: Sequence[str], settings: Mapping[str, str]) -> 
     cluster = Cluster(folder, server.socket, programs, account, passwords)
     _prepare(cluster, services)
     return cluster
-
-
-# --- whom it runs as -------------------------------------------------------------------------------------------------
-
-
-def _account(folder: Path) -> Account:
-    """We ourselves; but PostgreSQL refuses root, so root gets the folder's owner or, for a new one, a system user."""
-    if os.geteuid() != 0:
-        return Account()
-    if folder.exists() and (owner := folder.stat()).st_uid:
-        return Account(_user_name(owner.st_uid), owner.st_uid, owner.st_gid)
-    try:
-        entry = pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        entry = _new_system_user()
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _new_system_user() -> pwd.struct_passwd:
-    command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
-    try:
-        subprocess.run([*command, "--shell", "/usr/sbin/nologin", SYSTEM_USER], capture_output=True, check=False)
-        return pwd.getpwnam(SYSTEM_USER)  # also when another process made it a moment ago
-    except (OSError, KeyError):
-        raise EmbeddedError(
-            f"PostgreSQL does not run as root: create a system user named {SYSTEM_USER}, or run Trellis as an ordinary user."
-        ) from None
-
-
-# --- letting that user pass ------------------------------------------------------------------------------------------
-
-
-def _let_pass(account: Account, folder: Path) -> None:
-    """Let the account, and nobody else, pass through the parents of ``folder`` that are closed to it."""
-    uid = account.uid
-    if uid is None or _may_enter(account, folder):
-        return
-    for parent in reversed(folder.resolve().parents):
-        if not _may_enter(account, parent):
-            try:
-                _grant_passage(parent, uid)
-            except OSError:
-                break
-    if not _may_enter(account, folder):
-        raise EmbeddedError(
-            f"PostgreSQL runs as the user {account.name}, who may not pass to {folder}:"
-            " move it out of the closed folder, or run Trellis as an ordinary user."
-        )
-
-
-def _may_enter(account: Account, folder: Path) -> bool:
-    return account.run("/bin/sh", "-c", 'cd -- "$1"', "sh", folder).returncode == 0
-
-
-USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-NOBODY = 0xFFFFFFFF
-PASS = 1
-
-
-def _grant_passage(folder: Path, uid: int) -> None:
-    """Add an access control entry that lets one user pass through ``folder``, and widens nothing for anyone else.
-
-    Source: acl(5); the kernel's form is a version and then tag, permissions and id of each entry, in order.
-    """
-    try:
-        entries = list(struct.iter_unpack("<HHI", os.getxattr(folder, "system.posix_acl_access")[4:]))
-    except OSError as absent:
-        if absent.errno != errno.ENODATA:
-            raise
-        mode = folder.stat().st_mode
-        entries = [(USER_OBJ, mode >> 6 & 7, NOBODY), (GROUP_OBJ, mode >> 3 & 7, NOBODY), (OTHER, mode & 7, NOBODY)]
-    mask = next((allowed for tag, allowed, _ in entries if tag == MASK), 7)
-    kept = [
-        (tag, allowed & mask if tag in (USER, GROUP_OBJ, GROUP) else allowed, who)
-        for tag, allowed, who in entries
-        if tag != MASK and (tag, who) != (USER, uid)
-    ]
-    kept.append((USER, PASS, uid))
-    kept.append((MASK, reduce(or_, (allowed for tag, allowed, _ in kept if tag in (USER, GROUP_OBJ, GROUP))), NOBODY))
-    packed = b"".join(struct.pack("<HHI", *entry) for entry in sorted(kept, key=lambda entry: (entry[0], entry[2])))
-    os.setxattr(folder, "system.posix_acl_access", struct.pack("<I", 2) + packed)
 
 
 # --- making and starting it ------------------------------------------------------------------------------------------
@@ -338,13 +228,23 @@ class _Server:
     socket: Path
 
 
-def _running(folder: Path) -> _Server | None:
-    """The server of this folder if it is alive: a process id left behind may meanwhile be somebody else's."""
+def _last_started(folder: Path) -> _Server | None:
+    """The server that wrote the cluster's ``postmaster.pid``, alive or not."""
     try:
         lines = (folder / "cluster" / "postmaster.pid").read_text().splitlines()
-        server = _Server(int(lines[0]), Path(lines[4]))
+        return _Server(int(lines[0]), Path(lines[4]))
+    except (FileNotFoundError, ValueError, IndexError):
+        return None
+
+
+def _running(folder: Path) -> _Server | None:
+    """The server of this folder if it is alive: a process id left behind may meanwhile be somebody else's."""
+    server = _last_started(folder)
+    if server is None:
+        return None
+    try:
         works_in = Path(f"/proc/{server.pid}/cwd").readlink()
-    except (OSError, ValueError, IndexError):
+    except OSError:
         return None
     return server if works_in == (folder / "cluster").resolve() else None
 
@@ -355,17 +255,17 @@ def _launch(folder: Path, programs: Path, account: Account, settings: Mapping[st
     What a killed one left behind is cleared away; as long as one of its children lives, PostgreSQL itself sees the
     memory they share and refuses, so that is tried again.
     """
+    if killed := _last_started(folder):
+        _forget_socket(account, folder, killed.socket)
     (folder / "cluster" / "postmaster.pid").unlink(missing_ok=True)
     socket = _socket_folder(folder, account)
-    for left in socket.glob(".s.PGSQL.*"):
-        left.unlink()
     flags = " ".join(shlex.quote(f"--{name}={value}") for name, value in settings.items())
     cluster = Cluster(folder, socket, programs, account, {})
     log = folder / "server.log"
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         seen = log.stat().st_size if log.exists() else 0
-        cluster._pg_ctl("start", "-o", f"{flags} --unix_socket_directories={shlex.quote(str(socket))}")
+        cluster.pg_ctl("start", "-o", f"{flags} --unix_socket_directories={shlex.quote(str(socket))}")
         if server := _running(folder):
             return server
         said = log.read_bytes()[seen:].decode(errors="replace") if log.exists() else ""
@@ -380,9 +280,16 @@ def _socket_folder(folder: Path, account: Account) -> Path:
     if len(os.fsencode(socket / f".s.PGSQL.{PORT}")) <= LONGEST_SOCKET_PATH and "," not in str(socket):
         socket.mkdir(mode=0o700, exist_ok=True)
     else:
-        socket = Path(tempfile.mkdtemp(prefix="trellis-", dir="/tmp"))  # noqa: S108 - mkdtemp makes it private
+        socket = Path(tempfile.mkdtemp(prefix="trellis-", dir="/tmp"))
     account.owns(socket)
     return socket
+
+
+def _forget_socket(account: Account, folder: Path, socket: Path) -> None:
+    """Clear what a server leaves in its socket folder, and the folder too where it is in /tmp; never as root."""
+    left = [socket] if socket.parent != folder else list(socket.glob(".s.PGSQL.*"))
+    if left:
+        account.run("rm", "-rf", "--", *left)
 
 
 @contextmanager
@@ -467,3 +374,11 @@ def _sentence(said: str, data: Path) -> str:
         return f"{data} cannot be written: choose another folder with --data, or run as its owner."
     reasons = [line for line in said.splitlines() if re.search("FATAL|PANIC|error", line)] or said.split("\n")
     return f"PostgreSQL in {data} did not start: {re.sub(r'^.*?(FATAL|PANIC|error): *', '', reasons[0]).strip()}"
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["stop", folder]:
+            stop(Path(folder))
+        case _:
+            sys.exit("usage: python -m common.embedded stop FOLDER")

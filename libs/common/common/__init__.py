@@ -1,0 +1,1 @@
+"""What every Trellis service shares: transactions, events, identity, errors."""

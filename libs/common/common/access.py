@@ -1,0 +1,86 @@
+"""Who may do what: each route declares it, and one filter bounds every query on student rows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from fastapi import Depends, FastAPI, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
+from sqlalchemy import ColumnElement
+
+from common.auth import STAFF_ROLES, Principal, principal_of
+from common.errors import Forbidden, Unauthenticated
+
+_SEES_ALL = frozenset({"district", "sis", "service"})
+
+
+class UndeclaredPermission(Exception):
+    """A route says nothing about who may call it, so the service does not start."""
+
+
+@dataclass(frozen=True)
+class Permission:
+    """Roles that may call a route, and sister services that may; both empty: anybody, for the reason given."""
+
+    roles: frozenset[str]
+    services: frozenset[str]
+    public: str = ""
+
+    async def __call__(self, request: Request) -> Principal:
+        """The principal behind the request.
+
+        Raises:
+            Unauthenticated: no valid bearer token.
+            Forbidden: the role, or the calling service, is not among those permitted.
+        """
+        if self.public:
+            return Principal(role="public", subject="public")
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated(reason="there is none")
+        runtime = request.app.state.runtime
+        principal = principal_of(token.strip(), service=runtime.name, trusted=runtime.keys.trusted)
+        permitted = principal.service in self.services if principal.service else principal.role in self.roles
+        if not permitted:
+            raise Forbidden
+        return principal
+
+
+def require(*roles: str, services: tuple[str, ...] = ()) -> Any:
+    """The dependency that lets in these roles and these sister services, and gives the :class:`Principal`.
+
+    Use it as ``who: Annotated[Principal, require("district")]``, or in ``dependencies=[…]``.
+    """
+    unknown = set(roles) - STAFF_ROLES
+    if unknown or not (roles or services):
+        raise ValueError(f"unknown or missing roles: {sorted(unknown)}")
+    return Depends(Permission(frozenset(roles), frozenset(services)))
+
+
+def public(reason: str) -> Any:
+    """The dependency of a route that needs no token; the reason is for the reader."""
+    return Depends(Permission(frozenset(), frozenset(), reason))
+
+
+def visible_to(principal: Principal, school: ColumnElement[str] | Any) -> ColumnElement[bool]:
+    """Which rows ``principal`` sees, by the school of the row: the one filter on every query of student rows.
+
+    The district sees all; principal, counselor and facilitator their schools; a service what its route gives it.
+    """
+    if principal.role in _SEES_ALL:
+        return sa.true()
+    bounded: ColumnElement[bool] = school.in_(sorted(principal.schools))
+    return bounded
+
+
+def check_declared(app: FastAPI) -> None:
+    """Raise :class:`UndeclaredPermission` unless each route declares exactly one permission."""
+    for context in iter_route_contexts(app.routes):
+        if isinstance(context.original_route, APIRoute) and len(_permissions(context.dependant)) != 1:
+            raise UndeclaredPermission(f"{context.methods} {context.path} must declare exactly one permission")
+
+
+def _permissions(dependant: Dependant) -> set[Permission]:
+    own = {dependant.call} if isinstance(dependant.call, Permission) else set()
+    return own.union(*map(_permissions, dependant.dependencies))

@@ -1,0 +1,145 @@
+"""``create_app``: the one start-up call that every service shares."""
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope
+from starlette.types import Send as SendMessage
+
+from common.access import check_declared
+from common.errors import Overloaded
+from common.inbox import Inbox
+from common.kafka import consume, send_from
+from common.operations import forget_old_events, operations_router
+from common.problems import INTERNAL_ERROR, install, problem_of, response_of
+from common.routing import EventRouter
+from common.runtime import Runtime
+from common.settings import Settings
+from common.strict import Router
+
+_MAX_WAITING_REQUESTS = 512
+
+__all__ = ["Loop", "Router", "create_app"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """What a service does outside any request: one pass of ``function`` each ``every``."""
+
+    function: Callable[[Runtime], Awaitable[None]]
+    every: timedelta
+
+
+_HOUSEKEEPING = Loop(forget_old_events, every=timedelta(hours=1))
+
+
+def create_app(name: str, router: APIRouter, events: EventRouter | None = None, loops: Sequence[Loop] = ()) -> FastAPI:
+    """A service: its routes, its events, its loops, and what all services have in common.
+
+    Raises:
+        UndeclaredPermission: a route does not say who may call it.
+    """
+    events = events or EventRouter()
+    app = FastAPI(
+        title=f"Trellis {name}",
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"/{name}/openapi.json",
+    )
+    app.state.name, app.state.events, app.state.loops, app.state.runtime = name, events, (*loops, _HOUSEKEEPING), None
+    app.include_router(router)
+    app.include_router(operations_router(name, events))
+    install(app)
+    app.add_middleware(_Edge)
+    check_declared(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    runtime: Runtime = app.state.runtime or Runtime.start(app.state.name, Settings())
+    app.state.runtime, app.state.inbox = runtime, Inbox(runtime, app.state.events)
+    tasks = [asyncio.create_task(each) for each in _background(runtime, app.state.inbox, app.state.loops)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await runtime.close()
+
+
+def _background(runtime: Runtime, inbox: Inbox, loops: Sequence[Loop]) -> list[Coroutine[Any, Any, None]]:
+    background = [_repeat(runtime, loop) for loop in loops]
+    if runtime.settings.kafka:
+        background.append(send_from(runtime))
+        if inbox.router.owners():
+            background.append(consume(runtime, inbox))
+    return background
+
+
+async def _repeat(runtime: Runtime, loop: Loop) -> None:
+    name = loop.function.__name__
+    while True:
+        try:
+            await loop.function(runtime)
+        except Exception as error:  # noqa: BLE001 (a pass that fails is logged and tried again)
+            log.warning(
+                "a loop failed", service=runtime.name, loop=name, error=type(error).__name__, where=place_of(error)
+            )
+        # Alive is who comes back, also with an error: a pass that hangs is what a restart can mend.
+        runtime.beat(name, within=3 * loop.every.total_seconds() + 60)
+        await asyncio.sleep(loop.every.total_seconds())
+
+
+class _Edge:
+    """Answers 503 before the body is read when too many requests wait, and 500 without a word of the error's own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app, self.waiting = app, 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if self.waiting >= _MAX_WAITING_REQUESTS:
+            await response_of(problem_of(Overloaded()))(scope, receive, send)
+            return
+        self.waiting += 1
+        try:
+            await _guarded(self.app, scope, receive, send)
+        finally:
+            self.waiting -= 1
+
+
+async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, send: SendMessage) -> None:
+    started = False
+
+    async def note(message: Message) -> None:
+        nonlocal started
+        started = True
+        await send(message)
+
+    try:
+        await app(scope, receive, note)
+    except Exception as error:  # noqa: BLE001 (its message may quote a person's data: only its place is logged)
+        log.error("a request failed", error=type(error).__name__, where=place_of(error))  # noqa: TRY400
+        if started:
+            raise ConnectionError("the answer broke off") from None
+        await response_of(INTERNAL_ERROR)(scope, receive, send)
+
+
+def place_of(error: BaseException) -> str:
+    """Where an error was raised: file, line and function, innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    return " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames)

@@ -1,0 +1,126 @@
+"""A bearer token becomes a principal: who asks, in which role, for which schools."""
+
+import json
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from joserfc.jws import extract_compact
+
+from common.errors import Unauthenticated
+from common.keys import STAFF, SigningKey
+
+AUDIENCE = "trellis"
+"""The audience of staff and SIS tokens. A service token's audience is the service it calls."""
+STAFF_ROLES = frozenset({"sis", "district", "principal", "counselor", "facilitator"})
+SERVICE_TOKEN_SECONDS = 60
+_ALGORITHMS = ["Ed25519", "EdDSA", "RS256"]
+_TYPE = "at+jwt"
+_LEEWAY_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks: a person or a SIS in a staff role, or a sister service in the role ``service``."""
+
+    role: str
+    subject: str
+    schools: frozenset[str] = frozenset()
+    staff_id: UUID | None = None
+    service: str | None = None
+
+
+def staff_token(
+    key: SigningKey,
+    *,
+    role: str,
+    schools: Sequence[str] = (),
+    staff: UUID | None = None,
+    lifetime_seconds: int = 12 * 3600,
+) -> str:
+    """A signed token for one of ``STAFF_ROLES``."""
+    claims = {"sub": str(staff) if staff else role, "role": role, "schools": list(schools)}
+    if staff:
+        claims["staff"] = str(staff)
+    return _sign(key, STAFF, AUDIENCE, claims, lifetime_seconds)
+
+
+def service_token(key: SigningKey, *, caller: str, callee: str) -> str:
+    """A token with which ``caller`` may ask ``callee`` for a minute."""
+    return _sign(key, caller, callee, {"sub": caller, "role": "service"}, SERVICE_TOKEN_SECONDS)
+
+
+def principal_of(token: str, *, service: str, trusted: dict[str, KeySet]) -> Principal:
+    """Whom ``token`` speaks for, at ``service``.
+
+    Raises:
+        Unauthenticated: malformed, unsigned, of an unknown issuer, for another audience, expired, or with a role that
+            its issuer may not give.
+    """
+    claims = _verified(token, trusted)
+    issuer, role = claims["iss"], claims.get("role")
+    staff = issuer == STAFF
+    if claims.get("aud") != (AUDIENCE if staff else service):
+        raise Unauthenticated(reason="the audience is another one")
+    if not _in_time(claims):
+        raise Unauthenticated(reason="it has expired or is not valid yet")
+    if not (role in STAFF_ROLES if staff else role == "service"):
+        raise Unauthenticated(reason="its issuer may not give this role")
+    return _principal(claims, service=None if staff else issuer)
+
+
+def _sign(key: SigningKey, issuer: str, audience: str, claims: dict[str, Any], lifetime_seconds: int) -> str:
+    now = int(time.time())
+    algorithm = "Ed25519" if key.key_type == "OKP" else "RS256"
+    header = {"alg": algorithm, "typ": _TYPE, "kid": key.kid}
+    times = {"iss": issuer, "aud": audience, "iat": now, "exp": now + lifetime_seconds}
+    return jwt.encode(header, times | claims, key, algorithms=_ALGORITHMS)
+
+
+def _verified(token: str, trusted: dict[str, KeySet]) -> dict[str, Any]:
+    # The issuer is read before the signature is checked, only to choose whose keys must have made it.
+    try:
+        unverified = _payload(token)
+        keys = trusted[unverified["iss"]]
+        with warnings.catch_warnings():  # the name EdDSA is deprecated, and what most identity providers still send
+            warnings.simplefilter("ignore")
+            verified = jwt.decode(token, keys, algorithms=_ALGORITHMS)
+    except (JoseError, KeyError, TypeError, ValueError):
+        raise Unauthenticated(reason="it is not signed by an issuer known here") from None
+    if verified.header.get("typ") != _TYPE:
+        raise Unauthenticated(reason="it is not an access token")
+    return verified.claims
+
+
+def _payload(token: str) -> dict[str, Any]:
+    claims = json.loads(extract_compact(token.encode()).payload)
+    if not isinstance(claims, dict):
+        raise TypeError("claims are an object")
+    return claims
+
+
+def _in_time(claims: dict[str, Any]) -> bool:
+    now, expires, not_before = time.time(), claims.get("exp"), claims.get("nbf", 0)
+    if not isinstance(expires, int | float) or not isinstance(not_before, int | float):
+        return False
+    return not_before - _LEEWAY_SECONDS <= now < expires + _LEEWAY_SECONDS
+
+
+def _principal(claims: dict[str, Any], *, service: str | None) -> Principal:
+    schools, staff = claims.get("schools", []), claims.get("staff")
+    try:
+        return Principal(
+            role=claims["role"],
+            subject=str(claims["sub"]),
+            schools=frozenset(map(str, schools)),
+            staff_id=UUID(staff) if staff else None,
+            service=service,
+        )
+    except (KeyError, TypeError, ValueError):
+        raise Unauthenticated(reason="a claim is malformed") from None

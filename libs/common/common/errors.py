@@ -1,0 +1,77 @@
+"""Errors that the domain raises and every service answers in one shape."""
+
+import re
+from functools import cache
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """An unmet condition. The subclass's docstring is the message; ``{name}`` in it is filled from the facts.
+
+    Facts are harmless values only: names of fields, states, limits. Never a person's data.
+    """
+
+    status: ClassVar[int] = 409
+
+    def __init__(self, **facts: object) -> None:
+        self.facts = facts
+        super().__init__(self.detail)
+
+    @classmethod
+    @cache
+    def kind(cls) -> str:
+        """The class name in kebab case: the problem type."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+    @property
+    def detail(self) -> str:
+        """The message with its facts filled in."""
+        return " ".join((self.__doc__ or "").split()).format(**self.facts)
+
+
+class NotFound(DomainError):
+    """There is no such {what}."""
+
+    status = 404
+
+
+class Invalid(DomainError):
+    """The field {field} {rule}."""
+
+    status = 422
+
+
+class Unauthenticated(DomainError):
+    """A valid bearer token is needed: {reason}."""
+
+    status = 401
+
+
+class Forbidden(DomainError):
+    """This token's role does not permit this."""
+
+    status = 403
+
+
+class TooLarge(DomainError):
+    """{what} is larger than {limit} bytes."""
+
+    status = 413
+
+
+class MalformedJson(DomainError):
+    """The body is not acceptable JSON: {rule}."""
+
+    status = 400
+
+
+class SisterUnavailable(DomainError):
+    """The service {service} does not answer at the moment."""
+
+    status = 503
+
+
+class Overloaded(DomainError):
+    """Too much work is waiting; try again shortly."""
+
+    status = 503

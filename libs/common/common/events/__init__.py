@@ -1,0 +1,54 @@
+"""Every event that crosses a boundary between services.
+
+An event carries the whole standing state of one fact with a revision of that fact, never a change. A revision not
+higher than the one already known is ignored, so repeats and reordering are harmless.
+"""
+
+from common.events.base import Event, by_type
+from common.events.mtss import Cause, Tier, TierDecided
+from common.events.restorative import AgreementCompleted, ConferenceOffered, ExclusionAvoided
+from common.events.sis import (
+    AttendanceKind,
+    AttendanceRecorded,
+    ExclusionRecorded,
+    IncidentRecorded,
+    SchoolCalendarSet,
+    SchoolDayClosed,
+    StudentEnrolled,
+)
+from common.events.surveys import SubscaleScore, SurveyScored
+
+__all__ = [
+    "CATALOGUE",
+    "AgreementCompleted",
+    "AttendanceKind",
+    "AttendanceRecorded",
+    "Cause",
+    "ConferenceOffered",
+    "Event",
+    "ExclusionAvoided",
+    "ExclusionRecorded",
+    "IncidentRecorded",
+    "SchoolCalendarSet",
+    "SchoolDayClosed",
+    "StudentEnrolled",
+    "SubscaleScore",
+    "SurveyScored",
+    "Tier",
+    "TierDecided",
+    "by_type",
+]
+
+CATALOGUE: tuple[type[Event], ...] = (
+    StudentEnrolled,
+    SchoolCalendarSet,
+    AttendanceRecorded,
+    SchoolDayClosed,
+    IncidentRecorded,
+    ExclusionRecorded,
+    SurveyScored,
+    TierDecided,
+    ConferenceOffered,
+    AgreementCompleted,
+    ExclusionAvoided,
+)

@@ -1,0 +1,48 @@
+"""What ``mtss`` says: the tier it assigned."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from common.events.base import Event, SchoolId
+
+
+class Tier(StrEnum):
+    """How much support a student gets: for all, for some, for a few."""
+
+    UNIVERSAL = "universal"
+    TARGETED = "targeted"
+    INTENSIVE = "intensive"
+
+
+class Cause(StrEnum):
+    """Why the ledger got a new line."""
+
+    ENROLLED = "enrolled"
+    ENTERED = "entered"
+    EXITED = "exited"
+    CORRECTED = "corrected"
+    WITHDRAWN = "withdrawn"
+
+
+class TierDecided(Event):
+    """The last decision about one student's tier; ``tier`` is null once every enrolment was taken back."""
+
+    owner: ClassVar[str] = "mtss"
+    fact: ClassVar[tuple[str, ...]] = ("student_id",)
+    subject_field: ClassVar[str] = "student_id"
+    key_field: ClassVar[str] = "student_id"
+
+    student_id: UUID
+    school_id: SchoolId
+    decision_id: UUID
+    number: Annotated[int, Field(ge=1, description="1 for the student's first decision, then without a gap.")]
+    tier: Tier | None
+    tier_before: Tier | None
+    cause: Cause
+    policy: Annotated[str, Field(max_length=80)]
+    effective_on: date
+    known_at: datetime

@@ -1,0 +1,113 @@
+"""What ``sis`` says: the roster, calendars, attendance, incidents and exclusions as the SIS told them."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from common.events.base import Event, Hundredths, SchoolId
+
+
+class AttendanceKind(StrEnum):
+    """What kind of day it was, resolved from all rows of one student, school and day."""
+
+    PRESENT = "present"
+    EXCUSED = "excused"
+    UNEXCUSED = "unexcused"
+    TARDY = "tardy"
+    PARTIAL = "partial"
+    EARLY_DEPARTURE = "early_departure"
+    ACTIVITY = "activity"
+
+
+class StudentEnrolled(Event):
+    """A student's enrolment at a school. Entry and exit days both count; exit = entry is a no-show."""
+
+    owner: ClassVar[str] = "sis"
+    fact: ClassVar[tuple[str, ...]] = ("student_id", "school_id", "entry_on")
+    subject_field: ClassVar[str] = "student_id"
+    key_field: ClassVar[str] = "school_id"
+
+    student_id: UUID
+    school_id: SchoolId
+    entry_on: date
+    exit_on: date | None = None
+    grade: Annotated[str | None, Field(max_length=60)] = None
+    primary: bool = True
+
+
+class SchoolCalendarSet(Event):
+    """All instructional days of one school in one school year, ascending and distinct."""
+
+    owner: ClassVar[str] = "sis"
+    fact: ClassVar[tuple[str, ...]] = ("school_id", "school_year")
+    subject_field: ClassVar[str] = "school_id"
+    key_field: ClassVar[str] = "school_id"
+
+    school_id: SchoolId
+    school_year: Annotated[int, Field(ge=1900, le=2200, description="The year in which the school year ends.")]
+    instructional_days: tuple[date, ...]
+
+
+class AttendanceRecorded(Event):
+    """How much of one day a student missed at a school, resolved from all rows of that day."""
+
+    owner: ClassVar[str] = "sis"
+    fact: ClassVar[tuple[str, ...]] = ("student_id", "school_id", "on")
+    subject_field: ClassVar[str] = "student_id"
+    key_field: ClassVar[str] = "school_id"
+
+    student_id: UUID
+    school_id: SchoolId
+    on: date
+    hundredths_absent: Annotated[int, Field(ge=0, le=100)]
+    kind: AttendanceKind
+
+
+class SchoolDayClosed(Event):
+    """A school has submitted its attendance for one instructional day: no record on it now means present."""
+
+    owner: ClassVar[str] = "sis"
+    fact: ClassVar[tuple[str, ...]] = ("school_id", "on")
+    subject_field: ClassVar[str] = "school_id"
+    key_field: ClassVar[str] = "school_id"
+
+    school_id: SchoolId
+    on: date
+    implied: bool = Field(default=False, description="Closed by a later day without any row of its own.")
+
+
+class IncidentRecorded(Event):
+    """One student's part in one incident: an office discipline referral."""
+
+    owner: ClassVar[str] = "sis"
+    fact: ClassVar[tuple[str, ...]] = ("association_id",)
+    subject_field: ClassVar[str] = "student_id"
+    key_field: ClassVar[str] = "school_id"
+
+    association_id: UUID
+    incident_id: UUID
+    student_id: UUID
+    school_id: SchoolId
+    on: date
+
+
+class ExclusionRecorded(Event):
+    """One disciplinary action on one student: what was proposed and what was served."""
+
+    owner: ClassVar[str] = "sis"
+    fact: ClassVar[tuple[str, ...]] = ("action_id", "student_id")
+    subject_field: ClassVar[str] = "student_id"
+    key_field: ClassVar[str] = "school_id"
+
+    action_id: UUID
+    student_id: UUID
+    school_id: SchoolId
+    incident_ids: tuple[UUID, ...]
+    actions: Annotated[tuple[str, ...], Field(description="Code values of the discipline descriptors.")]
+    on: date
+    hundredths_proposed: Hundredths
+    hundredths_served: Hundredths | None = None
+    staff_ids: Annotated[tuple[UUID, ...], Field(description="Our ids of the staff the action names.")] = ()

@@ -1,0 +1,309 @@
+"""Events come in: one transaction for a batch, each event once, and what cannot be handled is parked."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.db import is_transient
+from common.errors import DomainError, NotFound
+from common.events import Event
+from common.failpoints import failpoint
+from common.outbox import LARGEST_EVENT_BYTES, Record
+from common.problems import field_errors
+from common.routing import EventRouter
+from common.runtime import Runtime
+
+_STREAK = 20
+"""So many records in a row that cannot be handled mean that something else is wrong: stop instead of parking them all."""
+
+log = structlog.get_logger(__name__)
+
+_BLOCKED = sa.text(
+    "SELECT DISTINCT subject FROM inbox_parked WHERE discarded_at IS NULL AND subject = ANY(CAST(:subjects AS text[]))"
+)
+_REMEMBER = sa.text("INSERT INTO inbox (id) SELECT unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING RETURNING id")
+_PARK = sa.text(
+    """
+    INSERT INTO inbox_parked (id, type, subject, key, body, traceparent, error)
+    SELECT p.* FROM unnest(CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:subjects AS text[]), CAST(:keys AS text[]),
+        CAST(:bodies AS bytea[]), CAST(:traceparents AS text[]), CAST(:errors AS text[])) AS p(id, type, subject, key, body, traceparent, error)
+    WHERE NOT EXISTS (SELECT FROM inbox WHERE inbox.id = p.id)
+    ON CONFLICT (id) DO NOTHING
+    """
+)
+_OFFSETS = sa.text(
+    """
+    INSERT INTO inbox_offset (topic, partition, next_offset, last_event_id)
+    SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]), CAST(:ids AS uuid[]))
+    ON CONFLICT (topic, partition) DO UPDATE
+    SET next_offset = excluded.next_offset, last_event_id = excluded.last_event_id
+    """
+)
+_PARKED_OF = sa.text(
+    """
+    SELECT id, type, subject, key, body, traceparent FROM inbox_parked
+    WHERE subject = :subject AND discarded_at IS NULL ORDER BY position LIMIT 1 FOR UPDATE
+    """
+)
+_PARKED = sa.text(
+    """
+    SELECT id, type, error, parked_at, position FROM inbox_parked
+    WHERE discarded_at IS NULL AND position > :after ORDER BY position LIMIT :limit
+    """
+)
+
+
+class EverythingFails(Exception):
+    """Record after record cannot be handled: the consumer stops and parks no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that is not an event we can read, and why."""
+
+    record: Record
+    error: str
+
+
+@dataclass
+class Inbox:
+    """What one service hears. ``process`` is all that a transport needs."""
+
+    runtime: Runtime
+    router: EventRouter
+    _streak: int = field(default=0, init=False)
+
+    async def process(self, records: Sequence[Record]) -> None:
+        """Handle each record once: effects, inbox ids, outbox rows and offsets in one transaction.
+
+        A batch that fails is rolled back and taken one by one; a record that still fails is parked, and later records of
+        its subject park behind it.
+
+        Raises:
+            EverythingFails: nothing can be handled any more.
+            Exception: a transient error of the database; try the same records again.
+        """
+        try:
+            await self._transact(records)
+            self._streak = 0
+        except Exception as error:
+            if is_transient(error):
+                raise
+            await self._one_by_one(records)
+
+    async def replay(self, identity: UUID) -> int:
+        """Handle a parked event and those parked behind it, in order, and return how many were handled.
+
+        Raises:
+            NotFound: no such event is parked.
+            Exception: what the handler raised; this event and those behind it stay parked.
+        """
+        subject, handled = await self._subject_of(identity), 0
+        while await self._replay_next(subject):
+            handled += 1
+        return handled
+
+    async def _one_by_one(self, records: Sequence[Record]) -> None:
+        for record in records:
+            try:
+                await self._transact([record])
+                self._streak = 0
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                self._streak += 1
+                if self._streak >= _STREAK:
+                    raise EverythingFails(f"{self._streak} records in a row") from None
+                await self._park_failed(record, error)
+
+    async def _park_failed(self, record: Record, error: Exception) -> None:
+        log.error("event parked", service=self.runtime.name, event_type=record.type, error=type(error).__name__)
+        async with self.runtime.transaction() as session:
+            await _park(session, [Refused(record, describe(error))])
+            await _store_offsets(session, [record])
+
+    async def _transact(self, records: Sequence[Record]) -> None:
+        events, refused = self._read(records)
+        async with self.runtime.transaction() as session:
+            events, behind = await _split_blocked(session, records, events, refused)
+            fresh = await _remember(session, [record for record, _ in events])
+            await _park(session, behind)
+            await self.router.dispatch(_once(events, fresh), session)
+            await _store_offsets(session, records)
+            failpoint("inbox-before-commit")
+        failpoint("inbox-after-commit")
+
+    def _read(self, records: Sequence[Record]) -> tuple[list[tuple[Record, Event]], list[Refused]]:
+        hears, events, refused = self.router.hears(), [], []
+        for record in records:
+            kind = hears.get(record.type)
+            if kind is None and record.type:
+                continue  # somebody else's event
+            try:
+                events.append((record, _parse(kind, record)))
+            except (ValidationError, DomainError) as error:
+                refused.append(Refused(record, describe(error)))
+        return events, refused
+
+    async def _subject_of(self, identity: UUID) -> str:
+        async with self.runtime.transaction() as session:
+            found = await session.execute(
+                sa.text("SELECT subject FROM inbox_parked WHERE id = :id AND discarded_at IS NULL"), {"id": identity}
+            )
+            subject: str | None = found.scalar()
+        if subject is None:
+            raise NotFound(what="parked event")
+        return subject
+
+    async def _replay_next(self, subject: str) -> bool:
+        async with self.runtime.transaction() as session:
+            row = (await session.execute(_PARKED_OF, {"subject": subject})).first()
+            if row is None:
+                return False
+            record = Record(*row)
+            await session.execute(sa.text("DELETE FROM inbox_parked WHERE id = :id"), {"id": record.id})
+            if await _remember(session, [record]):
+                await self.router.dispatch([_parse(self.router.hears().get(record.type), record)], session)
+        return True
+
+
+async def list_parked(session: AsyncSession, *, after: int, limit: int) -> Sequence[Any]:
+    """Parked events after position ``after``: id, type, error, parked_at, position. Never their content."""
+    return (await session.execute(_PARKED, {"after": after, "limit": limit})).all()
+
+
+async def discard(session: AsyncSession, identity: UUID) -> None:
+    """Give up a parked event; it stays on record as discarded.
+
+    Raises:
+        NotFound: no such event is parked.
+    """
+    done = await session.execute(
+        sa.text("UPDATE inbox_parked SET discarded_at = now() WHERE id = :id AND discarded_at IS NULL RETURNING id"),
+        {"id": identity},
+    )
+    if done.first() is None:
+        raise NotFound(what="parked event")
+
+
+async def database_was_set_back(session: AsyncSession) -> bool:
+    """Whether a backup was restored and nobody has said since that sending may go on.
+
+    Noticed when Kafka has seen this service further than its database knows.
+    """
+    found = await session.execute(sa.text("SELECT EXISTS (SELECT FROM inbox_set_back WHERE acknowledged_at IS NULL)"))
+    return bool(found.scalar())
+
+
+async def acknowledge_set_back(session: AsyncSession, by: str) -> None:
+    """Record that a person has reconciled after a restore: sending may go on."""
+    await session.execute(
+        sa.text(
+            "UPDATE inbox_set_back SET acknowledged_at = now(), acknowledged_by = :by WHERE acknowledged_at IS NULL"
+        ),
+        {"by": by},
+    )
+
+
+def describe(error: Exception) -> str:
+    """An error in words that hold no value of the event."""
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{each.field}: {each.rule}" for each in field_errors(error.errors()))[:500]
+    if isinstance(error, DomainError):
+        return f"{error.kind()}: {error.detail}"[:500]
+    return type(error).__name__
+
+
+class Unreadable(DomainError):
+    """The event is not one this service can read: {rule}."""
+
+
+def _parse(kind: type[Event] | None, record: Record) -> Event:
+    if kind is None:
+        raise Unreadable(rule="its headers are missing")
+    if len(record.body) > LARGEST_EVENT_BYTES:
+        raise Unreadable(rule="it is larger than 1 MiB")
+    event = kind.model_validate_json(record.body)
+    if record.subject != event.subject:
+        raise Unreadable(rule="its subject is not the one its body names")
+    return event
+
+
+async def _split_blocked(
+    session: AsyncSession, records: Sequence[Record], events: list[tuple[Record, Event]], refused: list[Refused]
+) -> tuple[list[tuple[Record, Event]], list[Refused]]:
+    """Events whose way is free, and what must park: the refused and those behind an earlier one of their subject."""
+    found = await session.execute(_BLOCKED, {"subjects": list({record.subject for record, _ in events})})
+    blocked = set(found.scalars())
+    if not blocked and not refused:
+        return events, []
+    order = {record.id: place for place, record in enumerate(records)}
+    first_refused = {each.record.subject: order[each.record.id] for each in reversed(refused)}
+    free: list[tuple[Record, Event]] = []
+    behind = list(refused)
+    for record, event in events:
+        late = order[record.id] > first_refused.get(record.subject, len(records))
+        if record.subject in blocked or late:
+            behind.append(Refused(record, "behind: an earlier event of its subject is parked"))
+        else:
+            free.append((record, event))
+    return free, sorted(behind, key=lambda each: order[each.record.id])
+
+
+def _once(events: Sequence[tuple[Record, Event]], fresh: set[UUID]) -> list[Event]:
+    """The events that are new, each one time even if the batch holds it twice."""
+    waiting = set(fresh)
+    once = []
+    for record, event in events:
+        if record.id in waiting:
+            waiting.remove(record.id)
+            once.append(event)
+    return once
+
+
+async def _remember(session: AsyncSession, records: Iterable[Record]) -> set[UUID]:
+    """Those ids that were not known before. Sorted, so that two transactions never wait for each other in a ring."""
+    ids = sorted({record.id for record in records})
+    if not ids:
+        return set()
+    return set((await session.execute(_REMEMBER, {"ids": ids})).scalars())
+
+
+async def _park(session: AsyncSession, refused: Sequence[Refused]) -> None:
+    if not refused:
+        return
+    await session.execute(
+        _PARK,
+        {
+            "ids": [each.record.id for each in refused],
+            "types": [each.record.type for each in refused],
+            "subjects": [each.record.subject for each in refused],
+            "keys": [each.record.key for each in refused],
+            "bodies": [each.record.body for each in refused],
+            "traceparents": [each.record.traceparent for each in refused],
+            "errors": [each.error for each in refused],
+        },
+    )
+
+
+async def _store_offsets(session: AsyncSession, records: Sequence[Record]) -> None:
+    last: dict[tuple[str, int], Record] = {}
+    for record in records:
+        if record.topic is not None:
+            last[record.topic, record.partition] = record
+    if last:
+        await session.execute(
+            _OFFSETS,
+            {
+                "topics": [topic for topic, _ in last],
+                "partitions": [partition for _, partition in last],
+                "offsets": [record.offset + 1 for record in last.values()],
+                "ids": [record.id for record in last.values()],
+            },
+        )

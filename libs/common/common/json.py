@@ -1,0 +1,35 @@
+"""JSON as we accept it: no member twice, valid UTF-8, not too deep."""
+
+from typing import Any
+
+import jiter
+
+from common.errors import MalformedJson
+
+
+def parse(body: bytes) -> Any:
+    """The value that ``body`` says.
+
+    Raises:
+        MalformedJson: duplicate members, bad UTF-8, truncated, nested too deep, or anything else that is not JSON.
+    """
+    try:
+        return jiter.from_json(body, catch_duplicate_keys=True, allow_inf_nan=False)
+    except ValueError as error:
+        raise MalformedJson(rule=_rule(str(error))) from None
+
+
+def _rule(message: str) -> str:
+    # The parser's message may quote the input after a colon or in quotes; only the kind of fault may leave.
+    lowered = message.lower()
+    for mark, rule in (
+        ("duplicate key", "a member stands twice in one object"),
+        ("recursion", "nested too deep"),
+        ("eof", "it ends too early"),
+        ("unicode", "it is not valid UTF-8"),
+        ("utf-8", "it is not valid UTF-8"),
+    ):
+        if mark in lowered:
+            return rule
+    position = message.rpartition(" at line ")[2]
+    return f"unexpected character at line {position}" if position != message else "it is not JSON"

@@ -1,0 +1,112 @@
+"""The keys of a deployment: one signing key pair for staff tokens, one per service, and one sealing key per service.
+
+Layout of a folder made by :func:`write_keys`::
+
+    staff/signing.jwk          signs staff tokens; no service gets it
+    <service>/signing.jwk      signs this service's tokens, for its sister services alone
+    <service>/sealing.json     {key id: base64 of 32 bytes}; the first seals
+    <service>/trusted.json     {issuer: public key set}
+"""
+
+import base64
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from joserfc.jwk import KeySet, OKPKey, RSAKey, import_key
+
+STAFF = "trellis-staff"
+"""The issuer of staff tokens."""
+
+SigningKey = OKPKey | RSAKey
+
+
+class KeysMissing(Exception):
+    """A key is not where it should be. The message is one sentence for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What one service holds: its own private keys and everybody's public ones."""
+
+    signing: SigningKey
+    sealing: dict[str, bytes]
+    trusted: dict[str, KeySet]
+
+
+def write_keys(folder: Path, services: Iterable[str]) -> list[Path]:
+    """Write every key that is not there yet; returns the files written. Nothing is ever overwritten."""
+    services = sorted(services)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    written = [path for name in ("staff", *services) if (path := _signing_key(folder / name))]
+    written += [path for name in services if (path := _sealing_key(folder / name))]
+    public = {STAFF: _public(folder / "staff")} | {name: _public(folder / name) for name in services}
+    for name in services:
+        _write(folder / name / "trusted.json", json.dumps(public, indent=1), replace=True)
+    return written
+
+
+def read_keys(folder: Path) -> Keys:
+    """The keys in one service's folder.
+
+    Raises:
+        KeysMissing: a file is missing or does not read.
+    """
+    try:
+        sealing = json.loads((folder / "sealing.json").read_text())
+        trusted = json.loads((folder / "trusted.json").read_text())
+        return Keys(
+            signing=read_signing_key(folder),
+            sealing={name: base64.b64decode(key) for name, key in sealing.items()},
+            trusted={issuer: KeySet.import_key_set(keys) for issuer, keys in trusted.items()},
+        )
+    except (OSError, ValueError) as error:
+        raise KeysMissing(
+            f"{folder} does not hold this service's keys ({type(error).__name__}): run `trellis keys DIR`."
+        ) from None
+
+
+def read_signing_key(folder: Path) -> SigningKey:
+    """The private key in ``folder/signing.jwk``.
+
+    Raises:
+        KeysMissing: it is not there.
+    """
+    try:
+        key = import_key(json.loads((folder / "signing.jwk").read_text()))
+    except (OSError, ValueError):
+        raise KeysMissing(f"There is no signing key in {folder}: run `trellis up` or `trellis keys` first.") from None
+    if not isinstance(key, OKPKey | RSAKey):
+        raise KeysMissing(f"The signing key in {folder} is neither Ed25519 nor RSA.")
+    return key
+
+
+def _signing_key(folder: Path) -> Path | None:
+    path = folder / "signing.jwk"
+    if path.exists():
+        return None
+    key = OKPKey.generate_key("Ed25519", {"use": "sig"}, private=True)
+    key.ensure_kid()
+    return _write(path, json.dumps(key.as_dict(private=True)))
+
+
+def _sealing_key(folder: Path) -> Path | None:
+    path = folder / "sealing.json"
+    if path.exists():
+        return None
+    return _write(path, json.dumps({os.urandom(4).hex(): base64.b64encode(os.urandom(32)).decode()}))
+
+
+def _public(folder: Path) -> dict[str, Any]:
+    return {"keys": [read_signing_key(folder).as_dict(private=False)]}
+
+
+def _write(path: Path, text: str, *, replace: bool = False) -> Path:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    part = path.with_suffix(".part") if replace else path
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if replace else os.O_EXCL), 0o600), "w") as file:
+        file.write(text)
+    return part.replace(path)

@@ -1,0 +1,178 @@
+"""What a service says leaves through its outbox: written in the same transaction as the change it tells of."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+import uuid_utils.compat as uuid_utils
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from common.errors import TooLarge
+from common.events import Event
+from common.failpoints import failpoint
+from common.runtime import Runtime
+
+LARGEST_EVENT_BYTES = 1024 * 1024
+BATCH = 500
+_RELAY_LOCK = 0x7472656C  # any number, the same for every relay of one database
+_IDLE_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+_INSERT = sa.text(
+    """
+    INSERT INTO outbox (id, type, subject, key, body, traceparent)
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:subjects AS text[]), CAST(:keys AS text[]),
+                         CAST(:bodies AS bytea[]), CAST(:traceparents AS text[]))
+    """
+)
+_UNPUBLISHED = sa.text(
+    """
+    SELECT id, type, subject, key, body, traceparent, created_at FROM outbox
+    WHERE published_at IS NULL ORDER BY position LIMIT :batch
+    """
+)
+_MARK = sa.text("UPDATE outbox SET published_at = clock_timestamp() WHERE id = ANY(CAST(:ids AS uuid[]))")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event on its way: what the outbox holds and what a topic carries."""
+
+    id: UUID
+    type: str
+    subject: str
+    key: str
+    body: bytes
+    traceparent: str | None = None
+    created_at: datetime | None = None
+    topic: str | None = None
+    partition: int = 0
+    offset: int = -1
+
+
+Send = Callable[[Sequence[Record]], Awaitable[None]]
+
+
+async def publish(session: AsyncSession, *events: Event) -> None:
+    """Say ``events`` once this transaction commits, in this order. Lock the aggregate's row before, never after.
+
+    Raises:
+        TooLarge: an event is larger than 1 MiB.
+    """
+    await publish_as(session, [(uuid_utils.uuid7(), event) for event in events])
+
+
+async def publish_standing(session: AsyncSession, events: Sequence[Event]) -> None:
+    """Say again how facts stand, under ids that the same state always gets: whoever knows them already does nothing."""
+    await publish_as(session, [(event.standing_id(), event) for event in events])
+
+
+async def publish_as(session: AsyncSession, events: Sequence[tuple[UUID, Event]]) -> None:
+    """Say ``events`` under the given ids; one statement, whatever their number."""
+    if not events:
+        return
+    bodies = [event.model_dump_json().encode() for _, event in events]
+    if max(map(len, bodies)) > LARGEST_EVENT_BYTES:
+        raise TooLarge(what="An event", limit=LARGEST_EVENT_BYTES)
+    await session.execute(
+        _INSERT,
+        {
+            "ids": [identity for identity, _ in events],
+            "types": [event.type() for _, event in events],
+            "subjects": [event.subject for _, event in events],
+            "keys": [event.key for _, event in events],
+            "bodies": bodies,
+            "traceparents": [None] * len(events),
+        },
+    )
+
+
+async def relay(runtime: Runtime, sending: Callable[[], Any]) -> None:
+    """Send what waits in the outbox, oldest first, for ever.
+
+    One relay at a time: it holds an advisory lock on the connection that selects and marks. ``sending()`` is an async
+    context manager that gives a :data:`Send`; after any failure it is thrown away and everything begins again at the
+    oldest unpublished row, which repeats and never loses.
+    """
+    while True:
+        try:
+            async with _alone(runtime) as (connection, said), sending() as send:
+                await _pump(runtime, connection, said, send)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever went wrong, the rows still wait and are tried again)
+            log.warning("relay waits", service=runtime.name, error=type(error).__name__)
+            runtime.beat("relay")
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def drain(runtime: Runtime, send: Send) -> int:
+    """Send what waits now and return how many there were."""
+    total = 0
+    async with runtime.engine.connect() as connection:
+        connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        while rows := await _next(connection):
+            await send(rows)
+            await _mark(connection, rows)
+            total += len(rows)
+    return total
+
+
+async def _pump(runtime: Runtime, connection: AsyncConnection, said: asyncio.Event, send: Send) -> None:
+    while True:
+        said.clear()
+        rows = await _next(connection)
+        runtime.beat("relay")
+        if not rows:
+            await _wait(said)
+            continue
+        failpoint("relay-before-send")
+        await send(rows)
+        failpoint("relay-after-send")
+        await _mark(connection, rows)
+
+
+async def _next(connection: AsyncConnection) -> list[Record]:
+    rows = await connection.execute(_UNPUBLISHED, {"batch": BATCH})
+    return [Record(*row) for row in rows]
+
+
+async def _mark(connection: AsyncConnection, rows: Sequence[Record]) -> None:
+    await connection.execute(_MARK, {"ids": [row.id for row in rows]})
+
+
+async def _wait(said: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(said.wait(), _IDLE_SECONDS)
+    except TimeoutError:
+        return
+
+
+@asynccontextmanager
+async def _alone(runtime: Runtime) -> AsyncIterator[tuple[AsyncConnection, asyncio.Event]]:
+    """A connection that holds the relay's lock, and an event set whenever something was said."""
+    said = asyncio.Event()
+    async with runtime.engine.connect() as plain:
+        connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+        while not (await connection.execute(sa.text("SELECT pg_try_advisory_lock(:k)"), {"k": _RELAY_LOCK})).scalar():
+            runtime.beat("relay")
+            await asyncio.sleep(_IDLE_SECONDS)
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+
+        def heard(*_: object) -> None:
+            said.set()
+
+        await driver.add_listener("outbox", heard)
+        try:
+            yield connection, said
+        finally:
+            # The lock lives as long as the session: a pooled connection must not keep it.
+            await plain.invalidate()

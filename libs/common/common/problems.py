@@ -1,0 +1,116 @@
+"""Problem documents (RFC 9457) for every error. They name the field and the rule, never the value."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from common.errors import DomainError, Invalid
+
+
+class FieldError(BaseModel):
+    """One field that breaks a rule."""
+
+    field: str
+    rule: str
+
+
+class Problem(BaseModel):
+    """A problem document: what went wrong, for machines by ``type`` and for people by ``detail``."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] | None = None
+
+
+def problem_of(error: DomainError) -> Problem:
+    """The problem document of a domain error."""
+    kind = error.kind()
+    fields = [FieldError(field=str(error.facts["field"]), rule=str(error.facts["rule"]))] if _is_field(error) else None
+    return _problem(kind, error.status, error.detail, fields)
+
+
+def field_errors(errors: Sequence[Any]) -> list[FieldError]:
+    """Pydantic's errors as fields and rules; what was sent is left out."""
+    return [FieldError(field=_path(error["loc"]), rule=_rule(error)) for error in errors]
+
+
+def validation_problem(error: ValidationError | RequestValidationError, status: int = 422) -> Problem:
+    """The problem document of a body, query or path that breaks its model."""
+    return _problem("invalid", status, "Some fields break a rule.", field_errors(error.errors()))
+
+
+def response_of(problem: Problem) -> JSONResponse:
+    """The problem as an HTTP answer without null members."""
+    headers = {}
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = "2"
+    return JSONResponse(
+        problem.model_dump(exclude_none=True), problem.status, headers, media_type="application/problem+json"
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Let ``app`` answer every error with a problem document."""
+
+    @app.exception_handler(DomainError)
+    async def domain(_: Request, error: DomainError) -> JSONResponse:
+        return response_of(problem_of(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        return response_of(validation_problem(error))
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        title = HTTPStatus(error.status_code).phrase
+        return response_of(_problem(title.lower().replace(" ", "-"), error.status_code, f"{title}."))
+
+
+COMMON_RESPONSES: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The request is malformed."},
+    401: {"model": Problem, "description": "A valid bearer token is needed."},
+    403: {"model": Problem, "description": "This token's role does not permit this."},
+    404: {"model": Problem, "description": "There is no such thing, or it is not visible to this token."},
+    409: {"model": Problem, "description": "The state of things does not allow this."},
+    413: {"model": Problem, "description": "The body is too large."},
+    422: {"model": Problem, "description": "Some fields break a rule."},
+    503: {"model": Problem, "description": "Not now; try again after the seconds in Retry-After."},
+}
+
+
+def _problem(kind: str, status: int, detail: str, errors: list[FieldError] | None = None) -> Problem:
+    title = kind.replace("-", " ").capitalize()
+    return Problem(type=f"urn:trellis:problem:{kind}", title=title, status=status, detail=detail, errors=errors)
+
+
+def _is_field(error: DomainError) -> bool:
+    return isinstance(error, Invalid) and {"field", "rule"} <= error.facts.keys()
+
+
+def _path(location: Sequence[int | str]) -> str:
+    parts = location[1:] if location and location[0] in ("body", "query", "path", "header") else location
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".") or "body"
+
+
+def _rule(error: Any) -> str:
+    # A validator of ours speaks in its own words; pydantic's other messages quote limits and types, never the input.
+    if error["type"] in ("value_error", "assertion_error"):
+        return str(error.get("ctx", {}).get("error", "is not acceptable"))
+    if error["type"] == "extra_forbidden":
+        return "is not a known field"
+    if error["type"] in ("json_invalid", "uuid_parsing", "date_from_datetime_parsing", "datetime_from_date_parsing"):
+        return "is not well-formed"
+    return str(error["msg"])
+
+
+INTERNAL_ERROR = _problem("internal-error", 500, "Something went wrong on our side; it has been logged.")

@@ -1,0 +1,125 @@
+"""What one running service holds: settings, database, keys, clients and the clock."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from common.clients import Clients
+from common.db import create_engine
+from common.keys import Keys, KeysMissing, read_keys
+from common.migrations import pending
+from common.sealed import Vault
+from common.settings import Settings
+
+
+class NotConfigured(Exception):
+    """A setting is missing. The message is one sentence for the operator."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Runtime:
+    """One service at work."""
+
+    name: str
+    settings: Settings
+    keys: Keys
+    engine: AsyncEngine
+    vault: Vault
+    clients: Clients
+    clock: Callable[[], datetime] = _utc_now
+    lag: int | None = None
+    """How many events Kafka holds that this service has not heard; null where it hears nothing over Kafka."""
+    beats: dict[str, float] = field(default_factory=dict)
+    """Until when each loop must have come round again, by the monotonic clock."""
+
+    @classmethod
+    def start(cls, name: str, settings: Settings, keys: Keys | None = None) -> "Runtime":
+        """A runtime from its settings.
+
+        Raises:
+            NotConfigured: no database address, no keys or no time zone.
+        """
+        settings = settings.filled(name)
+        if not settings.database_url:
+            raise NotConfigured("TRELLIS_DATABASE_URL is missing: the address of this service's own database.")
+        if not settings.time_zone:
+            raise NotConfigured("TRELLIS_TIME_ZONE is missing: the district's time zone, such as America/Denver.")
+        keys = keys or _configured_keys(settings)
+        return cls(
+            name=name,
+            settings=settings,
+            keys=keys,
+            engine=create_engine(settings.database_url),
+            vault=Vault(keys.sealing),
+            clients=Clients(name, keys.signing, settings),
+        )
+
+    def now(self) -> datetime:
+        """The time, aware and in UTC."""
+        return self.clock()
+
+    def today(self) -> date:
+        """The date in the district's time zone."""
+        return self.clock().astimezone(self.settings.zone).date()
+
+    def beat(self, loop: str, *, within: float = 90) -> None:
+        """Say that ``loop`` is alive, and will say so again ``within`` seconds."""
+        self.beats[loop] = time.monotonic() + within
+
+    def alive(self) -> bool:
+        """Whether every loop came round in its time."""
+        return all(until > time.monotonic() for until in self.beats.values())
+
+    async def ready(self) -> bool:
+        """Whether the database answers and has every migration. Kafka does not matter: the outbox waits for it."""
+        try:
+            async with self.engine.connect() as connection:
+                return not await connection.run_sync(pending, self.name)
+        except (SQLAlchemyError, OSError):
+            return False
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session in one transaction: committed at the end, rolled back on any error."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    async def close(self) -> None:
+        """Give back connections."""
+        await self.clients.close()
+        await self.engine.dispose()
+
+
+def _configured_keys(settings: Settings) -> Keys:
+    if settings.keys is None:
+        raise KeysMissing("TRELLIS_KEYS is missing: this service's folder of keys, as `trellis keys DIR` writes it.")
+    return read_keys(settings.keys)
+
+
+def _runtime(request: Request) -> Runtime:
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+def _now(request: Request) -> datetime:
+    return _runtime(request).now()
+
+
+def _today(request: Request) -> date:
+    return _runtime(request).today()
+
+
+RuntimeOf = Annotated[Runtime, Depends(_runtime)]
+Now = Annotated[datetime, Depends(_now)]
+Today = Annotated[date, Depends(_today)]

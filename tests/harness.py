@@ -1,0 +1,138 @@
+"""A service at work in a test: real PostgreSQL, the real application, events handed in and read from the outbox."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+import sqlalchemy as sa
+import uuid_utils.compat as uuid_utils
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from common import auth
+from common.db import create_engine
+from common.embedded import Cluster
+from common.events import Event, by_type
+from common.keys import read_keys, read_signing_key, write_keys
+from common.migrations import migrate_within
+from common.outbox import Record
+from common.runtime import Runtime
+from common.settings import Settings
+
+SERVICES = ("sis", "surveys", "mtss", "restorative", "notifications")
+TIME_ZONE = "America/Denver"
+
+E = TypeVar("E", bound=Event)
+
+
+class Clock:
+    """A clock that a test sets. Unset, it is the real one."""
+
+    def __init__(self) -> None:
+        self.at: datetime | None = None
+
+    def __call__(self) -> datetime:
+        return self.at or datetime.now(UTC)
+
+    def set(self, at: datetime) -> None:
+        """Stop the clock at ``at``, which must be aware."""
+        self.at = at.astimezone(UTC)
+
+    def advance(self, by: timedelta) -> None:
+        """Move on by ``by``."""
+        self.set(self() + by)
+
+
+@dataclass
+class Running:
+    """One service in this process."""
+
+    name: str
+    app: FastAPI
+    runtime: Runtime
+    http: httpx.AsyncClient
+    keys: Path
+    admin: AsyncEngine
+    clock: Clock
+
+    def headers(self, role: str, *, schools: Sequence[str] = (), staff: UUID | None = None) -> dict[str, str]:
+        """The header of a staff or SIS token."""
+        token = auth.staff_token(read_signing_key(self.keys / "staff"), role=role, schools=schools, staff=staff)
+        return {"Authorization": f"Bearer {token}"}
+
+    def service_headers(self, caller: str) -> dict[str, str]:
+        """The header with which a sister service asks this one."""
+        token = auth.service_token(read_signing_key(self.keys / caller), caller=caller, callee=self.name)
+        return {"Authorization": f"Bearer {token}"}
+
+    async def deliver(self, *events: Event) -> None:
+        """Hand events in as one batch, as Kafka would."""
+        await self.app.state.inbox.process([record(event) for event in events])
+
+    async def said(self, *types: type[E]) -> list[E]:
+        """The events in the outbox, in order; with ``types`` only those."""
+        async with self.session() as session:
+            rows = await session.execute(sa.text("SELECT type, body FROM outbox ORDER BY position"))
+            events = [by_type()[kind].model_validate_json(body) for kind, body in rows]
+        return [event for event in events if not types or isinstance(event, types)]  # type: ignore[misc]
+
+    def session(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A transaction on the service's database, as its application role."""
+        return self.runtime.transaction()
+
+    async def empty(self) -> None:
+        """Forget everything: rows, the clock and what was said."""
+        self.clock.at = None
+        async with self.admin.begin() as connection:
+            tables = await connection.execute(
+                sa.text(
+                    "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables "
+                    "WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+                )
+            )
+            await connection.execute(sa.text(f"TRUNCATE {tables.scalar_one()} RESTART IDENTITY CASCADE"))
+
+
+def record(event: Event, *, identity: UUID | None = None) -> Record:
+    """``event`` as it would arrive."""
+    body = event.model_dump_json().encode()
+    return Record(identity or uuid_utils.uuid7(), event.type(), event.subject, event.key, body)
+
+
+@asynccontextmanager
+async def run_service(
+    name: str, cluster: Cluster, peers: Mapping[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[Running]:
+    """``name`` at work on a database of its own, its sisters replaced by the ASGI applications in ``peers``.
+
+    Its loops stand still: a test calls a pass itself, at the time it means.
+    """
+    await migrate_within(name, cluster.owner_url(name), f"{name}_app")
+    with TemporaryDirectory() as folder:
+        keys, clock = Path(folder), Clock()
+        await asyncio.to_thread(write_keys, keys, {*SERVICES, name})
+        options = Settings(
+            database_url=cluster.application_url(name), time_zone=TIME_ZONE, public_url="http://testserver"
+        )
+        runtime = Runtime.start(name, options.model_copy(update=settings), read_keys(keys / name))
+        runtime.clock = clock
+        for sister, peer in (peers or {}).items():
+            runtime.clients.use(sister, httpx.ASGITransport(peer))
+        app: FastAPI = import_module(f"{name}.app").app
+        loops, app.state.loops, app.state.runtime = app.state.loops, (), runtime
+        admin = create_engine(cluster.superuser_url(name), pool_size=1)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as http,
+        ):
+            yield Running(name, app, runtime, http, keys, admin, clock)
+        await admin.dispose()
+        app.state.loops, app.state.runtime = loops, None
