@@ -1,6 +1,8 @@
 # Trellis. `make run` is all that a new user needs: Debian, git, make and Python 3.11 or newer with venv.
 
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || echo python3)
+RECENT = import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(shell for each in python3 python3.13 python3.12 python3.11; do \
+	$$each -c '$(RECENT)' 2>/dev/null && echo $$each; done) python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed
 PROJECTS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
@@ -47,7 +49,7 @@ clean-data: ## stop the embedded PostgreSQL and forget the made-up district
 	rm -rf var
 
 $(INSTALLED): requirements-install.lock requirements-dev.lock $(PROJECTS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@$(PYTHON) -c '$(RECENT)' || \
 		{ echo 'Trellis needs Python 3.11 or newer: apt-get install python3 python3-venv'; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo 'Python lacks venv: apt-get install python3-venv'; exit 1; }

@@ -138,15 +138,12 @@ def stop(data: Path) -> bool:
 def _start(data: Path, services: Sequence[str], settings: Mapping[str, str]) -> Cluster:
     folder = data / "postgres"
     account = account_for(folder)
-    if not folder.exists():
-        folder.mkdir(mode=0o700)
-        account.owns(folder)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    account.owns(folder)
     let_pass(account, folder)
     programs = _programs(folder / "cluster")
     let_pass(account, programs)
-    passwords = _passwords(
-        data / "postgres.json", [SUPERUSER, *(f"{s}_{kind}" for s in services for kind in ("owner", "app"))]
-    )
+    passwords = _passwords(data / "postgres.json", [SUPERUSER, *(role for each in services for role in _roles(each))])
     if not (folder / "cluster").exists():
         _initialise(folder, programs, account, passwords[SUPERUSER])
     server = _running(folder) or _launch(folder, programs, account, settings)
@@ -168,17 +165,16 @@ def _programs(cluster: Path) -> Path:
     versions = {_major(found): found for found in Path(wheel.origin).parent.glob("pginstall*/bin")}
     if not cluster.exists():
         return versions[max(versions)]
-    try:
-        made_by = int((cluster / "PG_VERSION").read_text())
-        return versions[made_by]
-    except KeyError:
+    made_by = int((cluster / "PG_VERSION").read_text())
+    if made_by not in versions:
         raise EmbeddedError(
-            f"{cluster} was made by PostgreSQL {made_by}, which is not installed: choose another folder with --data."
-        ) from None
+            f"{cluster} needs PostgreSQL {made_by}, which is not here: choose another folder with --data."
+        )
+    return versions[made_by]
 
 
 def _major(programs: Path) -> int:
-    said = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
     match = re.search(r"(\d+)\.", said)
     return int(match[1]) if match else 0
 
@@ -318,15 +314,17 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 """
 
 
+def _roles(service: str) -> tuple[str, str]:
+    return f"{service}_owner", f"{service}_app"
+
+
 def _prepare(cluster: Cluster, services: Sequence[str]) -> None:
     """Make the roles and databases that are missing, as the superuser; again and again with the same end."""
     script = ["SET client_min_messages = warning;", "REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC;"]
     for service in services:
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,50}", service):
             raise EmbeddedError(f"{service!r} cannot name a database: take small letters, digits and underscores.")
-        script += [
-            _ROLE.format(role=role, password=cluster.passwords[role]) for role in (f"{service}_owner", f"{service}_app")
-        ]
+        script += [_ROLE.format(role=role, password=cluster.passwords[role]) for role in _roles(service)]
         script.append(_DATABASE.format(service=service))
     until = time.monotonic() + PATIENCE_SECONDS
     while (failure := _psql(cluster, "\n".join(script))) and "starting up" in failure and time.monotonic() < until:
@@ -341,22 +339,9 @@ def _prepare(cluster: Cluster, services: Sequence[str]) -> None:
 
 def _psql(cluster: Cluster, script: str) -> str:
     """What went wrong, in PostgreSQL's words; empty if nothing did."""
-    flags = (
-        "-X",
-        "-q",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-h",
-        cluster.socket,
-        "-p",
-        str(PORT),
-        "-U",
-        SUPERUSER,
-        "-d",
-        "postgres",
-    )
+    where = ("-h", cluster.socket, "-p", str(PORT), "-U", SUPERUSER, "-d", "postgres")
     done = subprocess.run(
-        (cluster.programs / "psql", "-A", "-t", *flags),
+        (cluster.programs / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", *where),
         input=script,
         capture_output=True,
         text=True,
@@ -372,8 +357,8 @@ def _sentence(said: str, data: Path) -> str:
         return f"The disk that holds {data} is full: free some space and start again."
     if "ermission denied" in said or "Read-only" in said or "not permitted" in said:
         return f"{data} cannot be written: choose another folder with --data, or run as its owner."
-    reasons = [line for line in said.splitlines() if re.search("FATAL|PANIC|error", line)] or said.split("\n")
-    return f"PostgreSQL in {data} did not start: {re.sub(r'^.*?(FATAL|PANIC|error): *', '', reasons[0]).strip()}"
+    reason = re.search(r"(?:FATAL|PANIC|ERROR|error): +(?!connection to server)(.+)", said)
+    return f"PostgreSQL in {data} did not start: {reason[1] if reason else said.strip() or 'it gave no reason'}"
 
 
 if __name__ == "__main__":

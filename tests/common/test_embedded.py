@@ -1,0 +1,349 @@
+"""Runs as root and, as root, again under a user without rights: each test works in a process of that user's."""
+
+import asyncio
+import json
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from common import embedded, system_user
+from common.embedded import Cluster, EmbeddedError
+
+SERVICES = ("sis", "mtss")
+ROOT = os.geteuid() == 0
+
+
+def ask(url: str, question: str) -> object:
+    """The first value that the database of ``url`` answers."""
+
+    async def once() -> object:
+        connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+        try:
+            return await connection.fetchval(question)
+        finally:
+            await connection.close()
+
+    return asyncio.run(once())
+
+
+def in_a_process(work: Callable[[], object], uid: int | None = None) -> None:
+    """Let a child process do ``work``, as another user if ``uid`` says so; what it raises is raised here."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        failure = ""
+        try:
+            if uid is not None:
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
+            work()
+        except BaseException:  # noqa: BLE001 - the parent hears of it
+            failure = traceback.format_exc()
+        os.write(writing, failure.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        failure = pipe.read()
+    os.waitpid(child, 0)
+    assert not failure, failure
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder under which a server may be left running: it is stopped, and the folder goes."""
+    made = Path(tempfile.mkdtemp(prefix="embedded-", dir="/tmp"))
+    made.chmod(0o755)
+    yield made
+    for pid_file in made.rglob("postmaster.pid"):
+        embedded.stop(pid_file.parents[2])
+    shutil.rmtree(made)
+
+
+@pytest.fixture(params=["ourselves", pytest.param("nobody", marks=pytest.mark.skipif(not ROOT, reason="needs root"))])
+def uid(request: pytest.FixtureRequest, folder: Path) -> int | None:
+    """Whose process it is; ``None`` for ourselves."""
+    if request.param == "ourselves":
+        return None
+    nobody = pwd.getpwnam("nobody").pw_uid
+    os.chown(folder, nobody, nobody)
+    return nobody
+
+
+def test_each_service_gets_a_database_where_only_its_owner_may_change_the_schema(folder: Path, uid: int | None):
+    def work():
+        cluster = embedded.start(folder / "var", SERVICES)
+        owner, application = cluster.owner_url("mtss"), cluster.application_url("mtss")
+        assert ask(owner, "SELECT current_user || ' in ' || current_database()") == "mtss_owner in mtss"
+        ask(owner, "CREATE TABLE mtss_thing (name text)")
+        assert ask(application, "SELECT current_user::text") == "mtss_app"
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            ask(application, "CREATE TABLE mtss_other (name text)")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            ask(application, "CREATE TEMP TABLE other (name text)")
+        for elsewhere in ("/sis?", "/postgres?", "/template1?"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                ask(application.replace("/mtss?", elsewhere), "SELECT 1")
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            ask(application.replace(cluster.passwords["mtss_app"], "guess"), "SELECT 1")
+        rights = (
+            "SELECT bool_or(rolsuper OR rolcreatedb OR rolcreaterole OR rolbypassrls OR rolreplication) FROM pg_roles"
+        )
+        assert ask(owner, f"{rights} WHERE rolname LIKE 'mtss%' OR rolname LIKE 'sis%'") is False
+
+    in_a_process(work, uid)
+
+
+def test_times_and_order_do_not_depend_on_the_machine(folder: Path):
+    cluster = embedded.start(folder / "var", ["mtss"])
+    place = "SELECT datlocprovider::text || datlocale || pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'mtss'"
+    assert ask(cluster.owner_url("mtss"), place) == "bC.UTF-8UTF8"
+    assert ask(cluster.owner_url("mtss"), "SELECT current_setting('timezone')") == "UTC"
+    assert ask(cluster.owner_url("mtss"), "SELECT current_setting('listen_addresses')") == ""
+
+
+def test_a_second_start_adopts_the_server_and_adds_what_is_new(folder: Path, uid: int | None):
+    def work():
+        first = embedded.start(folder / "var", ["sis"])
+        second = embedded.start(folder / "var", ["sis", "mtss"])
+        assert first.pid == second.pid is not None
+        assert second.owner_url("sis") == first.owner_url("sis")
+        assert ask(second.application_url("mtss"), "SELECT 1") == 1
+        second.stop()
+        assert first.pid is None
+        first.stop()
+
+    in_a_process(work, uid)
+
+
+def test_starting_again_finds_what_was_written(folder: Path, uid: int | None):
+    def work():
+        cluster = embedded.start(folder / "var", SERVICES, settings={"work_mem": "5MB"})
+        assert ask(cluster.owner_url("mtss"), "SELECT current_setting('work_mem')") == "5MB"
+        ask(cluster.owner_url("mtss"), "CREATE TABLE mtss_thing AS SELECT 7 AS value")
+        cluster.stop()
+        assert not list(cluster.socket.glob(".s.PGSQL*"))
+        again = embedded.start(folder / "var", SERVICES)
+        assert ask(again.owner_url("mtss"), "SELECT value FROM mtss_thing") == 7
+
+    in_a_process(work, uid)
+
+
+def test_after_kill_minus_nine_it_starts_again_with_everything_committed(folder: Path, uid: int | None):
+    def work():
+        cluster = embedded.start(folder / "var", SERVICES)
+        ask(cluster.owner_url("mtss"), "CREATE TABLE mtss_thing AS SELECT 7 AS value")
+        killed = cluster.pid
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        again = embedded.start(folder / "var", SERVICES)
+        assert again.pid != killed
+        assert ask(again.owner_url("mtss"), "SELECT value FROM mtss_thing") == 7
+
+    in_a_process(work, uid)
+
+
+def test_a_process_id_left_behind_that_now_is_another_process_does_not_prevent_a_start(folder: Path, uid: int | None):
+    def work():
+        cluster = embedded.start(folder / "var", SERVICES)
+        left = (cluster.folder / "cluster" / "postmaster.pid").read_text()
+        cluster.stop()
+        lines = [str(os.getpid()), *left.splitlines()[1:]]
+        (cluster.folder / "cluster" / "postmaster.pid").write_text("\n".join(lines))
+        assert ask(embedded.start(folder / "var", SERVICES).owner_url("mtss"), "SELECT 1") == 1
+
+    in_a_process(work, uid)
+
+
+def test_processes_that_start_at_once_share_one_server(folder: Path):
+    def start():
+        cluster = embedded.start(folder / "var", SERVICES)
+        with (folder / "seen").open("a") as seen:
+            seen.write(f"{cluster.pid}\n")
+
+    children = []
+    for _ in range(3):
+        if (child := os.fork()) == 0:
+            with suppress(BaseException):
+                start()
+            os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+
+    seen = (folder / "seen").read_text().split()
+    assert len(seen) == 3
+    assert len(set(seen)) == 1
+
+
+def test_an_interrupted_first_start_leaves_nothing_half_made(folder: Path):
+    (folder / "var" / "postgres" / "cluster.new" / "base").mkdir(parents=True)
+    (folder / "var" / "postgres" / "password.new").touch()
+
+    cluster = embedded.start(folder / "var", SERVICES)
+
+    assert ask(cluster.owner_url("mtss"), "SELECT 1") == 1
+    assert {each.name for each in cluster.folder.iterdir()} == {"cluster", "server.log", "socket"}
+
+
+def test_passwords_data_and_socket_are_private(folder: Path, uid: int | None):
+    def work():
+        cluster = embedded.start(folder / "var", SERVICES)
+        modes = {
+            name: stat.S_IMODE((folder / "var" / name).stat().st_mode)
+            for name in (".", "postgres.json", "postgres", "postgres/cluster", "postgres/socket")
+        }
+        root = os.geteuid() == 0
+        assert modes.pop(".") == (0o711 if root else 0o700)
+        assert modes.pop("postgres.json") == 0o600
+        assert set(modes.values()) == {0o700}
+        owner = cluster.folder.stat().st_uid
+        assert (owner == pwd.getpwnam(system_user.SYSTEM_USER).pw_uid) if root else (owner == os.geteuid())
+        assert not any(password in repr(cluster) for password in cluster.passwords.values())
+
+    in_a_process(work, uid)
+
+
+def test_a_path_too_long_for_a_socket_gets_a_private_one_elsewhere(folder: Path, uid: int | None):
+    def work():
+        cluster = embedded.start(folder / ("long" * 30), SERVICES)
+        assert ask(cluster.owner_url("mtss"), "SELECT 1") == 1
+        assert stat.S_IMODE(cluster.socket.stat().st_mode) == 0o700
+        os.kill(cluster.pid or 0, signal.SIGKILL)
+        again = embedded.start(folder / ("long" * 30), SERVICES)
+        assert not cluster.socket.exists()
+        again.stop()
+        assert not again.socket.exists()
+
+    in_a_process(work, uid)
+
+
+def test_a_failed_statement_does_not_reach_the_log_with_its_values(folder: Path):
+    cluster = embedded.start(folder / "var", SERVICES)
+    ask(cluster.owner_url("mtss"), "CREATE TABLE mtss_thing (name text UNIQUE)")
+    ask(cluster.owner_url("mtss"), "INSERT INTO mtss_thing VALUES ('Wanda Canary')")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        ask(cluster.owner_url("mtss"), "INSERT INTO mtss_thing VALUES ('Wanda Canary')")
+    assert "Canary" not in (cluster.folder / "server.log").read_text()
+
+
+def test_what_cannot_be_is_said_in_one_sentence(folder: Path, uid: int | None):
+    (folder / "closed").mkdir()
+    (folder / "file").touch()
+    (folder / "other" / "postgres" / "cluster").mkdir(parents=True)
+    (folder / "other" / "postgres" / "cluster" / "PG_VERSION").write_text("9\n")
+    for each in (folder / "other").rglob("*"):
+        os.chown(each, uid or -1, -1)
+    os.chown(folder / "other", uid or -1, -1)
+    (folder / "closed").chmod(0o555)
+
+    def work():
+        assert "PostgreSQL 9" in refused(folder / "other")
+        assert "not a directory" in refused(folder / "file" / "var").lower()
+        if os.geteuid():
+            assert "choose another folder" in refused(folder / "closed" / "var")
+        lost = embedded.start(folder / "var", SERVICES)
+        passwords = json.loads((folder / "var" / "postgres.json").read_text())
+        (folder / "var" / "postgres.json").write_text(json.dumps(dict.fromkeys(passwords, "guess")))
+        assert "does not fit" in refused(folder / "var")
+        lost.stop()
+
+    in_a_process(work, uid)
+
+
+def refused(data: Path) -> str:
+    with pytest.raises(EmbeddedError) as refusal:
+        embedded.start(data, SERVICES)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+needs_root = pytest.mark.skipif(not ROOT, reason="only root runs it under another user")
+
+
+@needs_root
+def test_a_full_disk_is_said_in_one_sentence(folder: Path):
+    small = folder / "small"
+    small.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", small], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("FULL DISK NOT TESTED: no file system may be mounted here")
+    try:
+        assert "is full" in refused(small / "var")
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+@needs_root
+def test_below_a_closed_folder_only_the_system_user_may_pass(folder: Path):
+    closed = folder / "closed"
+    (closed / "open").mkdir(parents=True)
+    closed.chmod(0o700)
+
+    cluster = embedded.start(closed / "open" / "var", SERVICES)
+
+    assert ask(cluster.owner_url("mtss"), "SELECT 1") == 1
+    listing = subprocess.run(["/bin/ls", closed], user=SYSTEM_UID(), group=SYSTEM_UID(), extra_groups=(), check=False)
+    assert listing.returncode != 0, "passing is not reading"
+    assert stat.S_IMODE(closed.stat().st_mode) & 0o007 == 0
+    nobody = pwd.getpwnam("nobody").pw_uid
+
+    def stranger():
+        with pytest.raises(PermissionError):
+            os.chdir(closed / "open")
+
+    in_a_process(stranger, nobody)
+
+
+def SYSTEM_UID() -> int:
+    return pwd.getpwnam(system_user.SYSTEM_USER).pw_uid
+
+
+@needs_root
+def test_a_folder_that_refuses_access_control_entries_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    (folder / "closed").mkdir(mode=0o700)
+
+    def refuse(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "setxattr", refuse)
+    assert "may not pass to" in refused(folder / "closed" / "var")
+
+
+@needs_root
+def test_passage_keeps_the_entries_that_were_there_and_widens_none(folder: Path):
+    nobody = pwd.getpwnam("nobody").pw_uid
+    folder.chmod(0o750)
+    system_user._grant_passage(folder, nobody)
+    folder.chmod(0o700)  # the mask now hides every entry
+
+    system_user._grant_passage(folder, SYSTEM_UID())
+
+    may_pass = {
+        uid: system_user._may_enter(system_user.Account("x", uid, uid), folder) for uid in (nobody, SYSTEM_UID())
+    }
+    assert may_pass == {nobody: False, SYSTEM_UID(): True}
+
+
+@needs_root
+def test_root_adopts_the_folder_of_an_ordinary_user_as_that_user(folder: Path):
+    nobody = pwd.getpwnam("nobody").pw_uid
+    os.chown(folder, nobody, nobody)
+    in_a_process(lambda: embedded.start(folder / "var", SERVICES).stop(), nobody)
+
+    cluster: Cluster = embedded.start(folder / "var", SERVICES)
+
+    assert cluster.folder.stat().st_uid == nobody
+    assert ask(cluster.owner_url("mtss"), "SELECT 1") == 1
