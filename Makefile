@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test faults check bench lock clean-data
+.PHONY: help install run test faults check bench events lock clean-data
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ check: install ## style, types, who may import whom, locks without addresses
 
 bench: install ## ratios measured side by side, one JSON object a line
 	@for file in bench/*.py; do $(BIN)/python "$$file" || exit; done
+
+events: install ## write the contracts in docs/events from the code
+	$(BIN)/python -m common.events.asyncapi docs/events
 
 lock: install ## write requirements*.lock from requirements*.in
 	$(LOCK) requirements-install.in -o requirements-install.lock

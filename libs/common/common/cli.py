@@ -1,0 +1,385 @@
+"""``trellis``: the command line. Services and further commands are found by their entry points."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import entry_points, version
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import httpx
+import typer
+import uvicorn
+from fastapi import FastAPI
+from rich.console import Console
+from rich.table import Table
+
+from common import embedded
+from common.auth import STAFF_ROLES, staff_token
+from common.embedded import Cluster, EmbeddedError
+from common.kafka import create_topics
+from common.keys import KeysMissing, read_keys, read_signing_key, write_keys
+from common.migrations import migrate_within
+from common.process import Process
+from common.runtime import NotConfigured, Runtime
+from common.settings import Settings
+from common.telemetry import configure_logging
+
+KEEP_ALIVE_SECONDS = 90
+STOP_SECONDS = 4
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Trellis keeps every student connected: attendance, belonging, conferences and word to families.",
+)
+events_app = typer.Typer(no_args_is_help=True, help="Parked events, and what a service has said.")
+app.add_typer(events_app, name="events")
+out = Console()
+
+Data = Annotated[Path, typer.Option("--data", help="The folder of the embedded database, keys and logs.")]
+Url = Annotated[str, typer.Option("--url", help="Where Trellis answers.")]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", help="A file with a token; else one is made from --data.")
+]
+HERE, ADDRESS = Path("var"), "http://127.0.0.1:8080"
+
+
+class Stop(typer.Exit):
+    """Ends the command with one sentence that says what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        Console(stderr=True).print(sentence, style="red", soft_wrap=True, highlight=False)
+        super().__init__(1)
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turn what an operator can mend into one sentence and exit code 1."""
+    try:
+        yield
+    except (EmbeddedError, KeysMissing, NotConfigured) as error:
+        raise Stop(str(error)) from None
+    except httpx.TransportError:
+        raise Stop("Trellis does not answer there: is `trellis up` running, and is --url right?") from None
+    except PermissionError as error:
+        raise Stop(f"No permission to write {error.filename}: choose another folder with --data.") from None
+    except OSError as error:
+        raise Stop(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.") from None
+
+
+@app.callback(invoke_without_command=True)
+def main_options(
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Trellis keeps every student connected."""
+    if show_version:
+        out.print(f"trellis {version('trellis-common')}", highlight=False)
+        raise typer.Exit
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8080,
+    data: Data = HERE,
+    kafka: Annotated[str, typer.Option(help="HOST:PORT of Kafka; without it events stay in this process.")] = "",
+) -> None:
+    """Run all services in one process, on a PostgreSQL that comes along.
+
+    Example: trellis up --port 8080 --data ./var
+    """
+    with one_sentence():
+        listener = _listen("0.0.0.0" if Settings().keys else "127.0.0.1", port)  # noqa: S104 (only with keys of one's own)
+        data.mkdir(parents=True, exist_ok=True)
+        data.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        names = sorted(services())
+        keys = Settings().keys or data / "keys"
+        if not Settings().keys:
+            write_keys(keys, names)
+        cluster = embedded.start(data, names)
+        try:
+            apps = [_embedded_app(name, cluster, keys / name, port=port, kafka=kafka) for name in names]
+            asyncio.run(_migrate_all(names, cluster, kafka))
+            out.print(f"Trellis answers at http://127.0.0.1:{port}", highlight=False)
+            _serve(apps, listener, Settings().log_folder)
+        finally:
+            cluster.stop()
+
+
+@app.command()
+def serve(
+    service: Annotated[str, typer.Argument(help="sis, surveys, mtss, restorative or notifications.")],
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8080,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "0.0.0.0",  # noqa: S104 (a container's own)
+) -> None:
+    """Run one service alone, as a container does. It never migrates.
+
+    Example: TRELLIS_DATABASE_URL=… TRELLIS_KEYS=/keys TRELLIS_KAFKA=kafka:9092 TRELLIS_TIME_ZONE=America/Denver trellis serve mtss
+    """
+    with one_sentence():
+        service_app = _known(service)
+        if not Settings().kafka:
+            raise NotConfigured(
+                "TRELLIS_KAFKA is missing: HOST:PORT of Kafka, over which this service hears the others."
+            )
+        service_app.state.runtime = Runtime.start(service, Settings())
+        _serve([service_app], _listen(host, port), Settings().log_folder)
+
+
+@app.command()
+def migrate(service: Annotated[str | None, typer.Argument(help="One service; all if left out.")] = None) -> None:
+    """Bring databases up to date as their owner, grant the application role, and create missing topics.
+
+    TRELLIS_OWNER_DATABASE_URL may hold {service}: postgresql://{service}_owner:…@db/{service}
+    """
+    with one_sentence():
+        settings = Settings()
+        names = [service] if service else sorted(services())
+        if not settings.owner_database_url:
+            raise NotConfigured("TRELLIS_OWNER_DATABASE_URL is missing: the database's address as its owner.")
+        for name in names:
+            _known(name)
+            own = settings.filled(name)
+            applied = asyncio.run(migrate_within(name, own.owner_database_url, own.application_role))
+            out.print(f"{name}: {', '.join(applied) if applied else 'already current'}")
+        if settings.kafka:
+            made = asyncio.run(create_topics(settings, names))
+            out.print(f"topics: {', '.join(made) if made else 'all there'}")
+
+
+@app.command()
+def keys(folder: Annotated[Path, typer.Argument(help="Where the keys go.")]) -> None:
+    """Write every key that a deployment needs, once. Nothing is ever overwritten.
+
+    Example: trellis keys ./keys
+    """
+    with one_sentence():
+        written = write_keys(folder, services())
+        out.print(
+            f"{len(written)} keys written to {folder}, {'none' if written else 'all'} were there before."
+            if written
+            else f"Every key is already in {folder}; nothing was written."
+        )
+
+
+@app.command()
+def token(
+    role: Annotated[str, typer.Option(help=f"One of {', '.join(sorted(STAFF_ROLES))}.")],
+    school: Annotated[list[str] | None, typer.Option(help="A schoolId; repeat for several.")] = None,
+    staff: Annotated[
+        str | None, typer.Option(help="Our id of the staff member, as GET /sis/…/staffs gives it.")
+    ] = None,
+    data: Data = HERE,
+) -> None:
+    """Print a signed token and nothing else. Only for embedded data.
+
+    Example: curl -H "Authorization: Bearer $(trellis token --role district)" http://127.0.0.1:8080/mtss/v1/…
+    """
+    with one_sentence():
+        if role not in STAFF_ROLES:
+            raise Stop(f"There is no role of that name: choose one of {', '.join(sorted(STAFF_ROLES))}.")
+        try:
+            person = UUID(staff) if staff else None
+        except ValueError:
+            raise Stop(
+                "--staff takes our id, a UUID: GET /sis/data/v3/ed-fi/staffs?staffUniqueId=… shows it."
+            ) from None
+        sys.stdout.write(make_token(data, role, schools=school or [], staff=person) + "\n")
+
+
+@app.command()
+def status(url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None) -> None:
+    """Show how each service stands: migrations, oldest unpublished event, lag, parked events."""
+    table = Table("service", "migrations", "unpublished", "oldest, s", "lag", "parked")
+    with one_sentence(), _operator(url, data, token_file) as http:
+        for name in sorted(services()):
+            answer = _answer(http.get(f"/{name}/v1/status"))
+            oldest, lag = answer.get("oldest_unpublished_seconds"), answer.get("lag")
+            table.add_row(
+                name,
+                answer["migrations"],
+                str(answer["unpublished"]),
+                "–" if oldest is None else f"{oldest:.1f}",
+                "–" if lag is None else str(lag),
+                str(answer["parked"]),
+            )
+    out.print(table)
+
+
+Service = Annotated[str, typer.Argument(help="The service that heard it.")]
+Event = Annotated[UUID, typer.Argument(help="The event's id, as `trellis events parked` shows it.")]
+
+
+@events_app.command("parked")
+def events_parked(
+    service: Annotated[str | None, typer.Argument(help="One service; all if left out.")] = None,
+    url: Url = ADDRESS,
+    data: Data = HERE,
+    token_file: TokenFile = None,
+) -> None:
+    """List events that could not be handled, and those that wait behind them."""
+    table = Table("service", "event", "type", "parked at", "why")
+    with one_sentence(), _operator(url, data, token_file) as http:
+        for name in [service] if service else sorted(services()):
+            for item in _pages(http, f"/{name}/v1/events/parked"):
+                table.add_row(name, item["id"], item["type"], item["parked_at"], item["error"])
+    out.print(table if table.row_count else "No event is parked.")
+
+
+@events_app.command("replay")
+def events_replay(
+    service: Service, event: Event, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None
+) -> None:
+    """Handle a parked event again, and those parked behind it."""
+    with one_sentence(), _operator(url, data, token_file) as http:
+        done = _answer(http.post(f"/{service}/v1/events/parked/{event}/replay"))
+    out.print(f"{done['events']} events handled.")
+
+
+@events_app.command("discard")
+def events_discard(
+    service: Service, event: Event, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None
+) -> None:
+    """Give up a parked event; it stays on record."""
+    with one_sentence(), _operator(url, data, token_file) as http:
+        _answer(http.post(f"/{service}/v1/events/parked/{event}/discard"))
+    out.print("Discarded. Replay one of those behind it, if there are any.")
+
+
+@events_app.command("resend")
+def events_resend(
+    owner: Annotated[str, typer.Argument(help="The service that says it.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    url: Url = ADDRESS,
+    data: Data = HERE,
+    token_file: TokenFile = None,
+) -> None:
+    """Say again every fact of a service as it stands: one added or rebuilt later gets everything, nobody acts twice."""
+    with one_sentence(), _operator(url, data, token_file) as http, out.status(f"{owner} says everything again …"):
+        done = _answer(http.post(f"/{owner}/v1/events/resend", params={"dry_run": dry_run}, timeout=600))
+    out.print(f"{done['events']} facts {'would be ' if dry_run else ''}said again.")
+
+
+def services() -> dict[str, Callable[[], FastAPI]]:
+    """Every installed service by name, with what loads its application."""
+    return {each.name: each.load for each in entry_points(group="trellis.services")}
+
+
+def make_token(data: Path, role: str, *, schools: list[str] | None = None, staff: UUID | None = None) -> str:
+    """A token signed with the staff key of embedded data.
+
+    Raises:
+        KeysMissing: there is no such key in ``data``.
+    """
+    return staff_token(read_signing_key(data / "keys" / "staff"), role=role, schools=schools or [], staff=staff)
+
+
+def _known(service: str) -> FastAPI:
+    found = services().get(service)
+    if found is None:
+        raise NotConfigured(f"There is no service of that name: choose one of {', '.join(sorted(services()))}.")
+    return found()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise NotConfigured(f"Port {port} is taken: stop what uses it or choose another with --port.") from None
+    return listener
+
+
+def _embedded_app(name: str, cluster: Cluster, keys_folder: Path, *, port: int, kafka: str) -> FastAPI:
+    settings = Settings()
+    own = settings.model_copy(
+        update={
+            "database_url": cluster.application_url(name),
+            "owner_database_url": cluster.owner_url(name),
+            "kafka": kafka or settings.kafka,
+            "time_zone": settings.time_zone or _machine_zone(),
+            "public_url": settings.public_url
+            if "public_url" in settings.model_fields_set
+            else f"http://127.0.0.1:{port}",
+        }
+    )
+    service_app = _known(name)
+    service_app.state.runtime = Runtime.start(name, own, read_keys(keys_folder))
+    return service_app
+
+
+def _machine_zone() -> str:
+    _, _, name = str(Path("/etc/localtime").resolve()).partition("zoneinfo/")
+    return name or "UTC"
+
+
+async def _migrate_all(names: list[str], cluster: Cluster, kafka: str) -> None:
+    await asyncio.gather(*(migrate_within(name, cluster.owner_url(name), f"{name}_app") for name in names))
+    if kafka:
+        await create_topics(Settings().model_copy(update={"kafka": kafka}), names)
+
+
+def _serve(apps: list[FastAPI], listener: socket.socket, log_folder: Path | None) -> None:
+    configure_logging("trellis" if len(apps) > 1 else apps[0].state.name, log_folder)
+    configuration = uvicorn.Config(
+        Process(apps),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    server = uvicorn.Server(configuration)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise NotConfigured("The service did not start; its log says why.")
+
+
+@contextmanager
+def _operator(url: str, data: Path, token_file: Path | None) -> Iterator[httpx.Client]:
+    text = token_file.read_text().strip() if token_file else make_token(data, "district")
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {text}"}, timeout=30, trust_env=False) as http:
+        yield http
+
+
+def _answer(response: httpx.Response) -> dict[str, Any]:
+    if response.is_success:
+        body: dict[str, Any] = response.json()
+        return body
+    try:
+        detail = response.json()["detail"]
+    except (ValueError, KeyError):
+        detail = f"{response.status_code} {response.reason_phrase}"
+    raise Stop(str(detail))
+
+
+def _pages(http: httpx.Client, path: str) -> Iterator[dict[str, Any]]:
+    cursor: str | None = None
+    while True:
+        page = _answer(http.get(path, params={"cursor": cursor} if cursor else {}))
+        yield from page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            return
+
+
+def main() -> None:
+    """Run the command line, with the commands that services and libraries bring."""
+    for command in sorted(entry_points(group="trellis.commands"), key=lambda each: each.name):
+        loaded = command.load()
+        if isinstance(loaded, typer.Typer):
+            app.add_typer(loaded, name=command.name)
+        else:
+            app.command(command.name)(loaded)
+    try:
+        app()
+    except BrokenPipeError:
+        sys.exit(0)

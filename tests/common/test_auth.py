@@ -1,0 +1,158 @@
+"""Who may come in: only whom a known issuer vouches for, for this audience, now, in a role it may give."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jwt
+from joserfc.jwk import OctKey, OKPKey, RSAKey
+
+from common.auth import AUDIENCE, principal_of, service_token, staff_token
+from common.errors import Unauthenticated
+from common.keys import STAFF, Keys, KeysMissing, read_keys, read_signing_key, write_keys
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("keys")
+    write_keys(made, ["mtss", "notifications"])
+    return made
+
+
+@pytest.fixture(scope="module")
+def keys(folder: Path) -> Keys:
+    return read_keys(folder / "mtss")
+
+
+def signed(key: Any, header: dict[str, Any] | None = None, **claims: Any) -> str:
+    now = int(time.time())
+    base = {"iss": STAFF, "aud": AUDIENCE, "sub": "x", "role": "district", "iat": now, "exp": now + 60}
+    head = {"alg": "Ed25519", "typ": "at+jwt", "kid": key.kid} | (header or {})
+    algorithm = head["alg"]
+    return jwt.encode(head, base | claims, key, algorithms=[algorithm])
+
+
+def test_a_staff_token_gives_role_schools_and_person(folder: Path, keys: Keys) -> None:
+    person = uuid4()
+    token = staff_token(read_signing_key(folder / "staff"), role="facilitator", schools=["7"], staff=person)
+
+    who = principal_of(token, service="mtss", trusted=keys.trusted)
+
+    assert (who.role, who.schools, who.staff_id, who.service) == ("facilitator", frozenset({"7"}), person, None)
+
+
+def test_a_service_token_is_good_for_one_sister_only(folder: Path, keys: Keys) -> None:
+    token = service_token(read_signing_key(folder / "notifications"), caller="notifications", callee="mtss")
+
+    assert principal_of(token, service="mtss", trusted=keys.trusted).service == "notifications"
+    with pytest.raises(Unauthenticated):
+        principal_of(token, service="notifications", trusted=keys.trusted)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": "mtss"},
+        {"aud": ["trellis"]},
+        {"exp": int(time.time()) - 60},
+        {"exp": "soon"},
+        {"nbf": int(time.time()) + 600},
+        {"role": "service"},
+        {"role": "root"},
+        {"role": None},
+        {"iss": "somebody"},
+        {"iss": None},
+        {"schools": 7},
+        {"staff": "not an id"},
+    ],
+    ids=str,
+)
+def test_a_wrong_claim_is_refused(folder: Path, keys: Keys, claims: dict[str, Any]) -> None:
+    token = signed(read_signing_key(folder / "staff"), **claims)
+
+    with pytest.raises(Unauthenticated):
+        principal_of(token, service="mtss", trusted=keys.trusted)
+
+
+def test_a_service_may_not_give_a_staff_role(folder: Path, keys: Keys) -> None:
+    token = signed(read_signing_key(folder / "notifications"), iss="notifications", aud="mtss", role="district")
+
+    with pytest.raises(Unauthenticated):
+        principal_of(token, service="mtss", trusted=keys.trusted)
+
+
+def test_a_service_may_not_speak_as_staff(folder: Path, keys: Keys) -> None:
+    with pytest.raises(Unauthenticated):
+        principal_of(signed(read_signing_key(folder / "notifications")), service="mtss", trusted=keys.trusted)
+
+
+def test_an_id_token_is_not_an_access_token(folder: Path, keys: Keys) -> None:
+    token = signed(read_signing_key(folder / "staff"), {"typ": "JWT"})
+
+    with pytest.raises(Unauthenticated):
+        principal_of(token, service="mtss", trusted=keys.trusted)
+
+
+def test_alg_none_is_refused(folder: Path, keys: Keys) -> None:
+    import base64
+
+    def part(value: dict[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    claims = {"iss": STAFF, "aud": AUDIENCE, "sub": "x", "role": "district", "exp": int(time.time()) + 60}
+    for algorithm in ("none", "None", "HS256"):
+        token = f"{part({'alg': algorithm, 'typ': 'at+jwt'})}.{part(claims)}."
+        with pytest.raises(Unauthenticated):
+            principal_of(token, service="mtss", trusted=keys.trusted)
+
+
+def test_a_public_key_used_as_a_shared_secret_is_refused(folder: Path, keys: Keys) -> None:
+    public = json.dumps(read_signing_key(folder / "staff").as_dict(private=False))
+    forged = signed(OctKey.import_key(public), {"alg": "HS256", "kid": "x"})
+
+    with pytest.raises(Unauthenticated):
+        principal_of(forged, service="mtss", trusted=keys.trusted)
+
+
+def test_a_key_inside_the_token_is_not_believed(keys: Keys) -> None:
+    mine = OKPKey.generate_key("Ed25519", private=True)
+    forged = signed(mine, {"jwk": mine.as_dict(private=False), "kid": "x"})
+
+    with pytest.raises(Unauthenticated):
+        principal_of(forged, service="mtss", trusted=keys.trusted)
+
+
+def test_an_rsa_key_of_a_district_works_too(folder: Path, tmp_path: Path) -> None:
+    write_keys(tmp_path, ["mtss"])
+    rsa = RSAKey.generate_key(2048, {"use": "sig", "kid": "rsa"}, private=True)
+    (tmp_path / "staff" / "signing.jwk").write_text(json.dumps(rsa.as_dict(private=True)))
+    write_keys(tmp_path, ["mtss"])
+
+    token = staff_token(read_signing_key(tmp_path / "staff"), role="district")
+
+    assert principal_of(token, service="mtss", trusted=read_keys(tmp_path / "mtss").trusted).role == "district"
+
+
+@given(st.text(alphabet=st.characters(codec="ascii"), max_size=200))
+def test_any_text_is_a_refusal_and_never_an_error(text: str) -> None:
+    with pytest.raises(Unauthenticated):
+        principal_of(text, service="mtss", trusted={})
+
+
+def test_keys_are_private_and_never_overwritten(tmp_path: Path) -> None:
+    first = write_keys(tmp_path / "keys", ["mtss"])
+    before = {path: path.read_bytes() for path in first}
+
+    assert write_keys(tmp_path / "keys", ["mtss"]) == []
+    assert {path: path.read_bytes() for path in first} == before
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "keys").rglob("*") if path.is_file()} == {0o600}
+
+
+def test_missing_keys_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(KeysMissing, match="trellis keys"):
+        read_keys(tmp_path)
