@@ -226,7 +226,7 @@ async def _consume(runtime: Runtime, inbox: Inbox) -> None:
         request_timeout_ms=15_000,
         fetch_max_wait_ms=100,
     )
-    assignment = _Assignment(runtime, consumer)
+    assignment, runtime.lag = _Assignment(runtime, consumer), 0
     consumer.subscribe(inbox.router.owners(), listener=assignment)
     await asyncio.wait_for(consumer.start(), SEND_SECONDS)
     try:
@@ -262,6 +262,7 @@ async def _process(
         if messages := assignment.unheard(ours):
             await inbox.process([record_of(message) for message in messages])
             await _commit(consumer, messages)
+            inbox.runtime.lag = _lag(consumer, messages)
 
 
 async def _commit(consumer: AIOKafkaConsumer, messages: Sequence["ConsumerRecord[bytes, bytes]"]) -> None:
@@ -272,6 +273,12 @@ async def _commit(consumer: AIOKafkaConsumer, messages: Sequence["ConsumerRecord
             await consumer.commit(still_ours)
     except (CommitFailedError, IllegalStateError):
         log.info("offsets were not committed to Kafka; the database has them")
+
+
+def _lag(consumer: AIOKafkaConsumer, messages: Sequence["ConsumerRecord[bytes, bytes]"]) -> int:
+    """How many records the partitions just heard still hold."""
+    heard = {TopicPartition(m.topic, m.partition): m.offset + 1 for m in messages}
+    return sum(max(0, (consumer.highwater(partition) or 0) - offset) for partition, offset in heard.items())
 
 
 async def _behind(consumer: AIOKafkaConsumer) -> set[TopicPartition]:
