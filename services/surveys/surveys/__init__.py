@@ -1,0 +1,1 @@
+"""Asks students how they belong, with the consent that the law requires, and says the scores but never the answers."""

@@ -1,0 +1,9 @@
+"""HTTP in: windows and consents, personal links, the page behind them, and answers given on paper."""
+
+from fastapi import APIRouter
+
+from surveys.routes import answers, consents, links, paper, windows
+
+router = APIRouter()
+for _topic in (windows, consents, links, paper, answers):
+    router.include_router(_topic.router)

@@ -1,0 +1,90 @@
+"""What was said for each student: consent, opt-out, withdrawal. Every row is kept."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from common.access import require
+from common.app import Router
+from common.auth import Principal
+from common.db import Session, transaction_time
+from surveys.models import Consent, Draft, Enrolment, Window, enrolled
+from surveys.routes.windows import window_with
+from surveys.rules import ConsentState, StudentNotYetKnown
+
+router = Router("surveys")
+
+
+class Said(BaseModel):
+    """What was said, by whom (rights pass to the student at 18) and on which day."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={"example": {"state": "consented", "by": "guardian", "on": "2026-09-20"}},
+    )
+
+    state: ConsentState
+    by: Literal["guardian", "student"]
+    on: date
+
+
+class SaidOnRecord(Said):
+    """The same, with when it was recorded."""
+
+    model_config = ConfigDict(extra="ignore", from_attributes=True)
+
+    recorded_at: datetime
+
+
+class History(BaseModel):
+    """Everything said for one student and window, the newest first: that one stands."""
+
+    items: list[SaidOnRecord]
+    next: None = None
+
+
+@router.put("/v1/windows/{window_id}/consents/{student_id}")
+async def record_consent(
+    window_id: UUID, student_id: UUID, said: Said, who: Annotated[Principal, require("district")], session: Session
+) -> SaidOnRecord:
+    """Record what was said. Anything but consent stops the student's link at once and forgets answers not yet sent."""
+    window = await window_with(session, window_id)
+    await _check_known(session, window, student_id)
+    history = await _history(session, window_id, student_id)
+    if history and said == Said.model_validate(history[0].model_dump(include=set(Said.model_fields))):
+        return history[0]
+    at = await transaction_time(session)
+    row = {"window_id": window_id, "student_id": student_id, "recorded_by": who.subject, "recorded_at": at}
+    await session.execute(sa.insert(Consent).values(**row, **said.model_dump()))
+    if said.state is not ConsentState.CONSENTED:
+        mine = sa.and_(col(Draft.window_id) == window_id, col(Draft.student_id) == student_id)
+        await session.execute(sa.delete(Draft).where(mine))
+    return SaidOnRecord(**said.model_dump(), recorded_at=at)
+
+
+@router.get("/v1/windows/{window_id}/consents/{student_id}", dependencies=[require("district")])
+async def list_consents(window_id: UUID, student_id: UUID, session: Session) -> History:
+    """Everything that was said for one student."""
+    await window_with(session, window_id)
+    return History(items=await _history(session, window_id, student_id))
+
+
+async def _check_known(session: AsyncSession, window: Window, student_id: UUID) -> None:
+    mine = sa.select(Enrolment).where(enrolled(window), col(Enrolment.student_id) == student_id).limit(1)
+    if await session.scalar(mine) is None:
+        raise StudentNotYetKnown
+
+
+async def _history(session: AsyncSession, window_id: UUID, student_id: UUID) -> list[SaidOnRecord]:
+    rows = await session.scalars(
+        sa.select(Consent)
+        .where(col(Consent.window_id) == window_id, col(Consent.student_id) == student_id)
+        .order_by(col(Consent.id).desc())
+    )
+    return [SaidOnRecord.model_validate(row) for row in rows]

@@ -1,0 +1,131 @@
+"""Personal links: who gets one, and taking one back."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+import sqlalchemy as sa
+from fastapi import Body
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from common.access import require
+from common.app import Router
+from common.db import Session, transaction_time
+from common.errors import NotFound
+from common.runtime import RuntimeOf, Today
+from surveys.models import Enrolment, Link, Response, Window, enrolled, insert_all, standing_consents
+from surveys.routes.windows import window_with
+from surveys.rules import ConsentState, Stage, WindowClosed, may_answer
+
+router = Router("surveys")
+
+_TOKEN_BYTES = 16
+
+
+class LinksAsked(BaseModel):
+    """``replace`` revokes every link and issues new ones to those who have not answered: for a list that was lost."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    replace: bool = False
+
+
+class LinkIssued(BaseModel):
+    """A student's link. It is shown this once and stored nowhere."""
+
+    student_id: UUID
+    url: str
+
+
+class LinksIssued(BaseModel):
+    """New links, and how many students got none for want of consent or because they opted out."""
+
+    issued: int
+    without_consent: int
+    items: list[LinkIssued]
+
+
+def digest_of(token: str) -> bytes:
+    """What is stored of a link."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+@router.post("/v1/windows/{window_id}/links", dependencies=[require("district")])
+async def issue_links(
+    window_id: UUID,
+    session: Session,
+    runtime: RuntimeOf,
+    today: Today,
+    asked: Annotated[LinksAsked, Body()] = LinksAsked(),
+) -> LinksIssued:
+    """Issue a link to each student who has what is required, has not answered and holds no link yet."""
+    window = await window_with(session, window_id)
+    notice = window.rule().told()
+    if window.rule().stage(today) is Stage.CLOSED:
+        raise WindowClosed
+    at = await transaction_time(session)
+    if asked.replace:
+        await _revoke(session, window_id, at)
+    waiting = await _waiting(session, window, max(today, window.opens_on))
+    allowed = [student for student, state in waiting if may_answer(notice, state)]
+    tokens = await _issue(session, window_id, allowed, at)
+    base = f"{runtime.settings.public_url.rstrip('/')}/surveys/v1/answer"
+    items = [LinkIssued(student_id=student, url=f"{base}/{token}") for student, token in tokens]
+    return LinksIssued(issued=len(items), without_consent=len(waiting) - len(allowed), items=items)
+
+
+@router.delete("/v1/windows/{window_id}/links/{student_id}", status_code=204, dependencies=[require("district")])
+async def revoke_link(window_id: UUID, student_id: UUID, session: Session) -> None:
+    """Take back a student's link; it stops working at once."""
+    if not await _revoke(session, window_id, await transaction_time(session), col(Link.student_id) == student_id):
+        raise NotFound(what="link")
+
+
+async def _waiting(session: AsyncSession, window: Window, on: date) -> list[tuple[UUID, ConsentState | None]]:
+    """Students of the window on that day without a link and without a response, with what was last said for them."""
+    consents = standing_consents(window.id)
+    student = col(Enrolment.student_id)
+    has_link = sa.exists().where(
+        col(Link.window_id) == window.id, col(Link.student_id) == student, col(Link.revoked_at).is_(None)
+    )
+    has_answered = sa.exists().where(col(Response.window_id) == window.id, col(Response.student_id) == student)
+    still_there = sa.func.coalesce(Enrolment.exit_on, on) >= on
+    rows = await session.execute(
+        sa.select(student, consents.c.state)
+        .outerjoin(consents, consents.c.student_id == student)
+        .where(enrolled(window), col(Enrolment.entry_on) <= on, still_there, ~has_link, ~has_answered)
+        .distinct()
+        .order_by(student)
+    )
+    return [(row.student_id, ConsentState(row.state) if row.state else None) for row in rows]
+
+
+async def _issue(
+    session: AsyncSession, window_id: UUID, students: Sequence[UUID], at: datetime
+) -> list[tuple[UUID, str]]:
+    """Links for these students, each with its token; whoever was given one a moment ago by somebody else is left out."""
+    if not students:
+        return []
+    tokens = {student: secrets.token_urlsafe(_TOKEN_BYTES) for student in students}
+    links = [
+        Link(digest=digest_of(token), window_id=window_id, student_id=student, issued_at=at, revoked_at=None)
+        for student, token in tokens.items()
+    ]
+    issued = await session.execute(insert_all(links).on_conflict_do_nothing().returning(col(Link.student_id)))
+    return [(student, tokens[student]) for student in issued.scalars()]
+
+
+async def _revoke(session: AsyncSession, window_id: UUID, at: datetime, *whose: sa.ColumnElement[bool]) -> bool:
+    """Revoke links that work; whether there were any."""
+    revoked = await session.execute(
+        sa.update(Link)
+        .where(col(Link.window_id) == window_id, col(Link.revoked_at).is_(None), *whose)
+        .values(revoked_at=at)
+        .returning(col(Link.digest))
+    )
+    return revoked.first() is not None
