@@ -1,0 +1,1 @@
+"""Restorative conferences in place of suspension, and the days of exclusion they avoid."""

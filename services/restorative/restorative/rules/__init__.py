@@ -1,0 +1,1 @@
+"""The rules of restorative practice: values in, values out."""
