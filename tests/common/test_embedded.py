@@ -167,7 +167,7 @@ def test_a_process_id_left_behind_that_now_is_another_process_does_not_prevent_a
 
 
 def test_processes_that_start_at_once_share_one_server(folder: Path):
-    def start():
+    def start() -> None:
         cluster = embedded.start(folder / "var", SERVICES)
         with (folder / "seen").open("a") as seen:
             seen.write(f"{cluster.pid}\n")

@@ -219,10 +219,11 @@ NO_ERROR, UNKNOWN_TOPIC, CREATED_ALREADY = 0, 3, 36
 
 
 async def _until_done(ask: Callable[[], Awaitable[Any]], *, accepts: set[int]) -> None:
+    codes: set[int] = set()
     for _ in range(100):
         answer = await ask()
-        errors = getattr(answer, "topic_errors", None) or answer.topic_error_codes
-        if {error[1] for error in errors} <= accepts:
+        codes = {error[1] for error in getattr(answer, "topic_errors", None) or answer.topic_error_codes}
+        if codes <= accepts:
             return
         await asyncio.sleep(0.1)
-    raise RuntimeError(f"Kafka does not make fresh topics: {answer}")
+    raise RuntimeError(f"Kafka does not make fresh topics: error codes {codes}")

@@ -1,0 +1,214 @@
+"""Traces and metrics by OpenTelemetry: what happened, how long it took, never about whom.
+
+Spans are made only if an endpoint is configured, by OpenTelemetry's own variable ``OTEL_EXPORTER_OTLP_ENDPOINT``. They and
+the metrics keep the attributes in :data:`ATTRIBUTES` and nothing else: a path, a statement or an error's text may hold a
+student. Each service of a process has its own tracer; the metrics of a process are one page, and say which service.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry import propagate, trace
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.instrumentation.sqlalchemy.engine import EngineTracer
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.view import View
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import Link, SpanKind, Status
+from opentelemetry.util.types import Attributes
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.responses import Response
+
+from common.logs import configure_logging
+
+__all__ = ["Telemetry", "configure_logging"]
+
+ATTRIBUTES = frozenset(
+    {
+        "channel",
+        "db.name",
+        "db.namespace",
+        "db.system",
+        "db.system.name",
+        "error.type",
+        "exception.type",
+        "http.request.method",
+        "http.response.status_code",
+        "http.route",
+        "messaging.batch.message_count",
+        "messaging.system",
+        "network.protocol.version",
+        "outcome",
+        "service",
+        "state",
+        "url.scheme",
+    }
+)
+"""Names of the attributes that spans and metrics may carry."""
+
+_HEALTH = ("/livez", "/readyz", "/metrics")
+_BATCH_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+# --- metrics: one page for the process ------------------------------------------------------------------------------
+
+_registry = CollectorRegistry()
+_meters = MeterProvider(
+    metric_readers=[PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False, registry=_registry)],
+    views=[View(instrument_name="*", attribute_keys=set(ATTRIBUTES))],
+    shutdown_on_exit=False,
+)
+_meter = _meters.get_meter("trellis")
+_lag = _meter.create_gauge("trellis.consumer.lag", "{event}", "Events in Kafka that this service has not heard.")
+_oldest = _meter.create_gauge("trellis.outbox.oldest", "s", "Age of the oldest event that is not published yet.")
+_parked = _meter.create_gauge("trellis.inbox.parked", "{event}", "Events that could not be handled, and those behind.")
+_batch = _meter.create_histogram(
+    "trellis.inbox.batch.duration",
+    "s",
+    "How long one batch of events took, commit included.",
+    explicit_bucket_boundaries_advisory=_BATCH_SECONDS,
+)
+_heard = _meter.create_counter("trellis.inbox.events", "{event}", "Events handled.")
+_deliveries = _meter.create_counter("trellis.deliveries", "{delivery}", "Messages to families by channel and outcome.")
+_connections = _meter.create_up_down_counter("db.client.connections.usage", "{connection}", "Database connections.")
+
+
+def record_standing(service: str, *, lag: int | None, oldest_unpublished_seconds: float | None, parked: int) -> None:
+    """Note how a service stands: its lag in events, the age of what it has not published, what is parked."""
+    if lag is not None:
+        _lag.set(lag, {"service": service})
+    _oldest.set(oldest_unpublished_seconds or 0.0, {"service": service})
+    _parked.set(parked, {"service": service})
+
+
+def record_batch(service: str, *, events: int, seconds: float) -> None:
+    """Note one batch of events that was handled and committed."""
+    _batch.record(seconds, {"service": service})
+    _heard.add(events, {"service": service})
+
+
+def record_delivery(service: str, *, channel: str, outcome: str) -> None:
+    """Note one message to a family: channel such as ``email``, outcome such as ``accepted``."""
+    _deliveries.add(1, {"service": service, "channel": channel, "outcome": outcome})
+
+
+def metrics_page() -> Response:
+    """All metrics of this process in Prometheus's text format: the answer of ``/metrics``."""
+    return Response(generate_latest(_registry), media_type=CONTENT_TYPE_LATEST)
+
+
+# --- traces: one provider for each service ---------------------------------------------------------------------------
+
+
+class Telemetry:
+    """The traces of one service: ``FastAPI(telemetry=telemetry.http)`` and ``telemetry.instrument(engine)``."""
+
+    def __init__(self, service: str, exporter: SpanExporter | None = None) -> None:
+        self.service = service
+        self._provider: TracerProvider | None = None
+        exporter = exporter or _configured_exporter()
+        if exporter is not None:
+            self._provider = TracerProvider(resource=Resource.create({"service.name": service}))
+            self._provider.add_span_processor(BatchSpanProcessor(OnlyAllowed(exporter)))
+
+    @property
+    def http(self) -> TelemetryConfig:
+        """How FastAPI shall observe requests. Its logs are off: they hold what it could not validate."""
+        return {
+            "tracing": self._provider is not None,
+            "tracer_provider": self._provider,
+            "metrics": True,
+            "meter_provider": _meters,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+            "exclude": lambda scope: scope["path"] in _HEALTH,
+        }
+
+    def instrument(self, engine: AsyncEngine) -> None:
+        """Make a span for each statement of ``engine``, and count its connections."""
+        # Not through the instrumentor: it is one for the process and would wrap the engines of other services too.
+        provider = self._provider or trace.NoOpTracerProvider()
+        EngineTracer(provider.get_tracer("sqlalchemy"), engine.sync_engine, _connections)
+
+    def batch(self, traceparents: Iterable[str | None], *, events: int) -> AbstractContextManager[object]:
+        """One span around a batch of events, linked to the traces in which they were said; never one for each event."""
+        if self._provider is None:
+            return nullcontext()
+        return self._provider.get_tracer("trellis").start_as_current_span(
+            f"handle {self.service}",
+            kind=SpanKind.CONSUMER,
+            links=[link for each in set(traceparents) if each for link in _links_to(each)],
+            attributes={"messaging.system": "kafka", "messaging.batch.message_count": events},
+            record_exception=False,
+        )
+
+    def flush(self) -> None:
+        """Send what waits, before the process ends."""
+        if self._provider is not None:
+            self._provider.shutdown()
+
+
+def traceparent() -> str | None:
+    """The current trace as a W3C ``traceparent``, to be carried by what is said now; ``None`` outside any trace."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return carrier.get("traceparent")
+
+
+class OnlyAllowed(SpanExporter):
+    """Exports spans without anything that might be about a person."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Hand the spans on with the allowed attributes only."""
+        return self._exporter.export([_without_people(span) for span in spans])
+
+    def shutdown(self) -> None:
+        """End the export."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Send what waits."""
+        return self._exporter.force_flush(timeout_millis)
+
+
+def _without_people(span: ReadableSpan) -> ReadableSpan:
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=_allowed(span.attributes),
+        events=[Event(event.name, _allowed(event.attributes), event.timestamp) for event in span.events],
+        links=[Link(link.context) for link in span.links],
+        kind=span.kind,
+        status=Status(span.status.status_code),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def _allowed(attributes: Attributes | Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in (attributes or {}).items() if name in ATTRIBUTES}
+
+
+def _links_to(parent: str) -> Sequence[Link]:
+    context = trace.get_current_span(propagate.extract({"traceparent": parent})).get_span_context()
+    return [Link(context)] if context.is_valid else []
+
+
+def _configured_exporter() -> SpanExporter | None:
+    if not any(os.environ.get(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT") for kind in ("", "TRACES_")):
+        return None
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # a fifth of a second to import
+
+    return OTLPSpanExporter()
