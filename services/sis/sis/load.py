@@ -1,0 +1,175 @@
+"""``trellis load``."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from common.keys import KeysMissing, read_signing_key
+from sis.loading.checking import check_folder
+from sis.loading.closing import clock_held, close_days
+from sis.loading.conferences import ConferencePusher
+from sis.loading.door import As, Door, MintedTokens, NotPermitted, Refused, Stop, TokenFromFile, Tokens
+from sis.loading.folder import Folder
+from sis.loading.report import Report
+from sis.loading.rows import Pusher
+from sis.loading.surveys import SurveyPusher
+
+_TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+_SCORES_SAID_SECONDS = 10.0
+
+
+def load(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of exported files.")],
+    url: Annotated[str, typer.Option(help="Where Trellis answers.")] = "http://127.0.0.1:8080",
+    data: Annotated[Path, typer.Option(help="The folder whose keys sign the tokens.")] = Path("var"),
+    token_file: Annotated[
+        Path | None, typer.Option(help="A file with a token; parts its role may not push are left out.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and count every row, push nothing.")] = False,
+    single: Annotated[
+        bool, typer.Option("--single", help="One request for each row, as a SIS does, not in bulk.")
+    ] = False,
+) -> None:
+    """Push a folder of exported files through the HTTP doors. It may be interrupted and repeated.
+
+    JSON lines named after the Ed-Fi resources, calendar.csv, survey answers and steps of conferences; any may be missing.
+    At the end each school's days are closed through the newest attendance row. Rejected rows are listed; then the
+    exit code is 1.
+
+    Three examples:
+
+        trellis load var/sample
+
+        trellis load exports/2026-10-02 --dry-run
+
+        trellis load exports/2026-10-02 --url https://trellis.example.org --token-file ~/sis.token
+    """
+    console = Console(stderr=True)
+    if not folder.is_dir():
+        _stop(console, f"{folder} is no folder: give the folder that holds the exported files.")
+    source = Folder(folder)
+    if not source.known_names():
+        _stop(
+            console, f"{folder} holds no file to push: files are named after Ed-Fi resources, such as students.jsonl."
+        )
+    with _bars(console) as bars:
+        report = Report(bars)
+        try:
+            if dry_run:
+                check_folder(source, report)
+            else:
+                tokens = (
+                    TokenFromFile(token_file) if token_file else MintedTokens(read_signing_key(data / "keys" / "staff"))
+                )
+                asyncio.run(push(source, report, url, tokens, single=single))
+        except KeysMissing as error:
+            sentence = f"{error} Or give a token with --token-file."
+        except BaseExceptionGroup as group:
+            sentence = _sentence_in(group)
+        except Stop as stop:
+            sentence = str(stop)
+        else:
+            sentence = ""
+    if sentence:
+        _stop(console, sentence)
+    _tell(console, report, dry_run=dry_run)
+    raise typer.Exit(1 if report.rejected_count else 0)
+
+
+async def push(
+    folder: Folder,
+    report: Report,
+    url: str,
+    tokens: Tokens,
+    *,
+    single: bool = False,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> None:
+    """Push everything: rows, surveys, then the school days, so that the first decisions rest on all of it, then conferences.
+
+    Raises:
+        Stop: the other side does not answer or does not accept the token; also inside an exception group.
+    """
+    async with httpx.AsyncClient(base_url=url, timeout=_TIMEOUT, transport=transport, trust_env=False) as http:
+        door = Door(http, tokens)
+        async with clock_held(door):
+            pusher = Pusher(door, folder, report, single=single)
+            await pusher.push_all()
+            surveys = SurveyPusher(pusher)
+            await surveys.push_all()
+            if surveys.windows:
+                await _scores_said(door)
+            await close_days(door, folder, report, datetime.now().astimezone().date())
+        await ConferencePusher(pusher).push_all()
+
+
+async def _scores_said(door: Door) -> None:
+    """Give surveys a moment to say its scores, so that days do not close before them; right in any order, calmer in this."""
+    for _ in range(int(_SCORES_SAID_SECONDS / 0.2)):
+        try:
+            status = (await door.send("GET", "/surveys/v1/status", As("district"))).json()
+        except (Refused, NotPermitted):
+            return
+        if not status.get("unpublished"):
+            return
+        await asyncio.sleep(0.2)
+
+
+class _Bars:
+    """A progress bar for each part."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def begin(self, part: str, total: int) -> None:
+        """A part begins."""
+        self._tasks[part] = self._progress.add_task(part, total=total)
+
+    def advance(self, part: str, rows: int) -> None:
+        """So many more rows are settled."""
+        if part in self._tasks:
+            self._progress.advance(self._tasks[part], rows)
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[_Bars]:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console) as progress:
+        yield _Bars(progress)
+
+
+def _tell(console: Console, report: Report, *, dry_run: bool) -> None:
+    for file, line, reason in sorted(report.rejected):
+        console.print(f"{file}{f':{line}' if line else ''}: {reason}", soft_wrap=True, markup=False, highlight=False)
+    if report.rejected_count > len(report.rejected):
+        console.print(f"… and {report.rejected_count - len(report.rejected)} more", highlight=False)
+    for part in report.left_out:
+        console.print(f"{part}: left out, this token's role may not push it", highlight=False)
+    rows = sum(report.taken.values())
+    what = "would be pushed" if dry_run else "taken"
+    closed = f", {report.closed} school days closed" if report.closed else ""
+    console.print(f"{rows} rows {what}, {report.rejected_count} rejected{closed}.", highlight=False)
+
+
+def _stop(console: Console, sentence: str) -> None:
+    console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+    raise typer.Exit(1)
+
+
+def _sentence_in(group: BaseExceptionGroup[BaseException]) -> str:
+    stops, others = group.split(Stop)
+    if stops is None or others is not None:
+        raise group
+    found: BaseException = stops
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return str(found)

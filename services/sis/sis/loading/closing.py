@@ -1,0 +1,60 @@
+"""School days: the closing clock stands still while rows come in, then each school's days are closed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import date
+
+from sis.loading.door import Door, NotPermitted, Refused, Stop
+from sis.loading.folder import Folder
+from sis.loading.report import Report
+
+CLOSED = "school days"
+_LEASE = "/sis/v1/closing-clock/lease"
+_RENEW_SECONDS = 40.0
+
+
+@asynccontextmanager
+async def clock_held(door: Door) -> AsyncIterator[None]:
+    """Hold the closing clock, so that no day closes before its rows are in; renewed long before it runs out."""
+    try:
+        await door.send("PUT", _LEASE)
+    except NotPermitted:
+        yield
+        return
+    renewal = asyncio.create_task(_renew(door))
+    try:
+        yield
+    finally:
+        renewal.cancel()
+        await asyncio.gather(renewal, return_exceptions=True)
+        with suppress(Stop, Refused, NotPermitted):  # it runs out by itself in two minutes
+            await door.send("DELETE", _LEASE)
+
+
+async def close_days(door: Door, folder: Folder, report: Report, today: date) -> None:
+    """Close the days of each school through the newest attendance row."""
+    days = folder.days_to_close(today)
+    if not days:
+        return
+    report.begin(CLOSED, len(days))
+    for school, day in days.items():
+        try:
+            answer = await door.send("POST", f"/sis/v1/schools/{school}/days/{day}/close")
+        except NotPermitted:
+            report.leave_out(CLOSED)
+            return
+        except Refused as refused:
+            report.reject(f"{CLOSED} of {school}", 0, str(refused), part=CLOSED)
+        else:
+            report.closed += answer.json().get("closed", 0)
+            report.take(CLOSED)
+
+
+async def _renew(door: Door) -> None:
+    while True:
+        await asyncio.sleep(_RENEW_SECONDS)
+        try:
+            await door.send("PUT", _LEASE)
+        except (Stop, Refused, NotPermitted):
+            return

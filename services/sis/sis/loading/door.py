@@ -1,0 +1,147 @@
+"""The HTTP doors as the loader meets them: a token for each role, patience with cuts and overload."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+import httpx
+
+from common.auth import staff_token
+from common.keys import SigningKey
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_BUSY = frozenset({429, 502, 503, 504})
+
+
+class Stop(Exception):
+    """Nothing more can be pushed. The message is one sentence that says what to do."""
+
+
+class NotPermitted(Exception):
+    """The token's role may not push this part."""
+
+
+class Refused(Exception):
+    """One request was refused; the message is the reason."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        try:
+            problem = response.json()
+        except ValueError:
+            problem = {}
+        self.status, self.problem = response.status_code, problem if isinstance(problem, dict) else {}
+        super().__init__(reason_of(self.problem) or f"{response.status_code} {response.reason_phrase}".strip())
+
+    @property
+    def kind(self) -> str:
+        """The problem's type without its prefix, such as ``step-out-of-order``."""
+        return str(self.problem.get("type", "")).rpartition(":")[2]
+
+
+def reason_of(problem: Mapping[str, Any]) -> str:
+    """A problem document in one line: the fields and rules, else the detail."""
+    errors = problem.get("errors") or ()
+    return "; ".join(f"{error['field']} {error['rule']}" for error in errors) or str(problem.get("detail", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class As:
+    """In which role a request is made, and for whom."""
+
+    role: str = "sis"
+    schools: tuple[str, ...] = ()
+    staff: UUID | None = None
+
+
+class Tokens(Protocol):
+    """Where tokens come from."""
+
+    def token(self, who: As) -> str:
+        """A token with which to ask as ``who``."""
+
+
+class MintedTokens:
+    """Tokens signed with the staff key of embedded data, made anew each hour."""
+
+    def __init__(self, key: SigningKey) -> None:
+        self._key = key
+        self._made: dict[As, tuple[float, str]] = {}
+
+    def token(self, who: As) -> str:
+        """A token for exactly this role and these schools."""
+        at, token = self._made.get(who, (0.0, ""))
+        if not token or time.monotonic() - at > 3600:
+            token = staff_token(self._key, role=who.role, schools=who.schools, staff=who.staff)
+            self._made[who] = time.monotonic(), token
+        return token
+
+
+class TokenFromFile:
+    """One token for everything, read again each time, so that whoever issues it may renew it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def token(self, who: As) -> str:
+        """The token in the file.
+
+        Raises:
+            Stop: the file cannot be read.
+        """
+        try:
+            return self._path.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            raise Stop(f"{self._path} cannot be read: --token-file takes a file that holds one token.") from None
+
+
+class Door:
+    """Sends requests; waits and repeats when the connection is cut or the answer is *not now*. Every push may be repeated."""
+
+    def __init__(self, http: httpx.AsyncClient, tokens: Tokens, *, patience: float = 60.0) -> None:
+        self._http, self._tokens, self._patience = http, tokens, patience
+
+    async def send(self, method: str, path: str, who: As = As(), **options: Any) -> httpx.Response:
+        """The answer, if it is a good one.
+
+        Raises:
+            NotPermitted: 403.
+            Refused: another answer that is not a success.
+            Stop: no answer at all, however often, or the token is not accepted.
+        """
+        pause, gives_up = _FIRST_PAUSE, time.monotonic() + self._patience
+        while True:
+            response = await self._once(method, path, who, options)
+            if response is not None and response.status_code not in _BUSY:
+                return _checked(response)
+            if time.monotonic() > gives_up:
+                raise Stop(
+                    f"Trellis does not answer at {self._http.base_url}: is `trellis up` running, and is --url right?"
+                )
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _once(self, method: str, path: str, who: As, options: Mapping[str, Any]) -> httpx.Response | None:
+        headers = {"Authorization": f"Bearer {self._tokens.token(who)}", **options.get("headers", {})}
+        try:
+            return await self._http.request(method, path, **{**options, "headers": headers})
+        except httpx.TransportError:
+            return None
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    if response.status_code == 401:
+        raise Stop("The token is not accepted there: is it of this deployment, and has it expired?")
+    if response.status_code == 403:
+        raise NotPermitted
+    if not response.is_success:
+        raise Refused(response)
+    return response
+
+
+def jsonl(lines: Sequence[bytes]) -> dict[str, Any]:
+    """What a request with JSON lines needs."""
+    return {"content": b"\n".join(lines) + b"\n", "headers": {"Content-Type": "application/jsonl"}}

@@ -1,0 +1,51 @@
+"""What came of a load: how many rows were taken, which were rejected and why, and what was left out."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol
+
+_LISTED = 10_000
+
+
+class Progress(Protocol):
+    """Hears how far each part is."""
+
+    def begin(self, part: str, total: int) -> None:
+        """A part with ``total`` rows begins."""
+
+    def advance(self, part: str, rows: int) -> None:
+        """So many more rows of the part are settled."""
+
+
+@dataclass
+class Report:
+    """Counts by part, and the rejected rows by file and line."""
+
+    progress: Progress
+    taken: Counter[str] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
+    rejected: list[tuple[str, int, str]] = field(default_factory=list)
+    rejected_count: int = 0
+    left_out: list[str] = field(default_factory=list)
+    closed: int = 0
+
+    def begin(self, part: str, total: int) -> None:
+        """A part begins."""
+        self.progress.begin(part, total)
+
+    def take(self, part: str, rows: int = 1) -> None:
+        """Rows were taken."""
+        self.taken[part] += rows
+        self.progress.advance(part, rows)
+
+    def reject(self, file: str, line: int, reason: str, *, part: str | None = None) -> None:
+        """A row was rejected. The first ten thousand are listed, so that memory stays flat."""
+        self.rejected_count += 1
+        if len(self.rejected) < _LISTED:
+            self.rejected.append((file, line, reason))
+        self.progress.advance(part or file.removesuffix(".jsonl"), 1)
+
+    def leave_out(self, part: str) -> None:
+        """A part that the token's role may not push."""
+        if part not in self.left_out:
+            self.left_out.append(part)

@@ -1,0 +1,173 @@
+"""Pushing Ed-Fi rows: in bulk or one by one, resource after resource."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sis.loading.door import Door, NotPermitted, Refused, jsonl, reason_of
+from sis.loading.folder import CALENDAR_FILE, RESPONSES, STEPS, WAVES, Folder, Line, calendars_of
+from sis.loading.lanes import in_lanes
+from sis.loading.report import Report
+from sis.policy import BULK_ROWS
+from sis.resources import RESOURCES
+from sis.rules.members import value_at
+
+_LANES, _SINGLE_LANES = 4, 16
+_IN_FLIGHT = 8
+_LARGEST_CALENDAR = 3_000_000
+_DONE = frozenset({200, 201, 204})
+_GONE_ALREADY = 404
+
+
+@dataclass
+class Pusher:
+    """Pushes the Ed-Fi part of a folder and remembers our ids of students and staff for what comes after."""
+
+    door: Door
+    folder: Folder
+    report: Report
+    single: bool = False
+    ids: dict[tuple[str, str], str] = field(default_factory=dict)
+    _in_flight: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_IN_FLIGHT))
+
+    async def push_all(self) -> None:
+        """Push every resource in dependency order, then the calendar's school days, then deletions the other way round."""
+        for wave in WAVES:
+            async with asyncio.TaskGroup() as group:
+                for name in wave:
+                    group.create_task(self._push_file(name, name))
+                if wave is WAVES[1]:
+                    group.create_task(self._push_calendar())
+        for wave in reversed(WAVES):
+            for name in wave:
+                await self._push_file(f"{name}.deletes", name)
+
+    def remembers(self, resource: str) -> bool:
+        """Whether what comes after the rows asks for our ids of this resource."""
+        return resource in ("students", "staffs") and (self.folder.has(RESPONSES) or self.folder.has(STEPS))
+
+    async def id_of(self, resource: str, unique_id: str) -> str | None:
+        """Our id of a student or member of staff by the SIS's number; ``None`` if there is none."""
+        key = resource, unique_id
+        if key not in self.ids:
+            name = RESOURCES[resource].identity[0]
+            found = (await self.door.send("GET", f"/sis/data/v3/ed-fi/{resource}", params={name: unique_id})).json()
+            if not found:
+                return None
+            self.ids[key] = found[0]["id"]
+        return self.ids[key]
+
+    async def _push_file(self, file: str, resource: str) -> None:
+        if not self.folder.has(file):
+            return
+        self.report.begin(file, self.folder.count(file))
+        part = _Part(self, file, resource)
+        one_by_one = self.single and not part.deletes
+        push = part.push_single if one_by_one else part.push_bulk
+        lanes, at_once = (_SINGLE_LANES, 1) if one_by_one else (_LANES, BULK_ROWS)
+        await in_lanes(part.keyed_lines(), push, lanes=lanes, at_once=at_once)
+        if part.left_out:
+            self.report.leave_out(file)
+
+    async def _push_calendar(self) -> None:
+        body = self.folder.calendar()
+        if body is None:
+            return
+        self.report.begin(CALENDAR_FILE, max(0, len(body.splitlines()) - 1))
+        for part in calendars_of(body, _LARGEST_CALENDAR):
+            try:
+                answer = await self.door.send(
+                    "POST", "/sis/v1/calendars", content=part, headers={"Content-Type": "text/csv"}
+                )
+            except NotPermitted:
+                self.report.leave_out(CALENDAR_FILE)
+                return
+            except Refused as refused:
+                self.report.reject(CALENDAR_FILE, 1, str(refused))
+                return
+            rejected = answer.json().get("rejected") or ()
+            for line in rejected:
+                reason = f"{line.get('column') or ''} {line.get('rule') or 'is not acceptable'}".strip()
+                self.report.reject(CALENDAR_FILE, line["line"], reason)
+            self.report.take(CALENDAR_FILE, max(0, len(part.splitlines()) - 1 - len(rejected)))
+
+
+@dataclass
+class _Part:
+    """One file on its way."""
+
+    pusher: Pusher
+    file: str
+    resource: str
+    left_out: bool = False
+
+    @property
+    def deletes(self) -> bool:
+        """Whether the file lists documents to take away."""
+        return self.file != self.resource
+
+    def keyed_lines(self) -> Iterator[tuple[str, Line]]:
+        """Each line with what keeps it behind earlier rows of the same key: the first member of the natural key."""
+        path = RESOURCES[self.resource].identity[0]
+        for line in self.pusher.folder.lines(self.file):
+            row = line.value()
+            first = value_at(row, path)
+            yield str(row.get(path.rpartition(".")[2]) if first is None else first), line
+
+    async def push_bulk(self, lines: list[Line]) -> None:
+        """Push up to 500 lines in one request; a request that is refused as a whole is halved until the row is found."""
+        if self.left_out:
+            return
+        path = f"/sis/v1/bulk/{self.resource}" + ("/deletes" if self.deletes else "")
+        try:
+            async with self.pusher._in_flight:  # noqa: SLF001 (a part is a piece of its pusher)
+                answer = await self.pusher.door.send("POST", path, **jsonl([line.text for line in lines]))
+        except NotPermitted:
+            self.left_out = True
+        except Refused as refused:
+            if len(lines) == 1:
+                self._reject(lines[0], str(refused))
+                return
+            half = len(lines) // 2
+            await self.push_bulk(lines[:half])
+            await self.push_bulk(lines[half:])
+        else:
+            results = map(json.loads, filter(None, answer.content.split(b"\n")))
+            for line, result in zip(lines, results, strict=True):
+                self._settle(line, result)
+
+    async def push_single(self, lines: list[Line]) -> None:
+        """Push each line by a request of its own, as a student information system does."""
+        for line in lines:
+            if self.left_out:
+                return
+            try:
+                async with self.pusher._in_flight:  # noqa: SLF001 (a part is a piece of its pusher)
+                    answer = await self.pusher.door.send(
+                        "POST",
+                        f"/sis/data/v3/ed-fi/{self.resource}",
+                        content=line.text,
+                        headers={"Content-Type": "application/json"},
+                    )
+            except NotPermitted:
+                self.left_out = True
+            except Refused as refused:
+                self._reject(line, str(refused))
+            else:
+                location = answer.headers.get("Location", "")
+                self._settle(line, {"status": answer.status_code, "id": location.rpartition("/")[2]})
+
+    def _settle(self, line: Line, result: dict[str, Any]) -> None:
+        status = result["status"]
+        if status in _DONE or (self.deletes and status == _GONE_ALREADY):
+            self.pusher.report.take(self.file)
+            if self.pusher.remembers(self.resource) and result.get("id"):
+                unique_id = str(line.value().get(RESOURCES[self.resource].identity[0]))
+                self.pusher.ids[self.resource, unique_id] = result["id"]
+        else:
+            self._reject(line, reason_of(result.get("problem") or {}) or f"status {status}")
+
+    def _reject(self, line: Line, reason: str) -> None:
+        self.pusher.report.reject(f"{self.file}.jsonl", line.number, reason)
