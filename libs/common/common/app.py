@@ -17,12 +17,13 @@ from common.access import check_declared
 from common.errors import Overloaded
 from common.inbox import Inbox
 from common.kafka import consume, send_from
-from common.operations import forget_old_events, operations_router
+from common.operations import forget_old_events, measure, operations_router
 from common.problems import INTERNAL_ERROR, install, problem_of, response_of
 from common.routing import EventRouter
 from common.runtime import Runtime
 from common.settings import Settings
 from common.strict import Router
+from common.telemetry import Telemetry
 
 _MAX_WAITING_REQUESTS = 512
 
@@ -39,7 +40,7 @@ class Loop:
     every: timedelta
 
 
-_HOUSEKEEPING = Loop(forget_old_events, every=timedelta(hours=1))
+_HOUSEKEEPING = (Loop(forget_old_events, every=timedelta(hours=1)), Loop(measure, every=timedelta(seconds=15)))
 
 
 def create_app(name: str, router: APIRouter, events: EventRouter | None = None, loops: Sequence[Loop] = ()) -> FastAPI:
@@ -48,15 +49,17 @@ def create_app(name: str, router: APIRouter, events: EventRouter | None = None, 
     Raises:
         UndeclaredPermission: a route does not say who may call it.
     """
-    events = events or EventRouter()
+    events, telemetry = events or EventRouter(), Telemetry(name)
     app = FastAPI(
         title=f"Trellis {name}",
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
         openapi_url=f"/{name}/openapi.json",
+        telemetry=telemetry.http,
     )
-    app.state.name, app.state.events, app.state.loops, app.state.runtime = name, events, (*loops, _HOUSEKEEPING), None
+    app.state.telemetry = telemetry
+    app.state.name, app.state.events, app.state.loops, app.state.runtime = name, events, (*loops, *_HOUSEKEEPING), None
     app.include_router(router)
     app.include_router(operations_router(name, events))
     install(app)
@@ -69,6 +72,7 @@ def create_app(name: str, router: APIRouter, events: EventRouter | None = None, 
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     runtime: Runtime = app.state.runtime or Runtime.start(app.state.name, Settings())
     app.state.runtime, app.state.inbox = runtime, Inbox(runtime, app.state.events)
+    app.state.telemetry.instrument(runtime.engine)
     tasks = [asyncio.create_task(each) for each in _background(runtime, app.state.inbox, app.state.loops)]
     try:
         yield
@@ -77,6 +81,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await runtime.close()
+        app.state.telemetry.flush()
 
 
 def _background(runtime: Runtime, inbox: Inbox, loops: Sequence[Loop]) -> list[Coroutine[Any, Any, None]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -21,6 +21,7 @@ from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.routing import EventRouter
 from common.runtime import Runtime, RuntimeOf
 from common.strict import Router
+from common.telemetry import record_standing
 
 RETENTION = timedelta(days=60)
 """How long inbox ids and published outbox rows are kept: twice as long as a topic keeps its events."""
@@ -64,6 +65,14 @@ class Done(BaseModel):
     events: int
 
 
+async def measure(runtime: Runtime) -> None:
+    """Note in the metrics what waits to be said, how far behind this service hears, and what is parked."""
+    async with runtime.transaction() as session:
+        _, oldest = (await session.execute(_WAITING)).one()
+        parked = (await session.execute(_PARKED)).scalar_one()
+    record_standing(runtime.name, lag=runtime.lag, oldest_unpublished_seconds=_seconds(oldest), parked=parked)
+
+
 async def forget_old_events(runtime: Runtime) -> None:
     """Delete inbox ids and published outbox rows past their retention."""
     async with runtime.transaction() as session:
@@ -84,7 +93,7 @@ def operations_router(name: str, events: EventRouter) -> APIRouter:
             service=name,
             migrations="behind" if behind else "current",
             unpublished=waiting,
-            oldest_unpublished_seconds=None if oldest is None else max(0.0, round(float(oldest), 3)),
+            oldest_unpublished_seconds=_seconds(oldest),
             lag=runtime.lag,
             parked=(await session.execute(_PARKED)).scalar_one(),
         )
@@ -118,6 +127,10 @@ def operations_router(name: str, events: EventRouter) -> APIRouter:
         return Done(events=await _resend(session, events.standing_source(session), dry_run=dry_run))
 
     return router
+
+
+def _seconds(age: Any) -> float | None:
+    return None if age is None else max(0.0, round(float(age), 3))
 
 
 async def _resend(session: AsyncSession, standing: AsyncIterator[Event], *, dry_run: bool) -> int:

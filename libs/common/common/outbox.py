@@ -17,6 +17,7 @@ from common.errors import TooLarge
 from common.events import Event
 from common.failpoints import failpoint
 from common.runtime import Runtime
+from common.telemetry import traceparent
 
 LARGEST_EVENT_BYTES = 1024 * 1024
 BATCH = 500
@@ -90,7 +91,7 @@ async def publish_as(session: AsyncSession, events: Sequence[tuple[UUID, Event]]
             "subjects": [event.subject for _, event in events],
             "keys": [event.key for _, event in events],
             "bodies": bodies,
-            "traceparents": [None] * len(events),
+            "traceparents": [traceparent()] * len(events),
         },
     )
 

@@ -14,12 +14,14 @@ from common.inbox import Inbox
 from common.local import deliver
 from common.problems import problem_of, response_of
 from common.runtime import Runtime
+from common.telemetry import metrics_page
 
 
 class Process:
     """An ASGI application that gives each request to the service its path begins with.
 
-    ``/livez`` says whether the loops turn, ``/readyz`` whether every service has its database and its migrations.
+    ``/livez`` says whether the loops turn, ``/readyz`` whether every service has its database and its migrations,
+    ``/metrics`` how they do.
     """
 
     def __init__(self, apps: Sequence[FastAPI]) -> None:
@@ -78,6 +80,8 @@ class Process:
             return _health({runtime.name: runtime.alive() for runtime in self.runtimes})
         if path == "/readyz":
             return _health({runtime.name: await runtime.ready() for runtime in self.runtimes})
+        if path == "/metrics":
+            return metrics_page()
         return response_of(problem_of(NotFound(what="page")))
 
 
