@@ -1,0 +1,89 @@
+"""The print queue."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+from sqlmodel import col
+
+from common.access import require, visible_to
+from common.auth import Principal
+from common.db import Session
+from common.errors import NotFound
+from common.paging import Cursor, Limit, Page, encode_cursor
+from common.runtime import Now, RuntimeOf
+from notifications.models import Letter, Notice
+from notifications.routes.cursors import after_of
+from notifications.sealing import open_pdf
+
+router = APIRouter()
+
+Staff = Annotated[Principal, require("district", "principal")]
+
+
+class LetterRead(BaseModel):
+    """One letter in the print queue."""
+
+    id: UUID
+    student_id: UUID
+    school_id: str
+    language: str
+    fallback: bool
+    made_at: datetime
+    printed_at: datetime | None
+
+
+@router.get("/v1/letters")
+async def list_letters(
+    who: Staff, session: Session, printed: bool | None = None, limit: Limit = 100, cursor: Cursor = None
+) -> Page[LetterRead]:
+    """Letters of the schools the caller sees; with ``printed`` only those that were, or were not yet, printed."""
+    after = after_of(cursor)
+    asked = sa.true() if printed is None else col(Letter.printed_at).is_not(None) == printed
+    found = await session.execute(
+        sa.select(Letter, Notice)
+        .join(Notice, col(Notice.id) == col(Letter.id))
+        .where(col(Letter.id) > after, asked, visible_to(who, col(Letter.school_id)))
+        .order_by(col(Letter.id))
+        .limit(limit + 1)
+    )
+    rows = found.all()
+    items = [
+        LetterRead(
+            **letter.model_dump(include=set(LetterRead.model_fields)),
+            language=notice.language,
+            fallback=notice.fallback,
+        )
+        for letter, notice in rows[:limit]
+    ]
+    return Page(items=items, next=encode_cursor(str(items[-1].id)) if len(rows) > limit else None)
+
+
+@router.get(
+    "/v1/letters/{letter_id}.pdf", response_class=Response, responses={200: {"content": {"application/pdf": {}}}}
+)
+async def read_letter(letter_id: UUID, who: Staff, session: Session, runtime: RuntimeOf) -> Response:
+    """The letter as PDF, accessible (PDF/UA)."""
+    letter = await _visible(session, who, letter_id)
+    pdf = open_pdf(runtime.vault, letter.id, letter.pdf)
+    return Response(pdf, media_type="application/pdf", headers={"Cache-Control": "no-store"})
+
+
+@router.post("/v1/letters/{letter_id}/printed", status_code=204)
+async def record_printed(letter_id: UUID, who: Staff, session: Session, now: Now) -> None:
+    """Note that the letter was printed, so that nobody prints it twice."""
+    letter = await _visible(session, who, letter_id)
+    letter.printed_at = letter.printed_at or now
+
+
+async def _visible(session: Session, who: Principal, letter_id: UUID) -> Letter:
+    found = await session.execute(
+        sa.select(Letter).where(col(Letter.id) == letter_id, visible_to(who, col(Letter.school_id)))
+    )
+    letter = found.scalar_one_or_none()
+    if letter is None:
+        raise NotFound(what="letter")
+    return letter

@@ -1,0 +1,212 @@
+"""How many families were told, wait or are held back; and the switch that lets messages out."""
+
+from datetime import datetime
+from typing import Annotated
+
+import sqlalchemy as sa
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.access import require
+from common.auth import Principal
+from common.db import Session
+from common.errors import DomainError
+from common.inbox import acknowledge_set_back, database_was_set_back
+from common.runtime import Now, RuntimeOf
+from notifications.gate import gate_of
+from notifications.ledger import doubt_everything
+from notifications.mail import mail_server
+from notifications.models import Switch
+
+router = APIRouter()
+
+_TOLD = sa.text(
+    """
+    SELECT channel, language, fallback, count(*) AS families FROM notifications_notice
+    WHERE state IN ('accepted', 'delivered') GROUP BY channel, language, fallback ORDER BY channel, language, fallback
+    """
+)
+_PENDING = sa.text(
+    """
+    SELECT greatest(not_before, :now) AS until, count(*) AS families FROM notifications_notice
+    WHERE state = 'pending' GROUP BY 1 ORDER BY 1
+    """
+)
+_HELD = sa.text(
+    """
+    SELECT reason, count(*) AS families FROM (
+        SELECT CASE state WHEN 'uncertain' THEN 'uncertain' ELSE reason END AS reason FROM notifications_notice
+        WHERE state IN ('held', 'uncertain', 'cancelled')
+        UNION ALL
+        SELECT reason FROM notifications_occasion AS o
+        WHERE reason <> '' AND NOT EXISTS (SELECT FROM notifications_notice AS n WHERE n.occasion_id = o.id)
+    ) AS held GROUP BY reason ORDER BY reason
+    """
+)
+_UNDECIDED = sa.text(
+    """
+    SELECT count(*) FROM notifications_occasion AS o WHERE state = 'open' AND reason = ''
+    AND NOT EXISTS (SELECT FROM notifications_notice AS n WHERE n.occasion_id = o.id)
+    """
+)
+_WOULD_BE_TOLD = sa.text(
+    """
+    SELECT channel, language, fallback, count(*) AS families FROM notifications_notice WHERE state = 'pending'
+    GROUP BY channel, language, fallback ORDER BY channel, language, fallback
+    """
+)
+_STILL_REPLAYING = sa.text(
+    """
+    SELECT EXISTS (
+        SELECT FROM inbox_set_back AS b LEFT JOIN inbox_offset AS o USING (topic, partition)
+        WHERE b.acknowledged_at IS NULL AND coalesce(o.next_offset, 0) < b.committed_offset
+    )
+    """
+)
+
+
+class PreviewChanged(DomainError):
+    """Other families would be told now than those in the preview that was seen; look at it again."""
+
+
+class NoMailServer(DomainError):
+    """No mail server is configured, so sending cannot be switched on."""
+
+
+class StillCatchingUp(DomainError):
+    """A backup was restored and the events since then are still being heard; try again when they are."""
+
+
+class Told(BaseModel):
+    """Families told, or that would be told, through one channel in one language."""
+
+    channel: str
+    language: str = Field(description="The home language, ISO 639-1.")
+    fallback: bool = Field(description="English with the interpreter line, as no text is approved in that language.")
+    families: int
+
+
+class Waiting(BaseModel):
+    """Families that are told at a certain time."""
+
+    until: datetime
+    families: int
+
+
+class HeldBack(BaseModel):
+    """Families that are not told, and why."""
+
+    reason: str
+    families: int
+
+
+class Summary(BaseModel):
+    """Everybody who was to be told."""
+
+    told: list[Told]
+    waiting: list[Waiting]
+    held_back: list[HeldBack]
+    sending: str = Field(description="Whether messages go out, and why or why not.")
+
+
+class Preview(BaseModel):
+    """Whom switching sending on would tell."""
+
+    families: int
+    told: list[Told]
+    sending: str
+    server: str | None = Field(description="Host and port of the mail server that would be used.")
+
+
+class SwitchSending(BaseModel):
+    """Switch sending on after seeing the preview, or off."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"on": True, "seen": 14}]})
+
+    on: bool
+    seen: int = Field(default=0, ge=0, description="How many families the preview named.")
+
+
+class Switched(BaseModel):
+    """How sending was switched."""
+
+    on: bool
+    server: str
+    seen: int
+    by: str
+    at: datetime
+
+
+@router.get("/v1/summary", dependencies=[require("district")])
+async def read_summary(session: Session, runtime: RuntimeOf, now: Now) -> Summary:
+    """Families told by channel and language, waiting until when, and held back for which reason."""
+    gate = await gate_of(runtime)
+    pending = [Waiting(until=until, families=n) for until, n in await session.execute(_PENDING, {"now": now})]
+    held = [HeldBack(reason=reason, families=families) for reason, families in await session.execute(_HELD)]
+    undecided: int = (await session.execute(_UNDECIDED)).scalar_one()
+    if undecided:
+        pending.append(Waiting(until=now, families=undecided))
+    due = sum(each.families for each in pending if each.until <= now)
+    if due and gate.server is None:
+        pending = [each for each in pending if each.until > now]
+        held.append(HeldBack(reason=gate.reason, families=due))
+    return Summary(told=await _counted(session, _TOLD), waiting=_by_time(pending), held_back=held, sending=gate.reason)
+
+
+@router.get("/v1/preview", dependencies=[require("district")])
+async def read_preview(session: Session, runtime: RuntimeOf) -> Preview:
+    """How many families would be told once sending is on."""
+    gate, server = await gate_of(runtime), mail_server(runtime.settings.smtp_url)
+    told = await _counted(session, _WOULD_BE_TOLD)
+    return Preview(
+        families=sum(each.families for each in told),
+        told=told,
+        sending=gate.reason,
+        server=server.name if server else None,
+    )
+
+
+@router.post("/v1/sending")
+async def switch_sending(
+    asked: SwitchSending, who: Annotated[Principal, require("district")], session: Session, runtime: RuntimeOf, now: Now
+) -> Switched:
+    """Let messages out through the configured mail server, or stop them. Who did so, and when, is kept.
+
+    After a backup was restored, switching on says that a person has taken over what may have been sent since.
+    """
+    server = mail_server(runtime.settings.smtp_url)
+    if asked.on:
+        if server is None:
+            raise NoMailServer
+        await _check_preview(session, asked.seen)
+        await _reconcile(session, who.subject)
+    name = server.name if server else ""
+    session.add(Switch(on=asked.on, server=name, seen=asked.seen, by=who.subject, at=now))
+    return Switched(on=asked.on, server=name, seen=asked.seen, by=who.subject, at=now)
+
+
+async def _check_preview(session: AsyncSession, seen: int) -> None:
+    families = sum(each.families for each in await _counted(session, _WOULD_BE_TOLD))
+    if families != seen:
+        raise PreviewChanged
+
+
+async def _reconcile(session: AsyncSession, by: str) -> None:
+    if not await database_was_set_back(session):
+        return
+    if (await session.execute(_STILL_REPLAYING)).scalar_one():
+        raise StillCatchingUp
+    await acknowledge_set_back(session, by)
+    await doubt_everything(session)
+
+
+async def _counted(session: AsyncSession, statement: sa.TextClause) -> list[Told]:
+    return [Told.model_validate(row) for row in (await session.execute(statement)).mappings()]
+
+
+def _by_time(waiting: list[Waiting]) -> list[Waiting]:
+    until: dict[datetime, int] = {}
+    for each in waiting:
+        until[each.until] = until.get(each.until, 0) + each.families
+    return [Waiting(until=at, families=families) for at, families in sorted(until.items())]
