@@ -1,0 +1,40 @@
+"""Events in: store what was heard, then evaluate whom it touches, once."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from common.events import (
+    AttendanceRecorded,
+    Event,
+    IncidentRecorded,
+    SchoolCalendarSet,
+    SchoolDayClosed,
+    StudentEnrolled,
+    SurveyScored,
+    TierDecided,
+)
+from common.routing import EventRouter
+from mtss.handlers.decisions import reassess
+from mtss.handlers.facts import store
+from mtss.models import Decision, Student
+
+events = EventRouter()
+
+
+@events.on_batch(
+    StudentEnrolled, SchoolCalendarSet, AttendanceRecorded, SchoolDayClosed, IncidentRecorded, SurveyScored
+)
+async def follow_courses(heard: Sequence[Event], session: AsyncSession) -> None:
+    """Keep every fact of the batch; then decide for the students whose course it may have changed."""
+    await reassess(session, await store(session, heard))
+
+
+@events.standing
+async def last_decisions(session: AsyncSession) -> AsyncIterator[Event]:
+    """The last decision about each student."""
+    decisions = sa.select(Decision).join(Student, col(Student.decision_id) == Decision.id)
+    async for decision in await session.stream_scalars(decisions.execution_options(yield_per=1000)):
+        yield TierDecided(decision_id=decision.id, **decision.model_dump(include=set(TierDecided.model_fields)))

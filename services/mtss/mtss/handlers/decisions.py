@@ -1,0 +1,283 @@
+"""The ledger: students are locked, their courses followed, and what differs from the last decision is decided."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date, datetime
+from itertools import islice
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import sqlalchemy as sa
+import uuid_utils.compat as uuid_utils
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.db import next_revision
+from common.events import Cause, Tier, TierDecided
+from common.outbox import publish
+from mtss.handlers.facts import Touched
+from mtss.models import POLICY, facts_of
+from mtss.rules import (
+    NEVER,
+    NOTHING,
+    Clause,
+    Course,
+    Ints,
+    Said,
+    Standing,
+    cause_of,
+    course_of,
+    day_number,
+    day_of,
+    follow,
+    standing_of,
+    what_would_change,
+)
+
+AT_ONCE = 4000
+"""So many students are evaluated together: a large school in one go, a large district in bounded memory."""
+
+_NEW = sa.text(
+    """
+    INSERT INTO mtss_student (student_id) SELECT student_id FROM unnest(CAST(:students AS uuid[])) AS given(student_id)
+    ORDER BY student_id ON CONFLICT DO NOTHING
+    """
+)
+_LOCK = sa.text(
+    """
+    SELECT now(), array_agg(student_id), array_agg(school_id), array_agg(tier), array_agg(since), array_agg(decisions),
+           array_agg(revision), array_agg(proposal_since)
+    FROM (
+        SELECT * FROM mtss_student WHERE student_id = ANY(CAST(:students AS uuid[])) ORDER BY student_id FOR UPDATE
+    ) AS locked
+    """
+)
+_LAST_ENROLMENT = sa.text(
+    """
+    UPDATE mtss_student AS s
+    SET school_id = coalesce(last.school_id, s.school_id), entry_on = last.entry_on, exit_on = last.exit_on,
+        enrolled = last.school_id IS NOT NULL
+    FROM unnest(CAST(:students AS uuid[])) AS given(student_id) LEFT JOIN LATERAL (
+        SELECT e.school_id, e.entry_on, e.exit_on FROM mtss_enrolment e
+        WHERE e.student_id = given.student_id AND e.superseded_at IS NULL AND NOT e.deleted
+        ORDER BY coalesce(e.exit_on > e.entry_on, true) DESC, e.exit_on DESC NULLS FIRST, e.is_primary DESC,
+                 e.entry_on DESC, e.school_id COLLATE "C" DESC
+        LIMIT 1
+    ) AS last ON true
+    WHERE s.student_id = given.student_id
+    """
+)
+_DECIDE = sa.text(
+    """
+    WITH decided AS (
+        SELECT * FROM unnest(
+            CAST(:id AS uuid[]), CAST(:student_id AS uuid[]), CAST(:number AS int[]), CAST(:school_id AS text[]),
+            CAST(:tier AS text[]), CAST(:tier_before AS text[]), CAST(:cause AS text[]), CAST(:effective_on AS date[]),
+            CAST(:since AS date[]), CAST(:through AS date[]), CAST(:revision AS bigint[]), CAST(:clauses AS text[]),
+            CAST(:what_would_change_it AS text[])
+        ) AS d(id, student_id, number, school_id, tier, tier_before, cause, effective_on, since, through, revision,
+               clauses, what_would_change_it)
+    ), written AS (
+        INSERT INTO mtss_decision (id, student_id, number, school_id, tier, tier_before, cause, policy, effective_on,
+                                   through, known_at, revision, clauses, what_would_change_it)
+        SELECT id, student_id, number, school_id, tier, tier_before, cause, :policy, effective_on,
+               through, now(), revision, clauses::jsonb, what_would_change_it FROM decided
+    )
+    UPDATE mtss_student AS s
+    SET tier = d.tier, since = d.since, decision_id = d.id, decisions = d.number, revision = d.revision
+    FROM decided d WHERE s.student_id = d.student_id
+    """
+)
+_CLOSE_PROPOSALS = sa.text(
+    """
+    WITH closed AS (
+        UPDATE mtss_proposal SET closed_at = now()
+        WHERE student_id = ANY(CAST(:students AS uuid[])) AND closed_at IS NULL RETURNING student_id
+    )
+    UPDATE mtss_student AS s SET proposal_id = NULL, proposal_since = NULL
+    FROM closed WHERE s.student_id = closed.student_id
+    """
+)
+_PROPOSE = sa.text(
+    """
+    WITH proposed AS (
+        SELECT * FROM unnest(
+            CAST(:id AS uuid[]), CAST(:student_id AS uuid[]), CAST(:school_id AS text[]), CAST(:since AS date[]),
+            CAST(:clauses AS text[])
+        ) AS p(id, student_id, school_id, since, clauses)
+    ), written AS (
+        INSERT INTO mtss_proposal (id, student_id, school_id, tier, since, policy, clauses, known_at)
+        SELECT id, student_id, school_id, :tier, since, :policy, clauses::jsonb, now() FROM proposed
+    )
+    UPDATE mtss_student AS s SET proposal_id = p.id, proposal_since = p.since
+    FROM proposed p WHERE s.student_id = p.student_id
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """The students of one evaluation, in order, and where the last decision left each."""
+
+    known_at: datetime
+    students: Sequence[UUID]
+    schools: Sequence[str | None]
+    tiers: Sequence[str | None]
+    sinces: Sequence[date | None]
+    decisions: Sequence[int]
+    revisions: Sequence[int | None]
+    proposals: Sequence[date | None]
+
+
+async def reassess(session: AsyncSession, touched: Touched) -> None:
+    """Follow the course of every student touched; write and say each decision that differs from the last.
+
+    Evaluations of one student come one after the other: their row is locked before their facts are read.
+    """
+    if new := touched.own | touched.enrolled:
+        await session.execute(_NEW, {"students": list(new)})
+    students = iter(sorted(new | touched.school, key=attrgetter("int")))
+    while some := list(islice(students, AT_ONCE)):
+        locked = Locked(*(await session.execute(_LOCK, {"students": some})).one())
+        if moved := touched.enrolled.intersection(some):
+            await session.execute(_LAST_ENROLMENT, {"students": list(moved)})
+        await _decide(session, locked)
+
+
+async def _decide(session: AsyncSession, locked: Locked) -> None:
+    facts = await facts_of(session, locked.students, POLICY)
+    courses = follow(facts, POLICY)
+    standing = standing_of(courses)
+
+    def course(place: int) -> Course:
+        return course_of(facts, courses, POLICY, place)
+
+    lines = [_line(locked, place, standing, course(place)) for place in _tiers_that_differ(locked, standing)]
+    if lines:
+        await session.execute(_DECIDE, {"policy": POLICY.version} | _columns(lines))
+        await publish(session, *(_event(line, locked.known_at) for line in lines))
+    if ended := _proposals_that_differ(locked, standing):
+        await session.execute(_CLOSE_PROPOSALS, {"students": [locked.students[place] for place in ended]})
+        if begun := [place for place in ended if _is_candidate(standing, place)]:
+            proposals = _columns([_proposal(locked, place, standing, course(place)) for place in begun])
+            await session.execute(_PROPOSE, {"policy": POLICY.version, "tier": Tier.INTENSIVE.value} | proposals)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One new line of the ledger, as the statement takes it."""
+
+    id: UUID
+    student_id: UUID
+    number: int
+    school_id: str
+    tier: str | None
+    tier_before: str | None
+    cause: str
+    effective_on: date
+    since: date | None
+    through: date | None
+    revision: int
+    clauses: str
+    what_would_change_it: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """One new proposal, as the statement takes it."""
+
+    id: UUID
+    student_id: UUID
+    school_id: str
+    since: date
+    clauses: str
+
+
+def _tiers_that_differ(locked: Locked, standing: Standing) -> Iterable[int]:
+    """The places of students whose tier, or the day it began, is not what the last decision said."""
+    code = {None: -1, Tier.UNIVERSAL: 0, Tier.TARGETED: 1}
+    before = np.array([code[tier] for tier in locked.tiers])  # type: ignore[index]
+    now = np.where(standing.decided, standing.targeted, -1)
+    moved = standing.decided & (standing.since != _numbers(locked.sinces))
+    return np.flatnonzero((before != now) | moved).tolist()
+
+
+def _proposals_that_differ(locked: Locked, standing: Standing) -> list[int]:
+    """The places of students whose open proposal is not what the course calls for, or the other way round."""
+    wanted = np.where(standing.decided & standing.candidate, standing.candidate_since, NEVER)
+    return np.flatnonzero(wanted != _numbers(locked.proposals)).tolist()
+
+
+def _numbers(days: Sequence[date | None]) -> Ints:
+    return np.array([NEVER if day is None else day_number(day) for day in days], np.int32)
+
+
+def _is_candidate(standing: Standing, place: int) -> bool:
+    return bool(standing.decided[place] and standing.candidate[place])
+
+
+def _line(locked: Locked, place: int, standing: Standing, course: Course) -> Line:
+    last = Said(_tier(locked.tiers[place]), locked.sinces[place])
+    now = NOTHING
+    if standing.decided[place]:
+        tier = Tier.TARGETED if standing.targeted[place] else Tier.UNIVERSAL
+        now = Said(tier, day_of(standing.since[place]))
+    cause, effective_on = cause_of(last, now), now.since or last.since
+    if cause is None or effective_on is None:
+        raise AssertionError("a student without a difference was taken for one with")
+    clauses = course.clauses() if len(course) else ()
+    return Line(
+        id=uuid_utils.uuid7(),
+        student_id=locked.students[place],
+        number=locked.decisions[place] + 1,
+        school_id=course.school() if len(course) else str(locked.schools[place]),
+        tier=now.tier,
+        tier_before=last.tier,
+        cause=cause,
+        effective_on=effective_on,
+        since=now.since,
+        through=course.on(-1) if len(course) else None,
+        revision=next_revision(locked.revisions[place], locked.known_at),
+        clauses=_json(clauses),
+        what_would_change_it=what_would_change(now.tier, clauses),
+    )
+
+
+def _proposal(locked: Locked, place: int, standing: Standing, course: Course) -> Proposed:
+    return Proposed(
+        id=uuid_utils.uuid7(),
+        student_id=locked.students[place],
+        school_id=course.school(),
+        since=day_of(standing.candidate_since[place]),
+        clauses=_json(course.clauses()),
+    )
+
+
+def _tier(name: str | None) -> Tier | None:
+    return None if name is None else Tier(name)
+
+
+def _json(clauses: Sequence[Clause]) -> str:
+    return json.dumps([asdict(clause) for clause in clauses], default=date.isoformat)
+
+
+def _columns(rows: Sequence[Line] | Sequence[Proposed]) -> dict[str, list[Any]]:
+    return {each.name: [getattr(row, each.name) for row in rows] for each in fields(rows[0])}
+
+
+def _event(line: Line, known_at: datetime) -> TierDecided:
+    return TierDecided(
+        student_id=line.student_id,
+        school_id=line.school_id,
+        decision_id=line.id,
+        number=line.number,
+        tier=_tier(line.tier),
+        tier_before=_tier(line.tier_before),
+        cause=Cause(line.cause),
+        policy=POLICY.version,
+        effective_on=line.effective_on,
+        known_at=known_at,
+        revision=line.revision,
+    )

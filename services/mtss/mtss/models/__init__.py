@@ -1,0 +1,34 @@
+"""What ``mtss`` holds, and how the facts that decide are read."""
+
+from mtss.models.asking import courses_of, last_enrolment_is_open
+from mtss.models.policy import POLICY
+from mtss.models.reading import facts_of
+from mtss.models.tables import (
+    Attendance,
+    AttendanceChange,
+    Calendar,
+    ClosedDay,
+    Decision,
+    Enrolment,
+    Incident,
+    Proposal,
+    Score,
+    Student,
+)
+
+__all__ = [
+    "POLICY",
+    "Attendance",
+    "AttendanceChange",
+    "Calendar",
+    "ClosedDay",
+    "Decision",
+    "Enrolment",
+    "Incident",
+    "Proposal",
+    "Score",
+    "Student",
+    "courses_of",
+    "facts_of",
+    "last_enrolment_is_open",
+]

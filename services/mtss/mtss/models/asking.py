@@ -1,0 +1,28 @@
+"""Selects that more than one route asks, and courses computed for a reader."""
+
+from collections.abc import Sequence
+from datetime import date
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from mtss.models.policy import POLICY
+from mtss.models.reading import facts_of
+from mtss.models.tables import Student
+from mtss.rules import Course, course_of, follow
+
+
+def last_enrolment_is_open(today: date) -> ColumnElement[bool]:
+    """Students whose last enrolment has no exit, or one that is still to come."""
+    still_to_come = sa.and_(col(Student.exit_on) >= today, col(Student.exit_on) > col(Student.entry_on))
+    return sa.and_(col(Student.enrolled), sa.or_(col(Student.exit_on).is_(None), still_to_come))
+
+
+async def courses_of(session: AsyncSession, students: Sequence[UUID]) -> list[Course]:
+    """The course of each of ``students``, from what is known now."""
+    facts = await facts_of(session, students, POLICY)
+    courses = follow(facts, POLICY)
+    return [course_of(facts, courses, POLICY, place) for place in range(len(students))]

@@ -1,0 +1,211 @@
+"""Tables of ``mtss``.
+
+Attendance is one plain row per student, school and day. Of all other facts every revision stays: the one that stands has
+no ``superseded_at``, and what was known at some time is found between ``known_at`` and ``superseded_at``.
+"""
+
+from datetime import date, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel import Field
+
+from common.db import Table
+
+
+def _moment(*, nullable: bool = False) -> Any:
+    return Field(default=None, sa_type=sa.DateTime(timezone=True), nullable=nullable)
+
+
+def _standing(table: str, *key: str) -> sa.Index:
+    """One revision of each fact stands."""
+    return sa.Index(f"{table}_standing", *key, unique=True, postgresql_where=sa.text("superseded_at IS NULL"))
+
+
+class Student(Table, table=True):
+    """A student, locked while anything about them is decided; and where the last decision left them.
+
+    ``school_id`` is the school of the last enrolment. A row without one is a student whose facts came before any
+    enrolment: for everybody outside, unknown.
+    """
+
+    __tablename__ = "mtss_student"
+    __table_args__ = (sa.Index("mtss_student_school", "school_id", "student_id"),)
+
+    student_id: UUID = Field(primary_key=True)
+    school_id: str | None
+    entry_on: date | None
+    exit_on: date | None
+    enrolled: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
+    tier: str | None
+    since: date | None
+    decision_id: UUID | None
+    decisions: int = Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
+    revision: int | None = Field(default=None, sa_type=sa.BigInteger)
+    proposal_id: UUID | None
+    proposal_since: date | None
+
+
+class Attendance(Table, table=True):
+    """What is said of one student, school and day. Taken back: nothing missed and no kind, so the revision is kept."""
+
+    __tablename__ = "mtss_attendance"
+
+    student_id: UUID = Field(primary_key=True)
+    school_id: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    hundredths_absent: int = Field(sa_type=sa.SmallInteger)
+    kind: str | None
+    revision: int = Field(sa_type=sa.BigInteger)
+
+
+class AttendanceChange(Table, table=True):
+    """What changed after the school had closed the day."""
+
+    __tablename__ = "mtss_attendance_change"
+
+    student_id: UUID = Field(primary_key=True)
+    school_id: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    revision: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    before: int = Field(sa_type=sa.SmallInteger)
+    after: int = Field(sa_type=sa.SmallInteger)
+    kind_before: str | None
+    kind_after: str | None
+    known_at: datetime = _moment()
+
+
+class Enrolment(Table, table=True):
+    """A revision of one enrolment."""
+
+    __tablename__ = "mtss_enrolment"
+    __table_args__ = (
+        _standing("mtss_enrolment", "student_id", "school_id", "entry_on"),
+        sa.Index("mtss_enrolment_school", "school_id"),
+    )
+    fact: ClassVar[tuple[str, ...]] = ("student_id", "school_id", "entry_on")
+
+    student_id: UUID = Field(primary_key=True)
+    school_id: str = Field(primary_key=True)
+    entry_on: date = Field(primary_key=True)
+    revision: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    exit_on: date | None
+    is_primary: bool
+    deleted: bool
+    known_at: datetime = _moment()
+    superseded_at: datetime | None = _moment(nullable=True)
+
+
+class Calendar(Table, table=True):
+    """A revision of the instructional days of one school and school year."""
+
+    __tablename__ = "mtss_calendar"
+    __table_args__ = (_standing("mtss_calendar", "school_id", "school_year"),)
+    fact: ClassVar[tuple[str, ...]] = ("school_id", "school_year")
+
+    school_id: str = Field(primary_key=True)
+    school_year: int = Field(primary_key=True)
+    revision: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    days: list[date] = Field(sa_type=ARRAY(sa.Date))
+    deleted: bool
+    known_at: datetime = _moment()
+    superseded_at: datetime | None = _moment(nullable=True)
+
+
+class ClosedDay(Table, table=True):
+    """A revision of one school's closing of one day."""
+
+    __tablename__ = "mtss_closed_day"
+    __table_args__ = (_standing("mtss_closed_day", "school_id", "day"),)
+    fact: ClassVar[tuple[str, ...]] = ("school_id", "day")
+
+    school_id: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    revision: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    implied: bool
+    deleted: bool
+    known_at: datetime = _moment()
+    superseded_at: datetime | None = _moment(nullable=True)
+
+
+class Incident(Table, table=True):
+    """A revision of one behaviour of one student in one incident."""
+
+    __tablename__ = "mtss_incident"
+    __table_args__ = (
+        _standing("mtss_incident", "association_id"),
+        sa.Index("mtss_incident_student", "student_id", postgresql_where=sa.text("superseded_at IS NULL")),
+    )
+    fact: ClassVar[tuple[str, ...]] = ("association_id",)
+
+    association_id: UUID = Field(primary_key=True)
+    revision: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    incident_id: UUID
+    student_id: UUID
+    school_id: str
+    day: date
+    deleted: bool
+    known_at: datetime = _moment()
+    superseded_at: datetime | None = _moment(nullable=True)
+
+
+class Score(Table, table=True):
+    """A revision of one student's scores in one survey window."""
+
+    __tablename__ = "mtss_score"
+    __table_args__ = (_standing("mtss_score", "student_id", "window_id"),)
+    fact: ClassVar[tuple[str, ...]] = ("student_id", "window_id")
+
+    student_id: UUID = Field(primary_key=True)
+    window_id: UUID = Field(primary_key=True)
+    revision: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    school_id: str
+    instrument: str
+    answered_on: date
+    scores: list[dict[str, Any]] = Field(sa_type=JSONB)
+    deleted: bool
+    known_at: datetime = _moment()
+    superseded_at: datetime | None = _moment(nullable=True)
+
+
+class Decision(Table, table=True):
+    """One line of the ledger: never changed, never removed."""
+
+    __tablename__ = "mtss_decision"
+    __table_args__ = (sa.UniqueConstraint("student_id", "number"),)
+
+    id: UUID = Field(primary_key=True)
+    student_id: UUID
+    number: int
+    school_id: str
+    tier: str | None
+    tier_before: str | None
+    cause: str
+    policy: str
+    effective_on: date
+    through: date | None
+    known_at: datetime = _moment()
+    revision: int = Field(sa_type=sa.BigInteger)
+    clauses: list[dict[str, Any]] = Field(sa_type=JSONB)
+    what_would_change_it: str
+
+
+class Proposal(Table, table=True):
+    """Intensive support put before a person, with its evidence; open until its ground is gone."""
+
+    __tablename__ = "mtss_proposal"
+    __table_args__ = (
+        sa.Index("mtss_proposal_open", "student_id", unique=True, postgresql_where=sa.text("closed_at IS NULL")),
+    )
+
+    id: UUID = Field(primary_key=True)
+    student_id: UUID
+    school_id: str
+    tier: str
+    since: date
+    policy: str
+    clauses: list[dict[str, Any]] = Field(sa_type=JSONB)
+    known_at: datetime = _moment()
+    closed_at: datetime | None = _moment(nullable=True)

@@ -1,0 +1,99 @@
+"""The ledger, read: every decision with its reasons."""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+from sqlmodel import col
+
+from common.access import require, visible_to
+from common.app import Router
+from common.auth import Principal
+from common.db import Session
+from common.errors import Invalid, NotFound
+from common.events import Cause, Tier
+from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from mtss.models import Decision, Student
+from mtss.routes.documents import ClauseDocument, Reader
+
+router = Router("mtss")
+
+
+class DecisionDocument(BaseModel):
+    """One decision: what, from when, why, by which policy, and what would change it."""
+
+    decision_id: UUID
+    student_id: UUID
+    school_id: str
+    number: int
+    tier: Tier | None
+    tier_before: Tier | None
+    cause: Cause
+    policy: str
+    effective_on: date
+    through: date | None
+    known_at: datetime
+    clauses: list[ClauseDocument]
+    what_would_change_it: str
+    stands: bool
+    """Whether it is the student's last decision."""
+
+
+@router.get("/v1/students/{student_id}/decisions")
+async def list_decisions(
+    student_id: UUID, who: Reader, session: Session, cursor: Cursor = None, limit: Limit = 100
+) -> Page[DecisionDocument]:
+    """Every decision about a student, from the first to the last."""
+    asked = _decisions(who).where(col(Student.student_id) == student_id)
+    if cursor is not None:
+        asked = asked.where(col(Decision.number) > _number_of(cursor))
+    elif not await _known(session, who, student_id):
+        raise NotFound(what="student")
+    found = (await session.execute(asked.order_by(col(Decision.number)).limit(limit + 1))).all()
+    return Page(
+        items=[_document(*row) for row in found[:limit]],
+        next=encode_cursor(str(found[limit - 1][0].number)) if len(found) > limit else None,
+    )
+
+
+@router.get("/v1/decisions/{decision_id}")
+async def read_decision(
+    decision_id: UUID,
+    who: Annotated[Principal, require("district", "principal", "counselor", services=("notifications",))],
+    session: Session,
+) -> DecisionDocument:
+    """One decision, and whether it still stands."""
+    found = (await session.execute(_decisions(who).where(col(Decision.id) == decision_id))).one_or_none()
+    if found is None:
+        raise NotFound(what="decision")
+    return _document(*found)
+
+
+def _decisions(who: Principal) -> sa.Select[Decision, bool]:
+    last = (col(Student.decision_id) == col(Decision.id)).label("stands")
+    joined = sa.select(Decision, last).join(Student, col(Student.student_id) == col(Decision.student_id))
+    return joined.where(visible_to(who, col(Student.school_id)))
+
+
+async def _known(session: Session, who: Principal, student_id: UUID) -> bool:
+    known = sa.select(
+        sa.exists().where(
+            col(Student.student_id) == student_id,
+            sa.or_(col(Student.enrolled), col(Student.decisions) > 0),
+            visible_to(who, col(Student.school_id)),
+        )
+    )
+    return bool((await session.execute(known)).scalar_one())
+
+
+def _document(decision: Decision, stands: bool) -> DecisionDocument:
+    return DecisionDocument.model_validate({**decision.model_dump(), "decision_id": decision.id, "stands": stands})
+
+
+def _number_of(cursor: str) -> int:
+    (number,) = decode_cursor(cursor, 1)
+    if not number.isdecimal():
+        raise Invalid(field="cursor", rule="must be the next of an earlier page")
+    return int(number)

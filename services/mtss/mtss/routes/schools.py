@@ -1,0 +1,82 @@
+"""Schools: how many students stand where, and how much is unknown."""
+
+from collections import Counter
+from datetime import date
+from typing import Annotated
+
+import sqlalchemy as sa
+from fastapi import Path
+from pydantic import BaseModel, Field
+from sqlmodel import col
+
+from common.access import visible_to
+from common.app import Router
+from common.auth import Principal
+from common.db import Session
+from common.errors import NotFound
+from common.events import Tier
+from common.runtime import Today
+from mtss.models import Calendar, ClosedDay, Student, courses_of, last_enrolment_is_open
+from mtss.routes.documents import Reader
+from mtss.rules import CLAUSES, Course
+
+router = Router("mtss")
+
+
+class SchoolSummary(BaseModel):
+    """The students whose last enrolment is open at a school."""
+
+    school_id: str
+    students: int
+    tiers: Annotated[dict[str, int], Field(examples=[{"universal": 371, "targeted": 44}])]
+    undecided: int
+    proposals_open: int
+    unknown_clauses: Annotated[
+        dict[str, int],
+        Field(description="For each clause the students of whom it is unknown, as of their last closed day."),
+    ]
+    closed_through: date | None
+
+
+@router.get("/v1/schools/{school_id}/summary")
+async def read_school_summary(
+    school_id: Annotated[str, Path(max_length=40)], who: Reader, session: Session, today: Today
+) -> SchoolSummary:
+    """Tiers, open proposals and unknowns of one school."""
+    if not await _known(session, who, school_id):
+        raise NotFound(what="school")
+    asked = sa.select(Student).where(
+        last_enrolment_is_open(today), col(Student.school_id) == school_id, visible_to(who, col(Student.school_id))
+    )
+    students = (await session.scalars(asked)).all()
+    courses = await courses_of(session, [student.student_id for student in students])
+    tiers = Counter(student.tier for student in students)
+    return SchoolSummary(
+        school_id=school_id,
+        students=len(students),
+        tiers={tier: tiers[tier] for tier in (Tier.UNIVERSAL.value, Tier.TARGETED.value)},
+        undecided=tiers[None],
+        proposals_open=sum(student.proposal_id is not None for student in students),
+        unknown_clauses={clause: sum(_unknown(course, clause) for course in courses) for clause in CLAUSES},
+        closed_through=await _closed_through(session, school_id),
+    )
+
+
+async def _known(session: Session, who: Principal, school_id: str) -> bool:
+    schools = sa.union_all(
+        sa.select(col(Student.school_id).label("school_id")).where(col(Student.school_id) == school_id),
+        sa.select(col(Calendar.school_id)).where(col(Calendar.school_id) == school_id),
+    ).subquery()
+    seen = sa.select(sa.exists().where(visible_to(who, schools.c.school_id)).select_from(schools))
+    return bool((await session.execute(seen)).scalar_one())
+
+
+async def _closed_through(session: Session, school_id: str) -> date | None:
+    last = sa.select(sa.func.max(ClosedDay.day)).where(
+        col(ClosedDay.school_id) == school_id, col(ClosedDay.superseded_at).is_(None), ~col(ClosedDay.deleted)
+    )
+    return (await session.execute(last)).scalar_one()
+
+
+def _unknown(course: Course, clause: str) -> bool:
+    return not len(course) or course.holds(clause, len(course) - 1) is None

@@ -1,0 +1,161 @@
+"""Students: where they stand, and the course that led there."""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+import sqlalchemy as sa
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict
+from sqlmodel import col
+
+from common.access import visible_to
+from common.app import Router
+from common.auth import Principal
+from common.db import Session
+from common.errors import Invalid, NotFound
+from common.events import Tier
+from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.runtime import Today
+from mtss.models import Proposal, Student, courses_of, last_enrolment_is_open
+from mtss.routes.documents import ClauseDocument, Reader
+from mtss.rules import what_would_change
+
+router = Router("mtss")
+
+
+class StudentLine(BaseModel):
+    """One student of a list."""
+
+    student_id: UUID
+    school_id: str
+    tier: Tier | None
+    since: date | None
+    decision_id: UUID | None
+    proposal_open: bool
+
+
+class ProposalDocument(BaseModel):
+    """Intensive support put before a person, with its evidence."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    tier: Tier
+    since: date
+    policy: str
+    known_at: datetime
+    clauses: list[ClauseDocument]
+
+
+class StudentDocument(BaseModel):
+    """A student's tier as last decided, and every clause as of the last closed day."""
+
+    student_id: UUID
+    school_id: str
+    tier: Tier | None
+    since: date | None
+    decision_id: UUID | None
+    decisions: int
+    proposal: ProposalDocument | None
+    closed_through: date | None
+    clauses: list[ClauseDocument]
+    what_would_change_it: str
+
+
+class CourseDayDocument(BaseModel):
+    """One instructional day."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    on: date
+    school_id: str
+    school_year: int
+    closed: bool
+    implied: bool
+    tier: Tier
+    intensive_candidate: bool
+    clauses: dict[str, bool | None]
+
+
+@router.get("/v1/students")
+async def list_students(
+    who: Reader,
+    session: Session,
+    today: Today,
+    school: Annotated[str | None, Query(max_length=40)] = None,
+    tier: Tier | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> Page[StudentLine]:
+    """Every student whose last enrolment is open, by student id."""
+    asked = sa.select(Student).where(last_enrolment_is_open(today), visible_to(who, col(Student.school_id)))
+    if school is not None:
+        asked = asked.where(col(Student.school_id) == school)
+    if tier is not None:
+        asked = asked.where(col(Student.tier) == tier.value)
+    if cursor is not None:
+        asked = asked.where(col(Student.student_id) > _student_of(cursor))
+    found = (await session.scalars(asked.order_by(col(Student.student_id)).limit(limit + 1))).all()
+    return Page(
+        items=[_line(student) for student in found[:limit]],
+        next=encode_cursor(str(found[limit - 1].student_id)) if len(found) > limit else None,
+    )
+
+
+@router.get("/v1/students/{student_id}")
+async def read_student(student_id: UUID, who: Reader, session: Session) -> StudentDocument:
+    """Where a student stands, since when, and why."""
+    student = await _find(session, who, student_id)
+    (course,) = await courses_of(session, [student_id])
+    clauses = course.clauses() if len(course) else ()
+    tier = Tier(student.tier) if student.tier else None
+    proposal = await session.get(Proposal, student.proposal_id) if student.proposal_id else None
+    return StudentDocument(
+        student_id=student_id,
+        school_id=str(student.school_id),
+        tier=tier,
+        since=student.since,
+        decision_id=student.decision_id,
+        decisions=student.decisions,
+        proposal=ProposalDocument.model_validate(proposal) if proposal else None,
+        closed_through=course.on(-1) if len(course) else None,
+        clauses=[ClauseDocument.model_validate(clause) for clause in clauses],
+        what_would_change_it=what_would_change(tier, clauses),
+    )
+
+
+@router.get("/v1/students/{student_id}/course")
+async def read_course(
+    student_id: UUID,
+    who: Reader,
+    session: Session,
+    year: Annotated[int | None, Query(ge=1900, le=2200, description="A school year; without it all of them.")] = None,
+) -> Page[CourseDayDocument]:
+    """The tier and each clause on every instructional day, through the last closed one."""
+    await _find(session, who, student_id)
+    (course,) = await courses_of(session, [student_id])
+    days = [day for day in course.days() if year is None or day.school_year == year]
+    return Page(items=[CourseDayDocument.model_validate(day) for day in days])
+
+
+async def _find(session: Session, who: Principal, student_id: UUID) -> Student:
+    known = sa.select(Student).where(
+        col(Student.student_id) == student_id, col(Student.enrolled), visible_to(who, col(Student.school_id))
+    )
+    student = (await session.scalars(known)).one_or_none()
+    if student is None:
+        raise NotFound(what="student")
+    return student
+
+
+def _line(student: Student) -> StudentLine:
+    return StudentLine.model_validate({**student.model_dump(), "proposal_open": student.proposal_id is not None})
+
+
+def _student_of(cursor: str) -> UUID:
+    (student,) = decode_cursor(cursor, 1)
+    try:
+        return UUID(student)
+    except ValueError:
+        raise Invalid(field="cursor", rule="must be the next of an earlier page") from None

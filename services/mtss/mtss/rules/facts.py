@@ -1,0 +1,116 @@
+"""What is known now, as columns: the one shape in which facts reach the rules.
+
+Students and schools are named by their place, days are counted from 1970-01-01, and each fact is a set of columns of
+equal length. A whole school, or a whole district, is one value.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints: TypeAlias = NDArray[np.int32]
+Flags: TypeAlias = NDArray[np.bool_]
+Columns = TypeVar("Columns", bound="_Columns")
+
+EPOCH = date(1970, 1, 1)
+NEVER = int(np.iinfo(np.int32).max)
+"""The exit day of an enrolment that is open."""
+
+
+def day_number(on: date) -> int:
+    """Days from 1970-01-01 to ``on``."""
+    return (on - EPOCH).days
+
+
+def day_of(number: int) -> date:
+    """The date that is ``number`` days after 1970-01-01."""
+    return EPOCH + timedelta(days=int(number))
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    @classmethod
+    def of(cls: type[Columns], *columns: Sequence[float] | None) -> Columns:
+        """From one sequence a column; ``None`` is an empty one."""
+        kinds = [np.float64 if each.type is Floats else np.int32 for each in fields(cls)]
+        return cls(*(np.array(column or (), kind) for column, kind in zip(columns, kinds, strict=True)))
+
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolments(_Columns):
+    """Enrolments that stand. Entry and exit days both count; an exit on or before the entry is a no-show."""
+
+    student: Ints
+    school: Ints
+    entry: Ints
+    exit: Ints
+    primary: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar(_Columns):
+    """Instructional days of schools, with the school year that the calendar names."""
+
+    school: Ints
+    year: Ints
+    day: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(_Columns):
+    """Days whose attendance a school has submitted; ``implied`` by a later day, without any row of its own."""
+
+    school: Ints
+    day: Ints
+    implied: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Absences(_Columns):
+    """What students missed, in hundredths of a day."""
+
+    student: Ints
+    school: Ints
+    day: Ints
+    hundredths: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Referrals(_Columns):
+    """Office discipline referrals: a student's part in one incident, however many behaviours it had."""
+
+    student: Ints
+    day: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Scores(_Columns):
+    """Scores of the subscale that the policy listens to."""
+
+    student: Ints
+    day: Ints
+    mean: Floats
+    answered: Ints
+    items: Ints
+    prorated: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that decides about some students, and nothing else."""
+
+    students: int
+    schools: tuple[str, ...]
+    enrolments: Enrolments
+    calendar: Calendar
+    closed: Closed
+    absences: Absences
+    referrals: Referrals
+    scores: Scores

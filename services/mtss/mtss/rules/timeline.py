@@ -1,0 +1,137 @@
+"""Days of students as day-major arrays, one row a day and one column a student: the ground on which clauses stand."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtss.rules.facts import Absences, Calendar, Closed, Enrolments, Facts, Flags, Ints
+
+Small: TypeAlias = NDArray[np.int16]
+
+OPEN, CLOSED, IMPLIED = 0, 1, 2
+"""Whether a school has submitted a day, or a later day implied it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Which school counts on each day of each student, and what is known of that day."""
+
+    days: Ints
+    """Every day on which anything may happen, ascending; the rows of all other arrays."""
+    school: Small
+    """The school of the enrolment that counts; one more than the last if there is none."""
+    year: Small
+    """The school year of an instructional day of that school, else 0."""
+    closing: Small
+    """``OPEN``, ``CLOSED`` or ``IMPLIED``; ``OPEN`` on every day that is not instructional."""
+    known: Flags
+    """Instructional and closed: the days that count as enrolled."""
+    on_course: Flags
+    """Instructional days from the first closed day to the last: the days that have a tier."""
+    absent: Ints
+    """Hundredths of a day missed, 0 wherever nothing is known."""
+    rows_of_year: dict[int, slice]
+    """For each school year the rows within which all its days lie."""
+
+
+def timeline_of(facts: Facts) -> Timeline:
+    """The days of every student, up to the last day that any of their schools closed."""
+    days = _axis(facts)
+    year_at, closing_at = _schools(days, facts.calendar, facts.closed, len(facts.schools))
+    school = _school_that_counts(days, facts.enrolments, facts.students, nobody=len(facts.schools))
+    year = np.take_along_axis(year_at, school, axis=1)
+    closing = np.take_along_axis(closing_at, school, axis=1)
+    known = closing > OPEN
+    return Timeline(
+        days=days,
+        school=school,
+        year=year,
+        closing=closing,
+        known=known,
+        on_course=_between_first_and_last(known, year > 0),
+        absent=_absent(days, facts.absences, school, known),
+        rows_of_year=_rows_of_years(year_at),
+    )
+
+
+def carry(marked: Flags) -> Ints:
+    """For each row the last marked row up to it, counted from 1; 0 before the first."""
+    carried: Ints = np.maximum.accumulate(numbered(marked), axis=0)
+    return carried
+
+
+def numbered(marked: Flags) -> Ints:
+    """The number of each marked row, counted from 1; 0 where nothing is marked."""
+    rows = np.arange(1, len(marked) + 1, dtype=np.int32)[:, None]
+    return np.where(marked, rows, np.int32(0))
+
+
+def rows_at(days: Ints, wanted: Ints) -> tuple[Ints, Flags]:
+    """The row of each wanted day, and whether there is one."""
+    rows = np.searchsorted(days, wanted).astype(np.int32)
+    inside = rows < len(days)
+    rows[~inside] = 0
+    return rows, inside & (days[rows] == wanted)
+
+
+def _axis(facts: Facts) -> Ints:
+    # Days of referrals and scores have rows of their own, so that their order among school days is exact.
+    last = facts.closed.day.max(initial=0)
+    days = np.unique(np.concatenate((facts.calendar.day, facts.referrals.day, facts.scores.day)))
+    # At least one row, though nobody has a tier on it: then no step has to ask whether there is any.
+    return days[: max(int(np.searchsorted(days, last, side="right")), 1)] if len(days) else np.zeros(1, np.int32)
+
+
+def _schools(days: Ints, calendar: Calendar, closed: Closed, schools: int) -> tuple[Small, Small]:
+    # One column more than there are schools: the days of a student who is nowhere.
+    year_at = np.zeros((len(days), schools + 1), np.int16)
+    rows, found = rows_at(days, calendar.day)
+    # A day that two calendars of a school name belongs to the later year: the last assignment stays.
+    order = np.flatnonzero(found)[np.argsort(calendar.year[found], kind="stable")]
+    year_at[rows[order], calendar.school[order]] = calendar.year[order]
+    closing_at = np.zeros_like(year_at)
+    rows, found = rows_at(days, closed.day)
+    closing_at[rows[found], closed.school[found]] = np.where(closed.implied[found], IMPLIED, CLOSED)
+    return year_at, np.where(year_at > 0, closing_at, np.int16(OPEN))
+
+
+def _school_that_counts(days: Ints, enrolments: Enrolments, students: int, *, nobody: int) -> Small:
+    """Among enrolments that cover a day the primary one counts, else the one of the latest entry."""
+    school = np.full((len(days), students), nobody, np.int16)
+    shown = enrolments.exit > enrolments.entry
+    order = np.lexsort((enrolments.school, enrolments.entry, enrolments.primary, enrolments.student))
+    order = order[shown[order]]
+    student = enrolments.student[order]
+    rank = np.arange(len(order)) - np.searchsorted(student, student)
+    # As many passes as the student with the most enrolments has; a stronger enrolment overwrites a weaker one.
+    for each in range(int(rank.max(initial=-1)) + 1):
+        at = order[rank == each]
+        columns: Any = slice(None) if len(at) == students else enrolments.student[at]
+        covers = (days[:, None] >= enrolments.entry[at]) & (days[:, None] <= enrolments.exit[at])
+        school[:, columns] = np.where(covers, enrolments.school[at].astype(np.int16), school[:, columns])
+    return school
+
+
+def _between_first_and_last(known: Flags, instructional: Flags) -> Flags:
+    begun = carry(known) > 0
+    ahead = carry(known[::-1])[::-1] > 0
+    return begun & ahead & instructional
+
+
+def _absent(days: Ints, absences: Absences, school: Small, known: Flags) -> Ints:
+    absent = np.zeros(known.shape, np.int32)
+    rows, found = rows_at(days, absences.day)
+    row, student = rows[found], absences.student[found]
+    counts = (school[row, student] == absences.school[found]) & known[row, student]
+    absent[row[counts], student[counts]] = absences.hundredths[found][counts]
+    return absent
+
+
+def _rows_of_years(year_at: Small) -> dict[int, slice]:
+    spans = {}
+    for year in np.unique(year_at[year_at > 0]):
+        rows = np.flatnonzero((year_at == year).any(axis=1))
+        spans[int(year)] = slice(int(rows[0]), int(rows[-1]) + 1)
+    return spans
