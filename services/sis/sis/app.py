@@ -1,0 +1,18 @@
+"""The service ``sis``."""
+
+from datetime import timedelta
+
+from common.app import Loop, create_app
+from sis.facts import events
+from sis.loops import close_by_the_clock, forget_heard_events
+from sis.routes import router
+
+app = create_app(
+    "sis",
+    router,
+    events,
+    loops=(
+        Loop(close_by_the_clock, every=timedelta(minutes=1)),
+        Loop(forget_heard_events, every=timedelta(hours=1)),
+    ),
+)

@@ -1,0 +1,329 @@
+"""Writing documents: many rows at once, each natural key in its order, a constant number of statements."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+import uuid_utils.compat as uuid_utils
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.db import next_revision, transaction_time
+from common.errors import DomainError, Invalid, NotFound
+from common.sealed import Vault
+from sis.consequences import follow_documents
+from sis.resources import LOCK_ORDER, REFERENCED, Resource
+from sis.rows import Row, Target
+from sis.rules.documents import Content, Outcome, follow, outcome_of
+from sis.standing import Standing
+
+_RANDOM_IDS = frozenset(("students", "staffs"))
+"""People's ids tell nothing, not even when they came; others are ordered by time, which keeps indexes small."""
+
+_FIND = sa.text(
+    """
+    SELECT d.* FROM unnest(CAST(:keys AS text[])) AS wanted(key)
+    CROSS JOIN LATERAL (
+        SELECT key, id, body, sealed, student_id, school_id, on_date, refs, revision, turn, known_at, source_modified_at, deleted
+        FROM sis_document WHERE resource = :resource AND sis_document.key = wanted.key OFFSET 0
+    ) AS d
+    """
+)
+# What is referred to must stay until we have committed; an incident's day must not change either.
+_HOLD = """
+    SELECT d.resource, d.key, d.id
+    FROM unnest(CAST(:resources AS text[]), CAST(:keys AS text[])) WITH ORDINALITY AS wanted(resource, key, place)
+    JOIN sis_document AS d ON d.resource = wanted.resource AND d.key = wanted.key
+    WHERE NOT d.deleted ORDER BY wanted.place FOR {strength} OF d
+    """
+_HOLD_KEYS = sa.text(_HOLD.format(strength="KEY SHARE"))
+_HOLD_ALL = sa.text(_HOLD.format(strength="SHARE"))
+_CLAIM = sa.text('SELECT id FROM sis_document WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY key COLLATE "C" FOR UPDATE')
+_REFERRED_TO = sa.text(
+    """
+    SELECT wanted.id FROM unnest(CAST(:ids AS uuid[])) AS wanted(id)
+    WHERE EXISTS (SELECT FROM sis_document WHERE refs @> ARRAY[wanted.id] AND NOT deleted)
+    """
+)
+# A row is written only where the document still stands as it was read; others are locked, read and decided again.
+_STORE = sa.text(
+    """
+    INSERT INTO sis_document AS d (
+        id, resource, key, body, sealed, student_id, school_id, on_date, refs, revision, turn, known_at, source_modified_at,
+        deleted
+    )
+    SELECT id, :resource, key, CAST(body AS jsonb), sealed, student_id, school_id, on_date, CAST(refs AS uuid[]), revision, turn,
+        known_at, source_modified_at, deleted
+    FROM unnest(
+        CAST(:id AS uuid[]), CAST(:key AS text[]), CAST(:body AS text[]), CAST(:sealed AS bytea[]), CAST(:student_id AS uuid[]),
+        CAST(:school_id AS text[]), CAST(:on_date AS date[]), CAST(:refs AS text[]), CAST(:revision AS bigint[]),
+        CAST(:turn AS int[]), CAST(:known_at AS timestamptz[]), CAST(:source_modified_at AS timestamptz[]),
+        CAST(:deleted AS bool[])
+    ) AS given(
+        id, key, body, sealed, student_id, school_id, on_date, refs, revision, turn, known_at, source_modified_at, deleted
+    )
+    ON CONFLICT (resource, key) DO UPDATE SET
+        body = excluded.body, sealed = excluded.sealed, student_id = excluded.student_id, school_id = excluded.school_id,
+        on_date = excluded.on_date, refs = excluded.refs, revision = excluded.revision, turn = excluded.turn,
+        known_at = excluded.known_at, source_modified_at = excluded.source_modified_at, deleted = excluded.deleted
+    WHERE d.id = excluded.id AND d.turn = excluded.turn - 1
+    RETURNING d.key
+    """
+)
+_KEEP = sa.text(
+    """
+    INSERT INTO sis_revision (id, revision, body, sealed, known_at, source_modified_at, deleted)
+    SELECT id, revision, CAST(body AS jsonb), sealed, known_at, source_modified_at, deleted
+    FROM unnest(
+        CAST(:id AS uuid[]), CAST(:revision AS bigint[]), CAST(:body AS text[]), CAST(:sealed AS bytea[]),
+        CAST(:known_at AS timestamptz[]), CAST(:source_modified_at AS timestamptz[]), CAST(:deleted AS bool[])
+    ) AS given(id, revision, body, sealed, known_at, source_modified_at, deleted)
+    """
+)
+
+
+class UnknownReference(Invalid):
+    """{field}: {rule}"""  # noqa: D415 (the message of a field error is not a sentence)
+
+    status = 409
+
+
+class StillReferredTo(DomainError):
+    """Other documents still refer to this one; delete those first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of one row, and the document it is about."""
+
+    outcome: Outcome
+    id: UUID
+
+
+Result = Written | DomainError
+
+
+@dataclass(slots=True)
+class _Plan:
+    results: dict[int, Result] = field(default_factory=dict)
+    changes: dict[str, Standing] = field(default_factory=dict)
+    """The last state of each key that must be stored."""
+    superseded: dict[str, list[Standing]] = field(default_factory=dict)
+    """What stood before, also in between, in order."""
+
+
+async def write(session: AsyncSession, vault: Vault, resource: Resource, rows: Sequence[Row]) -> list[Result]:
+    """Take in ``rows`` of one resource in their order and say what follows; one result a row.
+
+    All of them upsert or all of them delete. A row that is refused changes nothing and leaves the others alone.
+    """
+    at = await transaction_time(session)
+    results: dict[int, Result] = {}
+    changed: list[Standing] = []
+    waiting = dict(enumerate(rows))
+    while waiting:
+        found = await _find(session, vault, resource, {row.key for row in waiting.values()})
+        plan = await _plan(session, resource, found, waiting, at)
+        stored = await _store(session, vault, resource, plan.changes)
+        await _keep(session, vault, [one for key in stored for one in plan.superseded.get(key, ())])
+        changed += [plan.changes[key] for key in stored if key in plan.superseded]
+        waiting = {i: row for i, row in waiting.items() if row.key in plan.changes and row.key not in stored}
+        results |= plan.results
+    await follow_documents(session, at, resource.name, changed)
+    return [results[index] for index in range(len(rows))]
+
+
+def open_secret(vault: Vault, identity: UUID, sealed: bytes | None) -> dict[str, Any]:
+    """The sealed members of the document with this id."""
+    if sealed is None:
+        return {}
+    opened: dict[str, Any] = json.loads(vault.open(sealed, table="sis_document", column="sealed", row=identity))
+    return opened
+
+
+async def _plan(
+    session: AsyncSession, resource: Resource, found: Mapping[str, Standing], waiting: Mapping[int, Row], at: datetime
+) -> _Plan:
+    first = _decide(found, waiting, at, resource, linked=None, kept=frozenset())
+    if not first.superseded:
+        return first
+    touched = [row for row in waiting.values() if row.key in first.superseded]
+    linked = await _hold(session, {target for row in touched for _, target in row.targets})
+    kept = await _referred_to(session, [first.changes[row.key].id for row in touched if row.deletes], resource)
+    if kept or any(target not in linked for row in touched for _, target in row.targets):
+        return _decide(found, waiting, at, resource, linked=linked, kept=kept)
+    for key, standing in first.changes.items():
+        first.changes[key] = _linked(standing, linked)
+    return first
+
+
+def _decide(
+    found: Mapping[str, Standing],
+    waiting: Mapping[int, Row],
+    at: datetime,
+    resource: Resource,
+    *,
+    linked: Mapping[Target, UUID] | None,
+    kept: frozenset[UUID],
+) -> _Plan:
+    """What each row does; with ``linked``, only rows whose references are in it may change anything."""
+    plan = _Plan()
+    by_key = sorted(waiting.items(), key=lambda item: (item[1].key, item[0]))
+    for key, group in groupby(by_key, key=lambda item: item[1].key):
+        standing = found.get(key)
+        for index, row in group:
+            outcome = outcome_of(standing.content if standing else None, row.content)
+            refusal = _refusal(row, outcome, standing, linked, kept)
+            if refusal:
+                plan.results[index] = refusal
+                continue
+            after = _after(standing, row, outcome, at, resource)
+            plan.results[index] = Written(outcome, after.id)
+            if outcome.changes:
+                plan.superseded.setdefault(key, []).extend([standing] if standing else [])
+            if after is not standing:
+                standing = plan.changes[key] = after if linked is None else _linked(after, linked)
+    for key, standing in plan.changes.items():
+        stored = found.get(key)
+        plan.changes[key] = replace(standing, turn=(stored.turn if stored else 0) + 1)
+    return plan
+
+
+def _refusal(
+    row: Row,
+    outcome: Outcome,
+    standing: Standing | None,
+    linked: Mapping[Target, UUID] | None,
+    kept: frozenset[UUID],
+) -> DomainError | None:
+    if outcome is Outcome.MISSING:
+        return NotFound(what="document")
+    if not outcome.changes:
+        return None
+    if standing and row.deletes and standing.id in kept:
+        return StillReferredTo()
+    unknown = next((one for one, target in row.targets if linked is not None and target not in linked), None)
+    if unknown is None:
+        return None
+    return UnknownReference(field=f"$.{unknown.at}", rule=f"must refer to one of the {unknown.to} known here")
+
+
+def _after(standing: Standing | None, row: Row, outcome: Outcome, at: datetime, resource: Resource) -> Standing:
+    """How the document stands after ``row``; the same object if nothing is to be stored."""
+    content = follow(standing.content if standing else None, row.content, at)
+    if standing and not outcome.changes:
+        moved = outcome is Outcome.UNCHANGED and content.modified_at != standing.content.modified_at
+        return (
+            replace(standing, content=replace(standing.content, modified_at=content.modified_at)) if moved else standing
+        )
+    if standing and outcome is Outcome.DELETED:
+        return replace(standing, content=content, revision=next_revision(standing.revision, at), known_at=at)
+    return Standing(
+        id=standing.id if standing else (uuid4() if resource.name in _RANDOM_IDS else uuid_utils.uuid7()),
+        key=row.key,
+        content=content,
+        revision=next_revision(standing.revision if standing else None, at),
+        known_at=at,
+        targets=tuple(target for _, target in row.targets),
+        school_id=row.school_id,
+        on=row.on,
+    )
+
+
+def _linked(standing: Standing, linked: Mapping[Target, UUID]) -> Standing:
+    if not standing.targets:
+        return standing
+    links = {target: linked[target] for target in standing.targets}
+    student = next((identity for (name, _), identity in links.items() if name == "students"), None)
+    return replace(standing, links=links, student_id=student, refs=tuple(dict.fromkeys(links.values())))
+
+
+async def _find(session: AsyncSession, vault: Vault, resource: Resource, keys: Iterable[str]) -> dict[str, Standing]:
+    rows = await session.execute(_FIND, {"resource": resource.name, "keys": list(keys)})
+    return {
+        row.key: Standing(
+            id=row.id,
+            key=row.key,
+            content=Content(
+                row.body, open_secret(vault, row.id, row.sealed), row.source_modified_at, row.deleted
+            ),
+            revision=row.revision,
+            known_at=row.known_at,
+            school_id=row.school_id,
+            on=row.on_date,
+            student_id=row.student_id,
+            refs=tuple(row.refs),
+            turn=row.turn,
+        )
+        for row in rows
+    }
+
+
+async def _hold(session: AsyncSession, targets: Iterable[Target]) -> dict[Target, UUID]:
+    """The ids of the documents referred to, each kept from vanishing until this transaction ends."""
+    wanted = sorted(targets, key=lambda target: (LOCK_ORDER[target[0]], target[1]))
+    if not wanted:
+        return {}
+    statement = _HOLD_ALL if any(name == "disciplineIncidents" for name, _ in wanted) else _HOLD_KEYS
+    names, keys = zip(*wanted, strict=True)
+    rows = await session.execute(statement, {"resources": list(names), "keys": list(keys)})
+    return {(row.resource, row.key): row.id for row in rows}
+
+
+async def _referred_to(session: AsyncSession, ids: Sequence[UUID], resource: Resource) -> frozenset[UUID]:
+    """Those of the documents to be deleted that others refer to; nobody can begin to until this transaction ends."""
+    if not ids or resource.name not in REFERENCED:
+        return frozenset()
+    await session.execute(_CLAIM, {"ids": ids})
+    return frozenset((await session.execute(_REFERRED_TO, {"ids": ids})).scalars())
+
+
+async def _store(
+    session: AsyncSession, vault: Vault, resource: Resource, changes: Mapping[str, Standing]
+) -> dict[str, None]:
+    """Store what still stands as it was read; the keys that were stored, in order."""
+    if not changes:
+        return {}
+    rows = [changes[key] for key in sorted(changes)]
+    columns: dict[str, Any] = _columns(vault, "sis_document", rows) | {
+        "resource": resource.name,
+        "key": [row.key for row in rows],
+        "student_id": [row.student_id for row in rows],
+        "school_id": [row.school_id for row in rows],
+        "on_date": [row.on for row in rows],
+        "refs": ["{" + ",".join(map(str, row.refs)) + "}" for row in rows],
+        "turn": [row.turn for row in rows],
+    }
+    return dict.fromkeys((await session.execute(_STORE, columns)).scalars())
+
+
+async def _keep(session: AsyncSession, vault: Vault, superseded: Sequence[Standing]) -> None:
+    if superseded:
+        await session.execute(_KEEP, _columns(vault, "sis_revision", superseded))
+
+
+def _columns(vault: Vault, table: str, rows: Sequence[Standing]) -> dict[str, list[Any]]:
+    return {
+        "id": [row.id for row in rows],
+        "revision": [row.revision for row in rows],
+        "body": [_text(row.content.body) for row in rows],
+        "sealed": [_sealed(vault, table, row) for row in rows],
+        "known_at": [row.known_at for row in rows],
+        "source_modified_at": [row.content.modified_at for row in rows],
+        "deleted": [row.content.deleted for row in rows],
+    }
+
+
+def _sealed(vault: Vault, table: str, row: Standing) -> bytes | None:
+    if not row.content.secret:
+        return None
+    place = row.id if table == "sis_document" else f"{row.id}:{row.revision}"
+    return vault.seal(_text(row.content.secret), table=table, column="sealed", row=place)
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

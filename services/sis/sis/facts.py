@@ -1,0 +1,192 @@
+"""Saying facts: what follows is compared with what was last said, and only what differs is said again."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, TypeVar
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.db import next_revision
+from common.events import CATALOGUE, Event, by_type
+from common.outbox import publish
+from common.routing import EventRouter
+
+E = TypeVar("E", bound=Event)
+FactKey = tuple[Any, ...]
+"""The values of the fields that identify a fact, in the order of ``Event.fact``."""
+
+_SPACE = uuid5(NAMESPACE_URL, "trellis:sis:fact")
+_PAGE = 500
+
+_STANDING = sa.text(
+    """
+    SELECT f.* FROM unnest(CAST(:ids AS uuid[])) AS wanted(id)
+    CROSS JOIN LATERAL (
+        SELECT id, state, revision, turn, known_at, deleted FROM sis_fact WHERE sis_fact.id = wanted.id OFFSET 0
+    ) AS f
+    """
+)
+# Also a fact that stays as it is takes its turn: whoever resolved it meanwhile from older rows must look again.
+_STORE = sa.text(
+    """
+    INSERT INTO sis_fact AS f (id, type, school_id, on_date, state, revision, turn, known_at, deleted)
+    SELECT id, :type, school_id, on_date, CAST(state AS jsonb), revision, turn, known_at, deleted
+    FROM unnest(
+        CAST(:id AS uuid[]), CAST(:school_id AS text[]), CAST(:on_date AS date[]), CAST(:state AS text[]),
+        CAST(:revision AS bigint[]), CAST(:turn AS int[]), CAST(:known_at AS timestamptz[]), CAST(:deleted AS bool[])
+    ) AS given(id, school_id, on_date, state, revision, turn, known_at, deleted)
+    ON CONFLICT (id) DO UPDATE SET
+        school_id = excluded.school_id, on_date = excluded.on_date, state = excluded.state, revision = excluded.revision,
+        turn = excluded.turn, known_at = excluded.known_at, deleted = excluded.deleted
+    WHERE f.turn = excluded.turn - 1
+    RETURNING f.id
+    """
+)
+_KEEP = sa.text(
+    """
+    INSERT INTO sis_revision (id, revision, body, known_at, deleted)
+    SELECT id, revision, CAST(state AS jsonb), known_at, deleted
+    FROM unnest(
+        CAST(:id AS uuid[]), CAST(:revision AS bigint[]), CAST(:state AS text[]), CAST(:known_at AS timestamptz[]),
+        CAST(:deleted AS bool[])
+    ) AS given(id, revision, state, known_at, deleted)
+    """
+)
+_ALL = sa.text(
+    """
+    SELECT id, state, revision, deleted FROM sis_fact
+    WHERE type = :type AND id > :after ORDER BY id LIMIT :page
+    """
+)
+
+events = EventRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """How a fact stands or shall stand: the fields of its event, as JSON values."""
+
+    state: Mapping[str, Any]
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    fact: Fact
+    revision: int
+    turn: int
+    known_at: datetime
+
+
+Standing = Mapping[FactKey, Fact]
+Resolve = Callable[[Standing], Awaitable[Mapping[FactKey, Fact]]]
+"""Given how some facts stand, how they and those not said yet shall stand."""
+
+
+async def say(
+    session: AsyncSession, at: datetime, event: type[E], keys: Collection[FactKey], resolve: Resolve
+) -> list[E]:
+    """Let the facts ``keys`` stand as ``resolve`` finds, and publish those that changed; returns those.
+
+    What ``resolve`` reads, it reads after the facts; if another transaction said one of them meanwhile, it is asked
+    again once that transaction is over. A fact never said that shall be gone is not mentioned.
+    """
+    changed: dict[FactKey, E] = {}
+    waiting = {fact_id(event, key): key for key in keys}
+    while waiting:
+        said = await _said(session, waiting)
+        wanted = await resolve({waiting[identity]: one.fact for identity, one in said.items()})
+        rows = _rows(waiting, said, wanted, at)
+        stored = await _store(session, event, waiting, rows)
+        await _keep(session, {i: said[i] for i in stored if i in said and said[i].revision != rows[i].revision})
+        changed |= {
+            waiting[i]: _event(event, rows[i].fact, rows[i].revision)
+            for i in stored
+            if i not in said or said[i].revision != rows[i].revision
+        }
+        waiting = {i: key for i, key in waiting.items() if i in rows and i not in stored}
+    spoken = [changed[key] for key in sorted(changed)]
+    await publish(session, *spoken)
+    return spoken
+
+
+def fact_id(event: type[Event], key: FactKey) -> UUID:
+    """The id of a fact: the same key always has the same."""
+    return uuid5(_SPACE, "\n".join((event.type(), *map(str, key))))
+
+
+@events.standing
+async def everything_said(session: AsyncSession) -> AsyncIterator[Event]:
+    """Every fact as it stands, also those that are gone, a page at a time."""
+    for event in (event for event in CATALOGUE if event.owner == "sis"):
+        after = UUID(int=0)
+        while rows := (await session.execute(_ALL, {"type": event.type(), "after": after, "page": _PAGE})).all():
+            for row in rows:
+                yield _event(by_type()[event.type()], Fact(row.state, row.deleted), row.revision)
+            after = rows[-1].id
+
+
+def _rows(
+    waiting: Mapping[UUID, FactKey], said: Mapping[UUID, _Said], wanted: Mapping[FactKey, Fact], at: datetime
+) -> dict[UUID, _Said]:
+    rows = {}
+    for identity, key in waiting.items():
+        before, fact = said.get(identity), wanted.get(key)
+        if fact is None or (before is None and fact.deleted):
+            continue
+        if before is None:
+            rows[identity] = _Said(fact, next_revision(None, at), 1, at)
+        elif before.fact == fact or (before.fact.deleted and fact.deleted):
+            rows[identity] = _Said(before.fact, before.revision, before.turn + 1, before.known_at)
+        else:
+            rows[identity] = _Said(fact, next_revision(before.revision, at), before.turn + 1, at)
+    return rows
+
+
+async def _said(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, _Said]:
+    rows = await session.execute(_STANDING, {"ids": list(ids)})
+    return {
+        row.id: _Said(Fact(row.state, row.deleted), row.revision, row.turn, row.known_at) for row in rows
+    }
+
+
+async def _store(
+    session: AsyncSession, event: type[Event], keys: Mapping[UUID, FactKey], rows: Mapping[UUID, _Said]
+) -> set[UUID]:
+    if not rows:
+        return set()
+    ids = sorted(rows)
+    columns = _columns(ids, rows) | {
+        "type": event.type(),
+        "school_id": [rows[i].fact.state["school_id"] for i in ids],
+        "on_date": [_day(keys[i]) for i in ids],
+        "turn": [rows[i].turn for i in ids],
+    }
+    return set((await session.execute(_STORE, columns)).scalars())
+
+
+async def _keep(session: AsyncSession, superseded: Mapping[UUID, _Said]) -> None:
+    if superseded:
+        await session.execute(_KEEP, _columns(list(superseded), superseded))
+
+
+def _columns(ids: Sequence[UUID], rows: Mapping[UUID, _Said]) -> dict[str, Any]:
+    return {
+        "id": ids,
+        "revision": [rows[i].revision for i in ids],
+        "state": [json.dumps(rows[i].fact.state, separators=(",", ":")) for i in ids],
+        "known_at": [rows[i].known_at for i in ids],
+        "deleted": [rows[i].fact.deleted for i in ids],
+    }
+
+
+def _event(event: type[E], fact: Fact, revision: int) -> E:
+    return event.model_validate({**fact.state, "revision": revision, "deleted": fact.deleted})
+
+
+def _day(key: FactKey) -> date | None:
+    return next((value for value in key if isinstance(value, date)), None)

@@ -1,0 +1,32 @@
+"""What happens without a request: days close by the clock, and event ids are forgotten in time."""
+
+import sqlalchemy as sa
+
+from common.runtime import Runtime
+from sis.closing import NoInstructionalDay, clock_may_move, close_days, schools_due
+from sis.policy import CLOSING, REMEMBERED_DAYS
+
+_FORGET = sa.text("DELETE FROM sis_heard_event WHERE heard_at < clock_timestamp() - make_interval(days => :days)")
+
+
+async def close_by_the_clock(runtime: Runtime) -> None:
+    """Close the days of every school whose rows have come, one school a transaction, unless somebody holds the clock."""
+    if not CLOSING.clock:
+        return
+    latest = CLOSING.latest_due(runtime.now().astimezone(runtime.settings.zone))
+    async with runtime.transaction() as session:
+        due = await schools_due(session, latest)
+    for school, through in due:
+        async with runtime.transaction() as session:
+            if not await clock_may_move(session):
+                return
+            try:
+                await close_days(session, school, through, said=False)
+            except NoInstructionalDay:
+                continue  # its calendar has not come yet
+
+
+async def forget_heard_events(runtime: Runtime) -> None:
+    """Forget the ids of events that nobody sends again."""
+    async with runtime.transaction() as session:
+        await session.execute(_FORGET, {"days": REMEMBERED_DAYS})

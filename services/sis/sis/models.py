@@ -1,0 +1,110 @@
+"""Tables: what the SIS told, what we said, and every earlier version of both."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel import Field
+
+from common.db import Table
+from common.sealed import Sealed
+
+
+def _time(*, nullable: bool = False) -> Any:
+    return Field(default=None, sa_column=sa.Column(sa.DateTime(timezone=True), nullable=nullable))
+
+
+class Document(Table, table=True):
+    """One Ed-Fi document as the SIS last told it, found by its natural key; a deleted one stays, marked."""
+
+    __tablename__ = "sis_document"
+    __table_args__ = (
+        sa.Index("sis_document_key", "resource", "key", unique=True),
+        sa.Index("sis_document_day", "school_id", "on_date", "student_id"),
+        sa.Index("sis_document_refs", "refs", postgresql_using="gin"),
+    )
+
+    id: UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
+    resource: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    key: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    body: dict[str, Any] = Field(sa_column=sa.Column(JSONB, nullable=False))
+    sealed: bytes | None = Field(default=None, sa_column=sa.Column(Sealed, nullable=True))
+    student_id: UUID | None = Field(default=None, sa_column=sa.Column(sa.Uuid, nullable=True))
+    school_id: str | None = Field(default=None, sa_column=sa.Column(sa.Text, nullable=True))
+    on_date: date | None = Field(default=None, sa_column=sa.Column(sa.Date, nullable=True))
+    refs: list[UUID] = Field(sa_column=sa.Column(ARRAY(sa.Uuid), nullable=False))
+    revision: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    turn: int = Field(sa_column=sa.Column(sa.Integer, nullable=False))
+    known_at: datetime = _time()
+    source_modified_at: datetime | None = _time(nullable=True)
+    deleted: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False))
+
+
+class Fact(Table, table=True):
+    """One fact as we last said it; its id follows from the event type and the fact's key."""
+
+    __tablename__ = "sis_fact"
+    __table_args__ = (
+        sa.Index("sis_fact_day", "type", "school_id", "on_date", postgresql_where=sa.text("NOT deleted")),
+    )
+
+    id: UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
+    type: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    school_id: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    on_date: date | None = Field(default=None, sa_column=sa.Column(sa.Date, nullable=True))
+    state: dict[str, Any] = Field(sa_column=sa.Column(JSONB, nullable=False))
+    revision: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    turn: int = Field(sa_column=sa.Column(sa.Integer, nullable=False))
+    known_at: datetime = _time()
+    deleted: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False))
+
+
+class Revision(Table, table=True):
+    """An earlier revision of a document or a fact: what stood from ``known_at`` until the next one."""
+
+    __tablename__ = "sis_revision"
+
+    id: UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
+    revision: int = Field(sa_column=sa.Column(sa.BigInteger, primary_key=True, autoincrement=False))
+    body: dict[str, Any] = Field(sa_column=sa.Column(JSONB, nullable=False))
+    sealed: bytes | None = Field(default=None, sa_column=sa.Column(Sealed, nullable=True))
+    known_at: datetime = _time()
+    source_modified_at: datetime | None = _time(nullable=True)
+    deleted: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False))
+
+
+class Restriction(Table, table=True):
+    """One coding of the restriction text between a student and a contact; the latest counts, none is overwritten."""
+
+    __tablename__ = "sis_restriction"
+    __table_args__ = (sa.Index("sis_restriction_association", "association_id", "revision", unique=True),)
+
+    id: UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
+    association_id: UUID = Field(sa_column=sa.Column(sa.Uuid, nullable=False))
+    revision: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    codes: list[str] = Field(sa_column=sa.Column(ARRAY(sa.Text), nullable=False))
+    expires_on: date | None = Field(default=None, sa_column=sa.Column(sa.Date, nullable=True))
+    sealed: bytes | None = Field(default=None, sa_column=sa.Column(Sealed, nullable=True))
+    coded_by: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    known_at: datetime = _time()
+
+
+class Lease(Table, table=True):
+    """Until when something is kept still, by the database's clock."""
+
+    __tablename__ = "sis_lease"
+
+    name: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+    until: datetime = _time()
+
+
+class HeardEvent(Table, table=True):
+    """A CloudEvent that was taken in: the same source and id again change nothing."""
+
+    __tablename__ = "sis_heard_event"
+
+    source: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+    id: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+    heard_at: datetime = _time()

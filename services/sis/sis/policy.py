@@ -1,0 +1,20 @@
+"""The district's reading of its SIS, from ``policy.toml`` or the file that ``TRELLIS_SIS_POLICY`` names."""
+
+import os
+import tomllib
+from pathlib import Path
+
+from sis.rules.attendance import AttendancePolicy
+from sis.rules.calendar import CalendarPolicy
+from sis.rules.closing import ClosingPolicy
+from sis.rules.contacts import ContactPolicy
+
+_FILE = Path(os.environ.get("TRELLIS_SIS_POLICY") or Path(__file__).with_name("policy.toml"))
+_DATA = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+
+ATTENDANCE = AttendancePolicy(**_DATA["attendance"])
+CALENDAR = CalendarPolicy(**_DATA["calendar"])
+CLOSING = ClosingPolicy(**_DATA["closing"])
+CONTACTS = ContactPolicy(**_DATA["contacts"])
+BULK_ROWS: int = _DATA["bulk"]["rows"]
+REMEMBERED_DAYS: int = _DATA["cloudevents"]["remembered_days"]

@@ -1,0 +1,58 @@
+"""How results are answered, and the words of the API's description that several topics share."""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from common.errors import DomainError
+from common.problems import problem_of
+from sis.documents import Result, Written
+from sis.rules.documents import Outcome
+
+STATUS = {
+    Outcome.CREATED: 201,
+    Outcome.UPDATED: 200,
+    Outcome.UNCHANGED: 200,
+    Outcome.STALE: 200,
+    Outcome.DELETED: 204,
+}
+
+ATTENDANCE_EXAMPLE = {
+    "studentReference": {"studentUniqueId": "604822"},
+    "schoolReference": {"schoolId": 255901001},
+    "eventDate": "2027-01-29",
+    "attendanceEventCategoryDescriptor": "uri://ed-fi.org/AttendanceEventCategoryDescriptor#Unexcused Absence",
+    "eventDuration": 1.0,
+    "_lastModifiedDate": "2027-01-29T16:04:00Z",
+}
+
+
+class Identified(BaseModel):
+    """The document that a row is about."""
+
+    id: UUID
+
+
+def written(result: Result) -> Written:
+    """The result of a row that was not refused.
+
+    Raises:
+        DomainError: it was.
+    """
+    if isinstance(result, DomainError):
+        raise result
+    return result
+
+
+def line_of(number: int, result: Result) -> dict[str, Any]:
+    """One line of a bulk answer."""
+    if isinstance(result, DomainError):
+        problem = problem_of(result).model_dump(exclude_none=True)
+        return {"line": number, "status": result.status, "problem": problem}
+    return {"line": number, "status": STATUS[result.outcome], "id": str(result.id)}
+
+
+def body_of(media_type: str, example: Any) -> dict[str, Any]:
+    """The description of a body that the route reads by itself."""
+    return {"requestBody": {"required": True, "content": {media_type: {"example": example}}}}

@@ -1,0 +1,62 @@
+"""Closing a school's days, and keeping the clock still while a load is under way."""
+
+from datetime import date, datetime
+
+import sqlalchemy as sa
+from fastapi import Response
+from pydantic import BaseModel
+
+from common.access import require
+from common.app import Router
+from common.db import Session
+from common.errors import Invalid, NotFound
+from common.runtime import Today
+from sis.closing import close_days, hold_clock
+from sis.policy import CLOSING
+from sis.resources import key_text
+
+router = Router("sis", tags=["closing"])
+
+_SCHOOL = sa.text("SELECT id FROM sis_document WHERE resource = 'schools' AND NOT deleted AND key = :key")
+
+
+class DaysClosed(BaseModel):
+    """The school's last closed day, how many days this closed, and how many of them had no row."""
+
+    school_id: str
+    closed_through: date
+    closed: int
+    implied: int
+
+
+class Lease(BaseModel):
+    """Until when the clock closes nothing."""
+
+    until: datetime
+
+
+@router.post("/v1/schools/{school_id}/days/{day}/close", dependencies=[require("sis", "district")])
+async def close_school_day(school_id: str, day: date, session: Session, today: Today) -> DaysClosed:
+    """Close this day and all earlier instructional days of the school; a day that is closed stays closed.
+
+    A day that is not instructional stands for the last instructional one before it. A day after today in the
+    district's time zone is refused.
+    """
+    if day > today:
+        raise Invalid(field="day", rule="must not be after today")
+    if (await session.execute(_SCHOOL, {"key": key_text(iter([school_id]))})).first() is None:
+        raise NotFound(what="school")
+    closed = await close_days(session, school_id, day, said=True)
+    return DaysClosed(school_id=school_id, closed_through=closed.through, closed=closed.days, implied=closed.implied)
+
+
+@router.put("/v1/closing-clock/lease", dependencies=[require("sis")])
+async def hold_closing_clock(session: Session) -> Lease:
+    """Keep the closing clock still for two minutes from now; ask again to go on."""
+    return Lease(until=await hold_clock(session, CLOSING.lease_seconds))
+
+
+@router.delete("/v1/closing-clock/lease", status_code=204, response_class=Response, dependencies=[require("sis")])
+async def release_closing_clock(session: Session) -> None:
+    """Let the closing clock go on."""
+    await hold_clock(session, 0)

@@ -1,0 +1,103 @@
+"""Rows as they come in: read, checked, and ready to be written."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from common.errors import DomainError
+from common.json import parse
+from sis.resources import Reference, Resource
+from sis.rules.documents import Content
+from sis.rules.members import BrokenRule, InvalidMember, moment, read_shape, value_at
+
+_MODIFIED = "_lastModifiedDate"
+Target = tuple[str, str]
+"""A resource and the natural key of a document of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row for one document: its natural key, what it says, and what it refers to."""
+
+    key: str
+    content: Content
+    targets: Sequence[tuple[Reference, Target]]
+    school_id: str | None
+    on: date | None
+
+    @property
+    def deletes(self) -> bool:
+        """Whether it takes the document away."""
+        return self.content.deleted
+
+
+def read_row(resource: Resource, document: Any, *, modified_at: datetime | None = None) -> Row:
+    """The row that an Ed-Fi document makes; ``modified_at`` where the document does not say when it was changed.
+
+    Raises:
+        InvalidMember: a member that is used breaks a rule.
+    """
+    body = read_shape(resource.shape, document)
+    resource.check(body)
+    secret = {name: body.pop(name) for name in resource.sealed if name in body}
+    targets = [(reference, (reference.to, key)) for reference in resource.references for key in reference.keys(body)]
+    day = value_at(body, resource.on) if resource.on else None
+    return Row(
+        key=resource.key(body),
+        content=Content(body, secret, _modified_at(document) or modified_at),
+        targets=list(dict.fromkeys(targets)),
+        school_id=value_at(body, resource.school) if resource.school else None,
+        on=date.fromisoformat(day) if day else None,
+    )
+
+
+def read_deletion(resource: Resource, document: Any, *, modified_at: datetime | None = None) -> Row:
+    """The row that takes away the document with this natural key, given nested as in Ed-Fi or by leaf names.
+
+    Raises:
+        InvalidMember: a member of the natural key is missing or breaks a rule.
+    """
+    body = read_shape(resource.identity_shape, _nested(resource, document))
+    content = Content(body, {}, _modified_at(document) or modified_at, deleted=True)
+    return Row(resource.key(body), content, (), None, None)
+
+
+def read_lines(
+    resource: Resource, body: bytes, read: Callable[[Resource, Any], Row], *, most: int
+) -> dict[int, Row | DomainError]:
+    """The rows of JSON lines by line number; a line that cannot be read stands with its reason.
+
+    Raises:
+        InvalidMember: more than ``most`` lines.
+    """
+    lines = {number: line for number, line in enumerate(body.split(b"\n"), 1) if line.strip()}
+    if len(lines) > most:
+        raise InvalidMember(field="body", rule=f"must have at most {most} lines")
+    return {number: _read_line(resource, line, read) for number, line in lines.items()}
+
+
+def _read_line(resource: Resource, line: bytes, read: Callable[[Resource, Any], Row]) -> Row | DomainError:
+    try:
+        return read(resource, parse(line))
+    except DomainError as refused:
+        return refused
+
+
+def _modified_at(document: Mapping[str, Any]) -> datetime | None:
+    said = document.get(_MODIFIED)
+    try:
+        return None if said is None else moment(said)
+    except BrokenRule as broken:
+        raise InvalidMember(field=f"$.{_MODIFIED}", rule=str(broken)) from None
+
+
+def _nested(resource: Resource, document: Any) -> Any:
+    if not isinstance(document, dict):
+        return document
+    nested = dict(document)
+    for leaf, path in resource.leaves.items():
+        head, _, rest = path.partition(".")
+        if rest and leaf in document and head not in document:
+            nested[head] = {**nested.get(head, {}), rest: document[leaf]}
+    return nested

@@ -1,0 +1,1 @@
+"""What follows from what a SIS says: pure functions by topic."""

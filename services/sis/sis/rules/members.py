@@ -1,0 +1,218 @@
+"""Reading a document by its shape: what is used is checked strictly, what is not used is left out."""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from common.errors import Invalid
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_YEARS = (1900, 2199)
+
+
+class InvalidMember(Invalid):
+    """{field}: {rule}"""  # noqa: D415 (the message of a field error is not a sentence)
+
+    status = 400
+
+
+class BrokenRule(Exception):
+    """A value breaks the rule in the message; who reads it adds where it stands."""
+
+
+Reader = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of a document: a value with its reader, an object with its shape, or a list of such."""
+
+    read: "Reader | Mapping[str, Member]"
+    required: bool = False
+    many: bool = False
+
+
+Shape = Mapping[str, Member]
+
+
+def read_shape(shape: Shape, document: Any, at: str = "$") -> dict[str, Any]:
+    """Those members of ``document`` that ``shape`` names, each checked; null and missing are the same.
+
+    Raises:
+        InvalidMember: names the member by its JSON path and the rule it breaks.
+    """
+    if not isinstance(document, dict):
+        raise InvalidMember(field=at, rule="must be an object")
+    kept = {}
+    for name, member in shape.items():
+        value = document.get(name)
+        if value is not None:
+            kept[name] = _read_member(member, value, f"{at}.{name}")
+        elif member.required:
+            raise InvalidMember(field=f"{at}.{name}", rule="is required")
+    return kept
+
+
+def _read_member(member: Member, value: Any, at: str) -> Any:
+    if not member.many:
+        return _read_value(member.read, value, at)
+    if not isinstance(value, list):
+        raise InvalidMember(field=at, rule="must be a list")
+    return [_read_value(member.read, item, f"{at}[{index}]") for index, item in enumerate(value)]
+
+
+def _read_value(read: Reader | Shape, value: Any, at: str) -> Any:
+    if isinstance(read, Mapping):
+        return read_shape(read, value, at)
+    try:
+        return read(value)
+    except BrokenRule as broken:
+        raise InvalidMember(field=at, rule=str(broken)) from None
+
+
+def objects_at(document: Mapping[str, Any], path: str) -> Iterator[Mapping[str, Any]]:
+    """The objects that ``path`` leads to, such as ``staffs[].staffReference``; none if a step is missing."""
+    name, _, rest = path.partition(".")
+    found = document.get(name.removesuffix("[]"), ())
+    for item in found if name.endswith("[]") else (found,):
+        if item:
+            yield from objects_at(item, rest) if rest else (item,)
+
+
+def value_at(document: Mapping[str, Any], path: str) -> Any:
+    """The value that ``path`` leads to through objects, or ``None``."""
+    value: Any = document
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def text(longest: int, *, lines: bool = False) -> Reader:
+    """A reader of text with at least one visible character and at most ``longest`` characters."""
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str):
+            raise BrokenRule("must be text")
+        if not value.strip():
+            raise BrokenRule("must not be empty")
+        if len(value) > longest:
+            raise BrokenRule(f"must have at most {longest} characters")
+        if _UNSAFE.search(value) or (not lines and ("\n" in value or "\r" in value)):
+            raise BrokenRule("must not hold control characters")
+        return value
+
+    return read
+
+
+_words = text(60)
+
+
+def identifier(value: Any) -> str:
+    """An identifier as text, whether it came as text or as a whole number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return str(_words(value))
+
+
+def school_id(value: Any) -> str:
+    """A ``schoolId`` as text of at most 40 characters."""
+    name = identifier(value)
+    if len(name) > 40:
+        raise BrokenRule("must have at most 40 characters")
+    return name
+
+
+def flag(value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise BrokenRule("must be true or false")
+    return value
+
+
+def order(value: Any) -> int:
+    """A place in an order: a whole number from 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10_000:
+        raise BrokenRule("must be a whole number from 0 to 10000")
+    return value
+
+
+def year(value: Any) -> int:
+    """A school year: the year in which it ends."""
+    if isinstance(value, bool) or not isinstance(value, int) or not _YEARS[0] <= value <= _YEARS[1]:
+        raise BrokenRule(f"must be a year from {_YEARS[0]} to {_YEARS[1]}")
+    return value
+
+
+def day(value: Any) -> str:
+    """A date as ``YYYY-MM-DD``."""
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        raise BrokenRule("must be a date such as 2027-01-31")
+    try:
+        found = date.fromisoformat(value)
+    except ValueError:
+        raise BrokenRule("must be a date that exists") from None
+    if not _YEARS[0] <= found.year <= _YEARS[1]:
+        raise BrokenRule(f"must be a date in the years {_YEARS[0]} to {_YEARS[1]}")
+    return value
+
+
+def moment(value: Any) -> datetime:
+    """A date and time, aware; without an offset it is UTC."""
+    try:
+        found = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise BrokenRule("must be a date and time such as 2027-01-31T08:00:00Z") from None
+    if not _YEARS[0] <= found.year <= _YEARS[1]:
+        raise BrokenRule(f"must be a time in the years {_YEARS[0]} to {_YEARS[1]}")
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def descriptor(value: Any) -> str:
+    """A descriptor as it was sent, such as ``uri://ed-fi.org/GradeLevelDescriptor#Fifth grade``."""
+    sent = str(_descriptor(value))
+    if not code_value(sent):
+        raise BrokenRule("must be a descriptor with a code value after #")
+    return sent
+
+
+_descriptor = text(306)
+
+
+def code_value(sent: str) -> str:
+    """What stands after the ``#`` of a descriptor, or all of it without one."""
+    return sent.rpartition("#")[2].strip()
+
+
+def known_code(codes: "Mapping[str, Any] | frozenset[str]") -> Reader:
+    """A reader of descriptors whose code value is one of ``codes``, in any case."""
+
+    def read(value: Any) -> str:
+        sent = descriptor(value)
+        if code_value(sent).lower() not in codes:
+            raise BrokenRule("must be a descriptor known here")
+        return sent
+
+    return read
+
+
+def days(most: int) -> Reader:
+    """A reader of a length in days from 0 to ``most``, to hundredths, half up."""
+
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise BrokenRule("must be a number")
+        if not 0 <= value <= most:
+            raise BrokenRule(f"must be from 0 to {most}")
+        return hundredths(value) / 100
+
+    return read
+
+
+def hundredths(value: float) -> int:
+    """``value`` in hundredths, the decimal digits as they were written rounded half up: 0.285 is 29."""
+    return int((Decimal(str(value)) * 100).to_integral_value(ROUND_HALF_UP))
