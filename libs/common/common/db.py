@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import sqlalchemy as sa
 from fastapi import Depends, Request
@@ -14,6 +14,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 class Table(SQLModel):
     """A table of ours. Rows are facts for storage; rules never see them."""
+
+    __tablename__: ClassVar[Any]
 
 
 def create_engine(url: str, *, pool_size: int = 8) -> AsyncEngine:
