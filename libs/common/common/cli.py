@@ -321,7 +321,8 @@ def _machine_zone() -> str:
 
 
 async def _migrate_all(names: list[str], cluster: Cluster, kafka: str) -> None:
-    await asyncio.gather(*(migrate_within(name, cluster.owner_url(name), f"{name}_app") for name in names))
+    for name in names:  # one after the other: Alembic's operations speak to one database at a time
+        await migrate_within(name, cluster.owner_url(name), f"{name}_app")
     if kafka:
         await create_topics(Settings().model_copy(update={"kafka": kafka}), names)
 
