@@ -219,7 +219,11 @@ async def test_links_are_issued_once_and_the_missing_consents_are_counted(survey
 
     assert (once["issued"], once["without_consent"]) == (2, 1)
     assert {item["student_id"] for item in once["items"]} == {str(first), str(second)}
+    await surveys.consent(window, second, "withdrawn")
+    thrice = (await surveys.ask("POST", f"/windows/{window}/links")).json()
+
     assert (twice["issued"], twice["without_consent"]) == (0, 1)
+    assert (thrice["issued"], thrice["without_consent"]) == (0, 2)
 
 
 async def test_two_calls_at_once_issue_one_link_each(surveys: Surveys) -> None:

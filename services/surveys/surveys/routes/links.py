@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
@@ -50,6 +51,15 @@ class LinksIssued(BaseModel):
     items: list[LinkIssued]
 
 
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """What decides whether a student gets a link."""
+
+    student_id: UUID
+    state: ConsentState | None
+    has_link: bool
+
+
 def digest_of(token: str) -> bytes:
     """What is stored of a link."""
     return hashlib.sha256(token.encode()).digest()
@@ -71,12 +81,12 @@ async def issue_links(
     at = await transaction_time(session)
     if asked.replace:
         await _revoke(session, window_id, at)
-    waiting = await _waiting(session, window, max(today, window.opens_on))
-    allowed = [student for student, state in waiting if may_answer(notice, state)]
-    tokens = await _issue(session, window_id, allowed, at)
+    people = await _people(session, window, max(today, window.opens_on))
+    allowed = [person for person in people if may_answer(notice, person.state)]
+    tokens = await _issue(session, window_id, [person.student_id for person in allowed if not person.has_link], at)
     base = f"{runtime.settings.public_url.rstrip('/')}/surveys/v1/answer"
     items = [LinkIssued(student_id=student, url=f"{base}/{token}") for student, token in tokens]
-    return LinksIssued(issued=len(items), without_consent=len(waiting) - len(allowed), items=items)
+    return LinksIssued(issued=len(items), without_consent=len(people) - len(allowed), items=items)
 
 
 @router.delete("/v1/windows/{window_id}/links/{student_id}", status_code=204, dependencies=[require("district")])
@@ -86,23 +96,21 @@ async def revoke_link(window_id: UUID, student_id: UUID, session: Session) -> No
         raise NotFound(what="link")
 
 
-async def _waiting(session: AsyncSession, window: Window, on: date) -> list[tuple[UUID, ConsentState | None]]:
-    """Students of the window on that day without a link and without a response, with what was last said for them."""
+async def _people(session: AsyncSession, window: Window, on: date) -> list[_Person]:
+    """Students who are at a school of the window on that day and have not answered."""
     consents = standing_consents(window.id)
     student = col(Enrolment.student_id)
-    has_link = sa.exists().where(
-        col(Link.window_id) == window.id, col(Link.student_id) == student, col(Link.revoked_at).is_(None)
-    )
+    live = sa.and_(col(Link.window_id) == window.id, col(Link.student_id) == student, col(Link.revoked_at).is_(None))
     has_answered = sa.exists().where(col(Response.window_id) == window.id, col(Response.student_id) == student)
     still_there = sa.func.coalesce(Enrolment.exit_on, on) >= on
     rows = await session.execute(
-        sa.select(student, consents.c.state)
+        sa.select(student, consents.c.state, sa.exists().where(live))
         .outerjoin(consents, consents.c.student_id == student)
-        .where(enrolled(window), col(Enrolment.entry_on) <= on, still_there, ~has_link, ~has_answered)
+        .where(enrolled(window), col(Enrolment.entry_on) <= on, still_there, ~has_answered)
         .distinct()
         .order_by(student)
     )
-    return [(row.student_id, ConsentState(row.state) if row.state else None) for row in rows]
+    return [_Person(identity, ConsentState(state) if state else None, has_link) for identity, state, has_link in rows]
 
 
 async def _issue(
