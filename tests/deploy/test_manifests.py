@@ -99,7 +99,7 @@ def compose() -> Document:
 def test_no_secret_has_a_default():
     written = (ROOT / "docker-compose.yml").read_text()
     named = re.findall(r"^\s+\w*(?:PASSWORD|SECRET|TOKEN)\w*: *(.+)$", written, re.MULTILINE)
-    values = [*named, *re.findall(r"://\w+:([^@]*)@", written)]
+    values = [*named, *re.findall(r"://\w+:([^@\s][^@\n]*)@", written)]
     assert len(values) == 1 + 2 * 2 * len(SERVICES)
     assert all(re.fullmatch(r"\$\{\w+:\?.+\}", value) for value in values)
 
