@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.errors import DomainError
 from restorative.policy import policy
+from restorative.rules import agreement, gathering, steps, withdrawal
 from restorative.rules import conference as model
-from restorative.rules import steps
 from restorative.rules.conference import Conference, Item, ItemKind, Kind, Part, Party, Role, State
 from restorative.rules.exclusion import (
     Exclusion,
@@ -55,23 +56,23 @@ def take(conference: Conference, *taken: steps.Step) -> Conference:
     return conference
 
 
-SCREENED = (steps.Screen(suitable=True), steps.AddParty(party=RESPONSIBLE), steps.AddParty(party=HURT))
-OFFERED = (*SCREENED, steps.Offer(on=day(1)))
+SCREENED = (gathering.Screen(suitable=True), gathering.AddParty(party=RESPONSIBLE), gathering.AddParty(party=HURT))
+OFFERED = (*SCREENED, gathering.Offer(on=day(1)))
 CONSENTED = (
     *OFFERED,
-    steps.Agree(on=day(2), party_id=RESPONSIBLE.id, part=Part.IN_PERSON),
-    steps.Agree(on=day(3), party_id=HURT.id, part=Part.WRITTEN),
+    gathering.Agree(on=day(2), party_id=RESPONSIBLE.id, part=Part.IN_PERSON),
+    gathering.Agree(on=day(3), party_id=HURT.id, part=Part.WRITTEN),
 )
 PREPARED = (
     *CONSENTED,
-    steps.Prepare(on=day(4), party_id=RESPONSIBLE.id),
-    steps.Prepare(on=day(5), party_id=HURT.id),
+    gathering.Prepare(on=day(4), party_id=RESPONSIBLE.id),
+    gathering.Prepare(on=day(5), party_id=HURT.id),
 )
-SCHEDULED = (*PREPARED, steps.Schedule(at=datetime(2026, 11, 9, 10, tzinfo=UTC)))
-HELD = (*SCHEDULED, steps.Hold(on=day(7)))
-AGREED = (*HELD, steps.MakeAgreement(items=(ITEM,)))
-KEPT = (*AGREED, steps.Keep(on=day(9), item_id=ITEM.id, verified_by=FACILITATOR))
-COMPLETED = (*KEPT, steps.Complete(on=day(10)))
+SCHEDULED = (*PREPARED, gathering.Schedule(at=datetime(2026, 11, 9, 10, tzinfo=UTC)))
+HELD = (*SCHEDULED, agreement.Hold(on=day(7)))
+AGREED = (*HELD, agreement.MakeAgreement(items=(ITEM,)))
+KEPT = (*AGREED, agreement.Keep(on=day(9), item_id=ITEM.id, verified_by=FACILITATOR))
+COMPLETED = (*KEPT, agreement.Complete(on=day(10)))
 
 STAGES: dict[State, tuple[steps.Step, ...]] = {
     State.PROPOSED: (),
@@ -82,29 +83,29 @@ STAGES: dict[State, tuple[steps.Step, ...]] = {
     State.HELD: HELD,
     State.AGREEMENT_ACTIVE: AGREED,
     State.COMPLETED: COMPLETED,
-    State.BREACHED: (*AGREED, steps.Breach(on=day(10))),
-    State.WITHDRAWN: (*OFFERED, steps.Withdraw(on=day(2))),
-    State.DECLINED: (*OFFERED, steps.Refuse(on=day(2), party_id=HURT.id)),
-    State.NO_AGREEMENT: (*HELD, steps.EndWithoutAgreement(on=day(7))),
+    State.BREACHED: (*AGREED, agreement.Breach(on=day(10))),
+    State.WITHDRAWN: (*OFFERED, withdrawal.Withdraw(on=day(2))),
+    State.DECLINED: (*OFFERED, gathering.Refuse(on=day(2), party_id=HURT.id)),
+    State.NO_AGREEMENT: (*HELD, agreement.EndWithoutAgreement(on=day(7))),
 }
 
 EVERY_STEP: tuple[steps.Step, ...] = (
-    steps.Screen(suitable=True),
-    steps.AddParty(party=SUPPORTER),
-    steps.Offer(on=day(1)),
-    steps.Agree(on=day(3), party_id=HURT.id, part=Part.SURROGATE),
-    steps.Refuse(on=day(3), party_id=HURT.id),
-    steps.Prepare(on=day(5), party_id=HURT.id),
-    steps.Schedule(at=datetime(2026, 11, 10, tzinfo=UTC)),
-    steps.Hold(on=day(7)),
-    steps.MakeAgreement(items=(ITEM,)),
-    steps.Keep(on=day(9), item_id=ITEM.id, verified_by=FACILITATOR),
-    steps.Complete(on=day(10)),
-    steps.Breach(on=day(10)),
-    steps.EndWithoutAgreement(on=day(10)),
-    steps.Withdraw(on=day(10)),
-    steps.TakeBack(on=day(10)),
-    steps.Restore(on=day(10)),
+    gathering.Screen(suitable=True),
+    gathering.AddParty(party=SUPPORTER),
+    gathering.Offer(on=day(1)),
+    gathering.Agree(on=day(3), party_id=HURT.id, part=Part.SURROGATE),
+    gathering.Refuse(on=day(3), party_id=HURT.id),
+    gathering.Prepare(on=day(5), party_id=HURT.id),
+    gathering.Schedule(at=datetime(2026, 11, 10, tzinfo=UTC)),
+    agreement.Hold(on=day(7)),
+    agreement.MakeAgreement(items=(ITEM,)),
+    agreement.Keep(on=day(9), item_id=ITEM.id, verified_by=FACILITATOR),
+    agreement.Complete(on=day(10)),
+    agreement.Breach(on=day(10)),
+    agreement.EndWithoutAgreement(on=day(10)),
+    withdrawal.Withdraw(on=day(10)),
+    withdrawal.TakeBack(on=day(10)),
+    withdrawal.Restore(on=day(10)),
 )
 
 
@@ -134,11 +135,11 @@ class TestTheCourseOfAConference:
 
     def test_a_day_that_has_not_come_is_refused(self) -> None:
         with pytest.raises(steps.InTheFuture):
-            take(new(), *SCREENED, steps.Offer(on=TODAY + timedelta(days=1)))
+            take(new(), *SCREENED, gathering.Offer(on=TODAY + timedelta(days=1)))
 
     def test_a_meeting_may_lie_ahead(self) -> None:
         ahead = datetime(2030, 1, 1, tzinfo=UTC)
-        assert take(new(), *PREPARED, steps.Schedule(at=ahead)).scheduled_at == ahead
+        assert take(new(), *PREPARED, gathering.Schedule(at=ahead)).scheduled_at == ahead
 
     def test_a_step_that_is_no_step_is_a_mistake_of_ours(self) -> None:
         with pytest.raises(NotImplementedError):
@@ -147,17 +148,17 @@ class TestTheCourseOfAConference:
     @pytest.mark.parametrize(
         ("before", "step"),
         [
-            (SCREENED, steps.Offer(on=day(-1))),
-            (OFFERED, steps.Agree(on=day(0), party_id=HURT.id, part=Part.WRITTEN)),
-            (OFFERED, steps.Refuse(on=day(0), party_id=HURT.id)),
-            (CONSENTED, steps.Prepare(on=day(1), party_id=RESPONSIBLE.id)),
-            (SCHEDULED, steps.Hold(on=day(4))),
-            (HELD, steps.MakeAgreement(items=(replace(ITEM, due_on=day(6)),))),
-            (AGREED, steps.Keep(on=day(6), item_id=ITEM.id, verified_by=FACILITATOR)),
-            (KEPT, steps.Complete(on=day(8))),
-            (AGREED, steps.Breach(on=day(6))),
-            (HELD, steps.EndWithoutAgreement(on=day(6))),
-            (HELD, steps.Withdraw(on=day(6))),
+            (SCREENED, gathering.Offer(on=day(-1))),
+            (OFFERED, gathering.Agree(on=day(0), party_id=HURT.id, part=Part.WRITTEN)),
+            (OFFERED, gathering.Refuse(on=day(0), party_id=HURT.id)),
+            (CONSENTED, gathering.Prepare(on=day(1), party_id=RESPONSIBLE.id)),
+            (SCHEDULED, agreement.Hold(on=day(4))),
+            (HELD, agreement.MakeAgreement(items=(replace(ITEM, due_on=day(6)),))),
+            (AGREED, agreement.Keep(on=day(6), item_id=ITEM.id, verified_by=FACILITATOR)),
+            (KEPT, agreement.Complete(on=day(8))),
+            (AGREED, agreement.Breach(on=day(6))),
+            (HELD, agreement.EndWithoutAgreement(on=day(6))),
+            (HELD, withdrawal.Withdraw(on=day(6))),
         ],
         ids=lambda value: value.name if isinstance(value, steps.Step) else "",
     )
@@ -168,61 +169,65 @@ class TestTheCourseOfAConference:
 
 class TestScreening:
     def test_contested_facts_are_not_suitable(self) -> None:
-        with pytest.raises(steps.FactsContested):
-            take(new(), steps.Screen(suitable=True, facts_contested=True))
+        with pytest.raises(gathering.FactsContested):
+            take(new(), gathering.Screen(suitable=True, facts_contested=True))
 
     def test_denied_responsibility_is_not_suitable(self) -> None:
-        with pytest.raises(steps.ResponsibilityDenied):
-            take(new(), steps.Screen(suitable=True, responsibility_denied=True))
+        with pytest.raises(gathering.ResponsibilityDenied):
+            take(new(), gathering.Screen(suitable=True, responsibility_denied=True))
 
     def test_what_is_not_suitable_is_not_offered(self) -> None:
-        with pytest.raises(steps.NotSuitable):
-            take(new(), *SCREENED, steps.Screen(suitable=False, facts_contested=True), steps.Offer(on=day(1)))
+        with pytest.raises(gathering.NotSuitable):
+            take(new(), *SCREENED, gathering.Screen(suitable=False, facts_contested=True), gathering.Offer(on=day(1)))
 
     def test_it_may_be_judged_anew_before_the_offer(self) -> None:
-        assert take(new(), steps.Screen(suitable=False), steps.Screen(suitable=True)).suitable is True
+        assert take(new(), gathering.Screen(suitable=False), gathering.Screen(suitable=True)).suitable is True
 
 
 class TestParties:
     def test_nobody_joins_twice(self) -> None:
         again = replace(RESPONSIBLE, id=uuid4(), role=Role.SUPPORTER)
-        with pytest.raises(steps.PartyTwice):
-            take(new(), steps.AddParty(party=RESPONSIBLE), steps.AddParty(party=again))
+        with pytest.raises(gathering.PartyTwice):
+            take(new(), gathering.AddParty(party=RESPONSIBLE), gathering.AddParty(party=again))
 
     def test_two_sealed_names_are_two_people(self) -> None:
-        both = take(new(), steps.AddParty(party=SUPPORTER), steps.AddParty(party=party(4, Role.SUPPORTER)))
+        both = take(new(), gathering.AddParty(party=SUPPORTER), gathering.AddParty(party=party(4, Role.SUPPORTER)))
         assert len(both.parties) == 2
 
     def test_a_staff_member_and_a_student_are_two_people(self) -> None:
         staff = Party(id=uuid4(), kind=Kind.STAFF, role=Role.HARMED, staff_id=FACILITATOR)
-        assert len(take(new(), steps.AddParty(party=RESPONSIBLE), steps.AddParty(party=staff)).parties) == 2
+        assert len(take(new(), gathering.AddParty(party=RESPONSIBLE), gathering.AddParty(party=staff)).parties) == 2
 
     def test_no_offer_without_the_student_the_referral_is_about(self) -> None:
         other = replace(RESPONSIBLE, student_id=HARMED)
-        with pytest.raises(steps.ResponsiblePersonMissing):
-            take(new(), steps.Screen(suitable=True), steps.AddParty(party=other), steps.Offer(on=day(1)))
+        with pytest.raises(gathering.ResponsiblePersonMissing):
+            take(new(), gathering.Screen(suitable=True), gathering.AddParty(party=other), gathering.Offer(on=day(1)))
 
     def test_no_offer_without_anybody_affected(self) -> None:
-        alone = (steps.Screen(suitable=True), steps.AddParty(party=RESPONSIBLE), steps.AddParty(party=SUPPORTER))
-        with pytest.raises(steps.AffectedPersonMissing):
-            take(new(), *alone, steps.Offer(on=day(1)))
+        alone = (
+            gathering.Screen(suitable=True),
+            gathering.AddParty(party=RESPONSIBLE),
+            gathering.AddParty(party=SUPPORTER),
+        )
+        with pytest.raises(gathering.AffectedPersonMissing):
+            take(new(), *alone, gathering.Offer(on=day(1)))
 
     def test_who_was_harmed_and_joins_late_is_asked_before_it_goes_on(self) -> None:
         late = party(5, Role.HARMED)
-        conference = take(new(), *SCHEDULED, steps.AddParty(party=late))
+        conference = take(new(), *SCHEDULED, gathering.AddParty(party=late))
         assert (conference.state, conference.scheduled_at) == (State.CONSENTING, None)
 
     def test_a_supporter_who_agrees_late_is_prepared_before_it_goes_on(self) -> None:
-        agree = steps.Agree(on=day(6), party_id=SUPPORTER.id, part=Part.IN_PERSON)
-        conference = take(new(), *SCHEDULED, steps.AddParty(party=SUPPORTER))
+        agree = gathering.Agree(on=day(6), party_id=SUPPORTER.id, part=Part.IN_PERSON)
+        conference = take(new(), *SCHEDULED, gathering.AddParty(party=SUPPORTER))
         assert conference.state is State.SCHEDULED
         assert take(conference, agree).state is State.PREPARING
 
     def test_a_party_or_item_nobody_knows_is_refused(self) -> None:
         with pytest.raises(model.PartyUnknown):
-            take(new(), *OFFERED, steps.Agree(on=day(2), party_id=uuid4(), part=Part.IN_PERSON))
+            take(new(), *OFFERED, gathering.Agree(on=day(2), party_id=uuid4(), part=Part.IN_PERSON))
         with pytest.raises(model.ItemUnknown):
-            take(new(), *AGREED, steps.Keep(on=day(9), item_id=uuid4(), verified_by=FACILITATOR))
+            take(new(), *AGREED, agreement.Keep(on=day(9), item_id=uuid4(), verified_by=FACILITATOR))
 
 
 class TestConsent:
@@ -242,73 +247,85 @@ class TestConsent:
     )
     def test_what_an_answer_means(self, who: Party, given_: bool, part: Part | None, takes_part: Part | None) -> None:
         conference = take(new(), *OFFERED)
-        step = steps.answer(conference, who.id, given=given_, part=part, on=day(2))
+        step = gathering.answer(conference, who.id, given=given_, part=part, on=day(2))
         after = take(conference, step)
         assert after.party(who.id).part == takes_part
         assert (after.state is State.DECLINED) == (takes_part is None)
 
     def test_refusing_leaves_no_trace_of_who(self) -> None:
-        by_one = take(new(), *CONSENTED, steps.Refuse(on=day(4), party_id=RESPONSIBLE.id))
-        by_the_other = take(new(), *CONSENTED, steps.Refuse(on=day(4), party_id=HURT.id))
+        by_one = take(new(), *CONSENTED, gathering.Refuse(on=day(4), party_id=RESPONSIBLE.id))
+        by_the_other = take(new(), *CONSENTED, gathering.Refuse(on=day(4), party_id=HURT.id))
         assert by_one == by_the_other
         assert by_one.state is State.DECLINED
 
     def test_a_supporter_who_refuses_stops_nothing_and_looks_like_never_asked(self) -> None:
-        before = take(new(), *SCREENED, steps.AddParty(party=SUPPORTER), *PREPARED[3:], SCHEDULED[-1])
-        agreed = take(before, steps.Agree(on=day(6), party_id=SUPPORTER.id, part=Part.IN_PERSON))
-        after = take(agreed, steps.Prepare(on=day(6), party_id=SUPPORTER.id), steps.Refuse(on=day(7), party_id=SUPPORTER.id))
+        before = take(new(), *SCREENED, gathering.AddParty(party=SUPPORTER), *PREPARED[3:], SCHEDULED[-1])
+        agreed = take(before, gathering.Agree(on=day(6), party_id=SUPPORTER.id, part=Part.IN_PERSON))
+        after = take(
+            agreed,
+            gathering.Prepare(on=day(6), party_id=SUPPORTER.id),
+            gathering.Refuse(on=day(7), party_id=SUPPORTER.id),
+        )
         assert after.party(SUPPORTER.id) == SUPPORTER
         assert after.state is State.PREPARING
 
     def test_a_refusal_said_again_changes_nothing(self) -> None:
-        refuse = steps.Refuse(on=day(2), party_id=HURT.id)
+        refuse = gathering.Refuse(on=day(2), party_id=HURT.id)
         declined = take(new(), *OFFERED, refuse)
         assert take(declined, refuse) is declined
 
     def test_who_takes_part_is_not_dropped_after_the_conference(self) -> None:
         with pytest.raises(steps.StepOutOfOrder):
-            take(new(), *HELD, steps.Refuse(on=day(8), party_id=HURT.id))
+            take(new(), *HELD, gathering.Refuse(on=day(8), party_id=HURT.id))
 
     def test_nobody_refuses_what_was_not_offered(self) -> None:
         with pytest.raises(steps.StepOutOfOrder):
-            take(new(), *SCREENED, steps.Refuse(on=day(2), party_id=HURT.id))
+            take(new(), *SCREENED, gathering.Refuse(on=day(2), party_id=HURT.id))
 
 
 class TestMeetingAndAgreement:
     def test_who_has_not_agreed_is_not_prepared(self) -> None:
-        with pytest.raises(steps.ConsentMissing):
-            take(new(), *CONSENTED, steps.AddParty(party=SUPPORTER), steps.Prepare(on=day(5), party_id=SUPPORTER.id))
+        with pytest.raises(gathering.ConsentMissing):
+            take(
+                new(),
+                *CONSENTED,
+                gathering.AddParty(party=SUPPORTER),
+                gathering.Prepare(on=day(5), party_id=SUPPORTER.id),
+            )
 
     def test_no_time_is_set_before_everybody_is_prepared(self) -> None:
-        with pytest.raises(steps.PreparationMissing):
+        with pytest.raises(gathering.PreparationMissing):
             take(new(), *CONSENTED, SCHEDULED[-1])
 
     def test_another_time_may_be_set(self) -> None:
         other = datetime(2026, 11, 11, tzinfo=UTC)
-        assert take(new(), *SCHEDULED, steps.Schedule(at=other)).scheduled_at == other
+        assert take(new(), *SCHEDULED, gathering.Schedule(at=other)).scheduled_at == other
 
     def test_an_agreement_asks_for_something(self) -> None:
-        with pytest.raises(steps.ItemsMissing):
-            take(new(), *HELD, steps.MakeAgreement(items=()))
+        with pytest.raises(agreement.ItemsMissing):
+            take(new(), *HELD, agreement.MakeAgreement(items=()))
 
     def test_it_asks_nothing_of_somebody_who_takes_no_part(self) -> None:
         asked = replace(ITEM, by_party=SUPPORTER.id, for_party=None)
-        start = (steps.AddParty(party=SUPPORTER), *HELD)
-        with pytest.raises(steps.ConsentMissing):
-            take(new(), *start, steps.MakeAgreement(items=(asked,)))
+        start = (gathering.AddParty(party=SUPPORTER), *HELD)
+        with pytest.raises(gathering.ConsentMissing):
+            take(new(), *start, agreement.MakeAgreement(items=(asked,)))
 
     def test_an_item_may_be_for_all(self) -> None:
-        assert take(new(), *HELD, steps.MakeAgreement(items=(replace(ITEM, for_party=None),))).items[0].for_party is None
+        assert (
+            take(new(), *HELD, agreement.MakeAgreement(items=(replace(ITEM, for_party=None),))).items[0].for_party
+            is None
+        )
 
     def test_an_item_is_kept_once(self) -> None:
-        with pytest.raises(steps.ItemKept):
-            take(new(), *KEPT, steps.Keep(on=day(10), item_id=ITEM.id, verified_by=FACILITATOR))
+        with pytest.raises(agreement.ItemKept):
+            take(new(), *KEPT, agreement.Keep(on=day(10), item_id=ITEM.id, verified_by=FACILITATOR))
 
     def test_it_is_completed_only_when_every_item_is_kept(self) -> None:
         two = (ITEM, replace(ITEM, id=UUID(int=202)))
-        keep = steps.Keep(on=day(9), item_id=ITEM.id, verified_by=FACILITATOR)
-        with pytest.raises(steps.ItemsOpen):
-            take(new(), *HELD, steps.MakeAgreement(items=two), keep, steps.Complete(on=day(10)))
+        keep = agreement.Keep(on=day(9), item_id=ITEM.id, verified_by=FACILITATOR)
+        with pytest.raises(agreement.ItemsOpen):
+            take(new(), *HELD, agreement.MakeAgreement(items=two), keep, agreement.Complete(on=day(10)))
 
     def test_who_verified_is_remembered(self) -> None:
         assert take(new(), *KEPT).item(ITEM.id).verified_by == FACILITATOR
@@ -330,7 +347,7 @@ class TestTheOffer:
         assert take(new(), *STAGES[state]).offer_stands is stands
 
     def test_what_was_held_was_offered_even_if_withdrawn_later(self) -> None:
-        assert take(new(), *AGREED, steps.Withdraw(on=day(8))).offer_stands
+        assert take(new(), *AGREED, withdrawal.Withdraw(on=day(8))).offer_stands
 
     @pytest.mark.parametrize("state", list(State))
     def test_others_see_that_it_is_closed_and_not_who_called_it_off(self, state: State) -> None:
@@ -341,24 +358,24 @@ class TestTheOffer:
 
 class TestWhatTheSisTakesBack:
     def test_a_referral_falls_with_its_ground(self) -> None:
-        fallen = steps.follow_data(take(new(), *SCREENED), stands=False, today=TODAY)
+        fallen = withdrawal.follow_data(take(new(), *SCREENED), stands=False, today=TODAY)
         assert (fallen.state, fallen.taken_back) == (State.WITHDRAWN, True)
 
     @pytest.mark.parametrize("taken", [(), SCREENED], ids=["proposed", "screened"])
     def test_and_comes_back_with_it_where_it_was(self, taken: tuple[steps.Step, ...]) -> None:
         before = take(new(), *taken)
-        fallen = steps.follow_data(before, stands=False, today=TODAY)
-        assert steps.follow_data(fallen, stands=True, today=TODAY) == before
+        fallen = withdrawal.follow_data(before, stands=False, today=TODAY)
+        assert withdrawal.follow_data(fallen, stands=True, today=TODAY) == before
 
     def test_what_was_offered_goes_on(self) -> None:
         offered = take(new(), *OFFERED)
-        assert steps.follow_data(offered, stands=False, today=TODAY) == offered
+        assert withdrawal.follow_data(offered, stands=False, today=TODAY) == offered
 
     def test_what_a_person_withdrew_stays_withdrawn(self) -> None:
-        withdrawn = take(new(), steps.Withdraw(on=day(1)))
-        assert steps.follow_data(withdrawn, stands=True, today=TODAY) == withdrawn
+        withdrawn = take(new(), withdrawal.Withdraw(on=day(1)))
+        assert withdrawal.follow_data(withdrawn, stands=True, today=TODAY) == withdrawn
         with pytest.raises(steps.StepOutOfOrder):
-            take(withdrawn, steps.Restore(on=day(2)))
+            take(withdrawn, withdrawal.Restore(on=day(2)))
 
 
 class TestTheFacilitator:
@@ -412,39 +429,45 @@ people = st.sampled_from([RESPONSIBLE, HURT, SUPPORTER, party(4, Role.COMMUNITY)
 days = st.integers(-1, 12).map(day)
 party_ids = people.map(lambda person: person.id)
 any_step = st.one_of(
-    st.builds(steps.Screen, suitable=st.booleans(), facts_contested=st.booleans(), responsibility_denied=st.booleans()),
-    st.builds(steps.AddParty, party=people),
-    st.builds(steps.Offer, on=days),
-    st.builds(steps.Agree, on=days, party_id=party_ids, part=st.sampled_from(Part)),
-    st.builds(steps.Refuse, on=days, party_id=party_ids),
-    st.builds(steps.Prepare, on=days, party_id=party_ids),
-    st.builds(steps.Schedule, at=st.datetimes(timezones=st.just(UTC))),
-    st.builds(steps.Hold, on=days),
-    st.builds(steps.MakeAgreement, items=st.lists(st.just(ITEM), max_size=1).map(tuple)),
-    st.builds(steps.Keep, on=days, item_id=st.just(ITEM.id), verified_by=st.just(FACILITATOR)),
-    st.builds(steps.Complete, on=days),
-    st.builds(steps.Breach, on=days),
-    st.builds(steps.EndWithoutAgreement, on=days),
-    st.builds(steps.Withdraw, on=days),
-    st.builds(steps.TakeBack, on=days),
-    st.builds(steps.Restore, on=days),
+    st.builds(
+        gathering.Screen, suitable=st.booleans(), facts_contested=st.booleans(), responsibility_denied=st.booleans()
+    ),
+    st.builds(gathering.AddParty, party=people),
+    st.builds(gathering.Offer, on=days),
+    st.builds(gathering.Agree, on=days, party_id=party_ids, part=st.sampled_from(Part)),
+    st.builds(gathering.Refuse, on=days, party_id=party_ids),
+    st.builds(gathering.Prepare, on=days, party_id=party_ids),
+    st.builds(gathering.Schedule, at=st.datetimes(timezones=st.just(UTC))),
+    st.builds(agreement.Hold, on=days),
+    st.builds(agreement.MakeAgreement, items=st.lists(st.just(ITEM), max_size=1).map(tuple)),
+    st.builds(agreement.Keep, on=days, item_id=st.just(ITEM.id), verified_by=st.just(FACILITATOR)),
+    st.builds(agreement.Complete, on=days),
+    st.builds(agreement.Breach, on=days),
+    st.builds(agreement.EndWithoutAgreement, on=days),
+    st.builds(withdrawal.Withdraw, on=days),
+    st.builds(withdrawal.TakeBack, on=days),
+    st.builds(withdrawal.Restore, on=days),
 )
 
 
 @settings(max_examples=300, deadline=None)
-@given(start=st.sampled_from([State.PROPOSED, State.SCREENED, State.CONSENTING, State.PREPARING, State.SCHEDULED, State.HELD]),
-       taken=st.lists(any_step, max_size=25))
+@given(
+    start=st.sampled_from(
+        [State.PROPOSED, State.SCREENED, State.CONSENTING, State.PREPARING, State.SCHEDULED, State.HELD]
+    ),
+    taken=st.lists(any_step, max_size=25),
+)
 def test_no_sequence_of_steps_reaches_an_illegal_state(start: State, taken: list[steps.Step]) -> None:
     conference = take(new(), *STAGES[start])
     for step in taken:
         before = conference
         try:
             conference = decide(before, step, today=TODAY)
-        except steps.DomainError:
+        except DomainError:
             continue
         assert all(legal(conference)), (step, before, conference)
         if before.state in model.ENDED and conference != before:
-            assert isinstance(step, steps.Restore)
+            assert isinstance(step, withdrawal.Restore)
 
 
 class TestPolicy:
@@ -488,7 +511,11 @@ class TestDays:
     def test_an_action_counts_where_it_names_the_incident_and_nowhere_else_yet(self) -> None:
         here, referral = UUID(int=1), UUID(int=9)
         free, late = exclusion(), exclusion(2, late=True)
-        others = [exclusion(3, stands=False), exclusion(4, referral_id=referral), exclusion(5, incident_ids=frozenset())]
+        others = [
+            exclusion(3, stands=False),
+            exclusion(4, referral_id=referral),
+            exclusion(5, incident_ids=frozenset()),
+        ]
         assert free_for(here, [free, late, *others], late_too=False) == (free,)
         assert free_for(here, [free, late, *others], late_too=True) == (free, late)
 

@@ -41,7 +41,8 @@ class Case:
 
     def row(self, row_id: UUID) -> PartyRow | ItemRow:
         """The row of a party or an item that is known to be there."""
-        return next(row for row in (*self.parties, *self.items) if row.id == row_id)
+        rows: list[PartyRow | ItemRow] = [*self.parties, *self.items]
+        return next(row for row in rows if row.id == row_id)
 
     def note(self, step: str, *, at: datetime, on: date | None = None, **details: Any) -> StepRow:
         """Add a step to the history."""

@@ -26,7 +26,7 @@ from restorative.models import Action, Incident, Referral, StepRow
 from restorative.policy import policy
 from restorative.rules.conference import BEFORE_THE_OFFER, State
 from restorative.rules.exclusion import Exclusion, free_for, frozen, hundredths_proposed, hundredths_served, kept_by
-from restorative.rules.steps import follow_data
+from restorative.rules.withdrawal import follow_data
 
 Matter = tuple[UUID, UUID]
 """A student and an incident: what a referral is about."""
@@ -178,7 +178,9 @@ async def _keep_incidents(session: AsyncSession, heard: Sequence[IncidentRecorde
 async def _keep_actions(session: AsyncSession, heard: Sequence[ExclusionRecorded], at: datetime) -> set[Matter]:
     keys = {event.fact_key for event in heard}
     pair = sa.tuple_(col(Action.action_id), col(Action.student_id))
-    known = {(row.action_id, row.student_id): row for row in await session.scalars(sa.select(Action).where(pair.in_(keys)))}
+    known = {
+        (row.action_id, row.student_id): row for row in await session.scalars(sa.select(Action).where(pair.in_(keys)))
+    }
     matters: set[Matter] = set()
     for event in heard:
         before = known.get((event.action_id, event.student_id))
@@ -193,7 +195,9 @@ async def _keep_actions(session: AsyncSession, heard: Sequence[ExclusionRecorded
 
 def _heard(before: Action | None, event: ExclusionRecorded, at: datetime) -> Action:
     excludes = not event.deleted and policy().excludes(event.actions)
-    proposes = frozen(before.hundredths_frozen if before else None, proposed=event.hundredths_proposed, excludes=excludes)
+    proposes = frozen(
+        before.hundredths_frozen if before else None, proposed=event.hundredths_proposed, excludes=excludes
+    )
     values: dict[str, Any] = {
         "incident_ids": list(event.incident_ids),
         "descriptors": list(event.actions),

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from restorative.routes import referrals, steps, summary
+from restorative.routes import agreement, gathering, referrals, summary
 
 router = APIRouter()
-for part in (referrals, steps, summary):
+for part in (referrals, gathering, agreement, summary):
     router.include_router(part.router)

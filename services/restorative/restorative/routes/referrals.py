@@ -224,7 +224,9 @@ def _party(row: PartyRow, vault: Vault | None) -> PartyShown:
     seen = row.model_dump(include={"id", "kind", "role", "student_id", "staff_id"})
     if vault is None:
         return PartyShown(**seen)
-    return PartyShown(**seen, name=opened(vault, row, "name"), part=Part(row.part) if row.part else None, prepared_on=row.prepared_on)
+    return PartyShown(
+        **seen, name=opened(vault, row, "name"), part=Part(row.part) if row.part else None, prepared_on=row.prepared_on
+    )
 
 
 def _item(row: ItemRow, vault: Vault | None) -> ItemShown:
@@ -268,5 +270,3 @@ async def _may_refer(session: AsyncSession, body: Opening, who: Principal) -> bo
 async def _referral_id(session: AsyncSession, body: Opening) -> UUID | None:
     about = (col(Referral.student_id) == body.student_id, col(Referral.incident_id) == body.incident_id)
     return (await session.scalars(sa.select(col(Referral.id)).where(*about))).one_or_none()
-
-

@@ -75,7 +75,7 @@ def _create_facts() -> None:
         sa.Column("action_id", sa.Uuid, primary_key=True),
         sa.Column("student_id", sa.Uuid, primary_key=True),
         sa.Column("incident_ids", ARRAY(sa.Uuid), nullable=False),
-        sa.Column("descriptors", ARRAY(sa.String), nullable=False),
+        sa.Column("descriptors", ARRAY(sa.Text), nullable=False),
         sa.Column("staff_ids", ARRAY(sa.Uuid), nullable=False),
         sa.Column("on", sa.Date, nullable=False),
         sa.Column("first_heard_on", sa.Date, nullable=False),
