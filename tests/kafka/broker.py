@@ -209,8 +209,10 @@ async def fresh_topics(bootstrap: str, topics: Sequence[str], *, partitions: int
     await admin.start()
     try:
         await _until_done(lambda: admin.delete_topics(list(topics)), accepts={NO_ERROR, UNKNOWN_TOPIC})
+        await _until_known(admin, dict.fromkeys(topics, 0))
         new = [NewTopic(topic, partitions, 1) for topic in topics]
         await _until_done(lambda: admin.create_topics(new), accepts={NO_ERROR, CREATED_ALREADY})
+        await _until_known(admin, dict.fromkeys(topics, partitions))
     finally:
         await admin.close()
 
@@ -227,3 +229,15 @@ async def _until_done(ask: Callable[[], Awaitable[Any]], *, accepts: set[int]) -
             return
         await asyncio.sleep(0.1)
     raise RuntimeError(f"Kafka does not make fresh topics: error codes {codes}")
+
+
+async def _until_known(admin: AIOKafkaAdminClient, wanted: dict[str, int]) -> None:
+    """Wait until clients are told of so many partitions: the controller knows before the broker does."""
+    known: dict[str, int] = {}
+    for _ in range(100):
+        found = await admin.describe_topics(list(wanted))
+        known = {topic["topic"]: len(topic["partitions"]) for topic in found}
+        if known == wanted:
+            return
+        await asyncio.sleep(0.1)
+    raise RuntimeError(f"Kafka does not make fresh topics known: {known}")
