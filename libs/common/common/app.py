@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope
 from starlette.types import Send as SendMessage
 
@@ -137,6 +138,8 @@ async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, send: SendMessa
 
     try:
         await app(scope, receive, note)
+    except ClientDisconnect:
+        return  # nobody is there to be answered
     except Exception as error:  # noqa: BLE001 (its message may quote a person's data: only its place is logged)
         log.error("a request failed", error=type(error).__name__, where=place_of(error))  # noqa: TRY400
         if started:
