@@ -251,7 +251,7 @@ def districts(draw: st.DrawFn, students: int = 3) -> list[Event]:
     """The events of a district of one to three schools over one or two school years, in no order that matters."""
     events: list[Event] = []
     schools = _SCHOOLS[: draw(st.integers(1, 3))]
-    horizon = draw(st.integers(25, 75))
+    horizon = draw(st.sampled_from([30, 60, 110]))
     for school in schools:
         events += draw(_school(school, horizon))
     for number in range(draw(st.integers(1, students))):
@@ -270,10 +270,10 @@ def _date(day: int) -> date:
 def _school(draw: st.DrawFn, school: str, horizon: int) -> list[Event]:
     holidays = draw(st.sets(st.integers(0, horizon), max_size=8))
     days = [day for day in range(draw(st.integers(0, 5)), horizon) if day not in holidays]
-    cut = draw(st.integers(0, len(days)))
+    cut = draw(st.one_of(st.just(len(days)), st.integers(0, len(days))))
     gap = draw(st.integers(0, 6))
     years = {2025: days[:cut], 2026: days[cut + gap :]}
-    through = draw(st.integers(0, horizon))
+    through = draw(st.one_of(st.just(horizon), st.integers(0, horizon)))
     left_open = draw(st.sets(st.integers(0, horizon), max_size=4))
     implied = draw(st.sets(st.sampled_from(days or [0]), max_size=5))
     calendars = [
@@ -298,9 +298,9 @@ def _school(draw: st.DrawFn, school: str, horizon: int) -> list[Event]:
 def _student(draw: st.DrawFn, student: UUID, schools: Sequence[str], horizon: int) -> list[Event]:
     day = st.integers(0, horizon)
     events: list[Event] = []
-    for _ in range(draw(st.integers(0, 3))):
+    for _ in range(draw(st.sampled_from([1, 1, 2, 3, 0]))):
         entry = draw(st.one_of(st.just(0), day))
-        length = draw(st.one_of(st.none(), st.integers(-1, horizon)))
+        length = draw(st.one_of(st.none(), st.none(), st.integers(-1, horizon)))
         events.append(
             StudentEnrolled(
                 student_id=student,
@@ -312,10 +312,11 @@ def _student(draw: st.DrawFn, student: UUID, schools: Sequence[str], horizon: in
             )
         )
     absent: dict[tuple[str, int], int] = {}
-    for _ in range(draw(st.integers(0, 5))):
-        first, school = draw(day), draw(st.sampled_from(schools))
-        for missed in range(first, min(first + draw(st.integers(1, 8)), horizon)):
-            absent[school, missed] = draw(st.sampled_from([0, 25, 50, 100, 100]))
+    for _ in range(draw(st.integers(0, 4))):
+        first, school = draw(st.one_of(st.integers(0, 25), day)), draw(st.sampled_from(schools))
+        hundredths = draw(st.sampled_from([100, 100, 50, 25, 0]))
+        for missed in range(first, min(first + draw(st.integers(1, 5)), horizon)):
+            absent[school, missed] = hundredths
     for (school, missed), hundredths in absent.items():
         events.append(
             AttendanceRecorded(

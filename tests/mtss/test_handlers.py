@@ -7,7 +7,9 @@ from tests.mtss.made_up import STUDENT, School
 
 async def test_a_deleted_absence_withdraws_the_tier(mtss: Running) -> None:
     school = School()
-    await mtss.deliver(school.calendar(), school.enrols(), *(school.absent(day) for day in range(54, 60)), *school.closes_through(60))
+    await mtss.deliver(
+        school.calendar(), school.enrols(), *(school.absent(day) for day in range(54, 60)), *school.closes_through(60)
+    )
 
     await mtss.deliver(school.absent(55, hundredths=0))
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from itertools import islice
 from operator import attrgetter
@@ -36,7 +36,7 @@ from mtss.rules import (
     what_would_change,
 )
 
-AT_ONCE = 4000
+AT_ONCE = 2000
 """So many students are evaluated together: a large school in one go, a large district in bounded memory."""
 
 _NEW = sa.text(
@@ -260,7 +260,7 @@ def _tier(name: str | None) -> Tier | None:
 
 
 def _json(clauses: Sequence[Clause]) -> str:
-    return json.dumps([asdict(clause) for clause in clauses], default=date.isoformat)
+    return json.dumps([clause.document() for clause in clauses], default=date.isoformat)
 
 
 def _columns(rows: Sequence[Line] | Sequence[Proposed]) -> dict[str, list[Any]]:

@@ -166,6 +166,7 @@ _ATTENDANCE = (
     *_REVISION,
 )
 
+# OFFSET 0 keeps the look-up of a closed day one by its index, also where the planner knows no numbers yet.
 # A day without a row is a day attended. Only what differs on a day already closed is a change, and only what differs in
 # the part missed can change a course.
 _RECORDED = sa.text(
@@ -180,9 +181,11 @@ _RECORDED = sa.text(
         WHERE a.revision < excluded.revision
         RETURNING new.*, coalesce(old.hundredths_absent, 0) AS before, old.kind AS kind_before
     ), late AS (
-        SELECT r.* FROM recorded r JOIN mtss_closed_day c USING (school_id, day)
-        WHERE c.superseded_at IS NULL AND NOT c.deleted
-          AND (r.before, r.kind_before) IS DISTINCT FROM (r.hundredths_absent, r.kind)
+        SELECT r.* FROM recorded r, LATERAL (
+            SELECT FROM mtss_closed_day c
+            WHERE c.school_id = r.school_id AND c.day = r.day AND c.superseded_at IS NULL AND NOT c.deleted OFFSET 0
+        ) AS closed
+        WHERE (r.before, r.kind_before) IS DISTINCT FROM (r.hundredths_absent, r.kind)
     ), noted AS (
         INSERT INTO mtss_attendance_change
             (student_id, school_id, day, revision, before, after, kind_before, kind_after, known_at)

@@ -9,16 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mtss.rules import NEVER, Absences, Calendar, Closed, Enrolments, Facts, Policy, Referrals, Scores
 
 # Every column is one array, and students, schools and days are numbers: a thousand students are read as fast as one row.
+# OFFSET 0 keeps each LATERAL a look-up by index for each student or school, also where the planner knows no numbers yet.
 _FACTS = sa.text(
     f"""
     WITH student AS MATERIALIZED (
         SELECT student_id, (place - 1)::int AS student
         FROM unnest(CAST(:students AS uuid[])) WITH ORDINALITY AS given(student_id, place)
     ), enrolment AS MATERIALIZED (
-        SELECT student, e.school_id, e.entry_on - DATE '1970-01-01' AS entry_day,
-               coalesce(e.exit_on - DATE '1970-01-01', {NEVER}) AS exit_day, e.is_primary
-        FROM student JOIN mtss_enrolment e USING (student_id)
-        WHERE e.superseded_at IS NULL AND NOT e.deleted
+        SELECT student, e.* FROM student, LATERAL (
+            SELECT school_id, entry_on - DATE '1970-01-01' AS entry_day,
+                   coalesce(exit_on - DATE '1970-01-01', {NEVER}) AS exit_day, is_primary::int AS is_primary
+            FROM mtss_enrolment WHERE student_id = student.student_id AND superseded_at IS NULL AND NOT deleted OFFSET 0
+        ) AS e
     ), school AS MATERIALIZED (
         SELECT school_id, (row_number() OVER (ORDER BY school_id COLLATE "C") - 1)::int AS school
         FROM (SELECT DISTINCT school_id FROM enrolment) AS each
@@ -26,38 +28,48 @@ _FACTS = sa.text(
     SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*
     FROM (SELECT array_agg(school_id ORDER BY school) FROM school) AS schools,
     (
-        SELECT array_agg(student), array_agg(school), array_agg(entry_day), array_agg(exit_day), array_agg(is_primary::int)
+        SELECT array_agg(student), array_agg(school), array_agg(entry_day), array_agg(exit_day), array_agg(is_primary)
         FROM enrolment JOIN school USING (school_id)
     ) AS enrolments,
     (
-        SELECT array_agg(school), array_agg(c.school_year), array_agg(day - DATE '1970-01-01')
-        FROM school JOIN mtss_calendar c USING (school_id), unnest(c.days) AS day
-        WHERE c.superseded_at IS NULL AND NOT c.deleted
+        SELECT array_agg(school), array_agg(c.school_year), array_agg(c.day)
+        FROM school, LATERAL (
+            SELECT school_year, day - DATE '1970-01-01' AS day FROM mtss_calendar, unnest(days) AS day
+            WHERE school_id = school.school_id AND superseded_at IS NULL AND NOT deleted OFFSET 0
+        ) AS c
     ) AS calendars,
     (
-        SELECT array_agg(school), array_agg(c.day - DATE '1970-01-01'), array_agg(c.implied::int)
-        FROM school JOIN mtss_closed_day c USING (school_id)
-        WHERE c.superseded_at IS NULL AND NOT c.deleted
+        SELECT array_agg(school), array_agg(c.day), array_agg(c.implied)
+        FROM school, LATERAL (
+            SELECT day - DATE '1970-01-01' AS day, implied::int AS implied FROM mtss_closed_day
+            WHERE school_id = school.school_id AND superseded_at IS NULL AND NOT deleted OFFSET 0
+        ) AS c
     ) AS closed,
     (
-        SELECT array_agg(student), array_agg(school), array_agg(a.day - DATE '1970-01-01'), array_agg(a.hundredths_absent)
-        FROM student JOIN mtss_attendance a USING (student_id) JOIN school USING (school_id)
-        WHERE a.hundredths_absent > 0
+        SELECT array_agg(student), array_agg(school), array_agg(a.day), array_agg(a.hundredths_absent)
+        FROM student, LATERAL (
+            SELECT school_id, day - DATE '1970-01-01' AS day, hundredths_absent FROM mtss_attendance
+            WHERE student_id = student.student_id AND hundredths_absent > 0 OFFSET 0
+        ) AS a JOIN school USING (school_id)
     ) AS absences,
     (
-        SELECT array_agg(student), array_agg(day)
-        FROM (
-            SELECT student, min(i.day) - DATE '1970-01-01' AS day
-            FROM student JOIN mtss_incident i USING (student_id)
-            WHERE i.superseded_at IS NULL AND NOT i.deleted GROUP BY student, i.incident_id
-        ) AS each
+        SELECT array_agg(student), array_agg(i.day)
+        FROM student, LATERAL (
+            SELECT min(day) - DATE '1970-01-01' AS day FROM mtss_incident
+            WHERE student_id = student.student_id AND superseded_at IS NULL AND NOT deleted GROUP BY incident_id OFFSET 0
+        ) AS i
     ) AS referrals,
     (
-        SELECT array_agg(student), array_agg(s.answered_on - DATE '1970-01-01'), array_agg((each->>'mean')::float8),
-               array_agg((each->>'answered')::int), array_agg((each->>'items')::int),
-               array_agg((each->>'prorated')::boolean::int)
-        FROM student JOIN mtss_score s USING (student_id), jsonb_array_elements(s.scores) AS each
-        WHERE s.superseded_at IS NULL AND NOT s.deleted AND each->>'subscale' = :subscale
+        SELECT array_agg(student), array_agg(s.day), array_agg(s.mean), array_agg(s.answered), array_agg(s.items),
+               array_agg(s.prorated)
+        FROM student, LATERAL (
+            SELECT answered_on - DATE '1970-01-01' AS day, (each->>'mean')::float8 AS mean,
+                   (each->>'answered')::int AS answered, (each->>'items')::int AS items,
+                   (each->>'prorated')::boolean::int AS prorated
+            FROM mtss_score, jsonb_array_elements(scores) AS each
+            WHERE student_id = student.student_id AND superseded_at IS NULL AND NOT deleted
+              AND each->>'subscale' = :subscale OFFSET 0
+        ) AS s
     ) AS scores
     """  # noqa: S608 (the only thing filled in is a constant of ours)
 )

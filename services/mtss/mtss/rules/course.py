@@ -1,7 +1,7 @@
 """One student's course, and each clause of it with its evidence."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
 
@@ -30,6 +30,10 @@ class Clause:
     at_entry: dict[str, Any] | None
     in_words: str
     what_would_change_it: str
+
+    def document(self) -> dict[str, Any]:
+        """The clause as JSON would hold it, but for dates."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)
