@@ -21,7 +21,7 @@ run: install ## start PostgreSQL, all services and a made-up district; Ctrl-C st
 	@exec $(BIN)/trellis demo
 
 test: install ## every test but the fault tests
-	$(BIN)/coverage run --parallel-mode -m pytest -q tests/*/test_rules.py
+	$(BIN)/coverage run --parallel-mode -m pytest -q tests/*/test_rules*.py
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='services/*/*/rules.py,services/*/*/rules/*' --fail-under=100
 	$(BIN)/pytest -m 'not faults'
