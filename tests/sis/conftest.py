@@ -1,12 +1,14 @@
 """The service ``sis`` on a real PostgreSQL, and a client that speaks as the SIS."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
@@ -147,3 +149,24 @@ async def service(cluster: Cluster) -> AsyncIterator[Running]:
 async def sis(service: Running) -> Sis:
     await service.empty()
     return Sis(service)
+
+
+@pytest.fixture
+def statements(sis: Sis) -> Callable[[], AbstractContextManager[list[str]]]:
+    """The statements that the service executes inside ``with``."""
+    engine = sis.running.runtime.engine.sync_engine
+
+    @contextmanager
+    def watch() -> Iterator[list[str]]:
+        executed: list[str] = []
+
+        def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            executed.append(statement)
+
+        sa.event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield executed
+        finally:
+            sa.event.remove(engine, "before_cursor_execute", note)
+
+    return watch

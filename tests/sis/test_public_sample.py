@@ -3,10 +3,11 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from common.events import AttendanceRecorded, StudentEnrolled
+from common.events import AttendanceRecorded, Event, StudentEnrolled
 from tests.sis.conftest import Sis
 
 _ROOT = Path(__file__).parents[2]
@@ -37,7 +38,7 @@ def _batches(file: Path) -> list[list[bytes]]:
     return [lines[start : start + 500] for start in range(0, len(lines), 500)]
 
 
-async def _push(sis: Sis, folder: Path) -> list[dict]:
+async def _push(sis: Sis, folder: Path) -> list[dict[str, Any]]:
     answers = []
     for resource in _ORDER:
         for batch in _batches(folder / f"{resource}.jsonl"):
@@ -53,7 +54,7 @@ async def test_the_public_district_loads_without_one_rejected_row_and_again_with
     assert {answer["status"] for answer in answers} == {201}, [one for one in answers if one["status"] != 201][:3]
     assert len(answers) == 3 + 960 + 68 + 69 + 227 + 1873 + 1872 + 1917
 
-    said = await sis.running.said()
+    said: list[Event] = await sis.running.said()
     rows = [json.loads(line) for line in (grand_bend / "studentSchoolAttendanceEvents.jsonl").read_bytes().splitlines()]
     days = {(r["studentReference"]["studentUniqueId"], r["schoolReference"]["schoolId"], r["eventDate"]) for r in rows}
     assert sum(isinstance(event, AttendanceRecorded) for event in said) == len(days)

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 import uuid_utils.compat as uuid_utils
+from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.db import next_revision, transaction_time
@@ -248,9 +249,7 @@ async def _find(session: AsyncSession, vault: Vault, resource: Resource, keys: I
         row.key: Standing(
             id=row.id,
             key=row.key,
-            content=Content(
-                row.body, open_secret(vault, row.id, row.sealed), row.source_modified_at, row.deleted
-            ),
+            content=Content(row.body, open_secret(vault, row.id, row.sealed), row.source_modified_at, row.deleted),
             revision=row.revision,
             known_at=row.known_at,
             school_id=row.school_id,
@@ -326,4 +325,4 @@ def _sealed(vault: Vault, table: str, row: Standing) -> bytes | None:
 
 
 def _text(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return to_json(value).decode()

@@ -1,6 +1,5 @@
 """Saying facts: what follows is compared with what was last said, and only what differs is said again."""
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -8,6 +7,7 @@ from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import sqlalchemy as sa
+from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.db import next_revision
@@ -149,9 +149,7 @@ def _rows(
 
 async def _said(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, _Said]:
     rows = await session.execute(_STANDING, {"ids": list(ids)})
-    return {
-        row.id: _Said(Fact(row.state, row.deleted), row.revision, row.turn, row.known_at) for row in rows
-    }
+    return {row.id: _Said(Fact(row.state, row.deleted), row.revision, row.turn, row.known_at) for row in rows}
 
 
 async def _store(
@@ -178,7 +176,7 @@ def _columns(ids: Sequence[UUID], rows: Mapping[UUID, _Said]) -> dict[str, Any]:
     return {
         "id": ids,
         "revision": [rows[i].revision for i in ids],
-        "state": [json.dumps(rows[i].fact.state, separators=(",", ":")) for i in ids],
+        "state": [to_json(rows[i].fact.state).decode() for i in ids],
         "known_at": [rows[i].known_at for i in ids],
         "deleted": [rows[i].fact.deleted for i in ids],
     }

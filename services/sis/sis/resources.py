@@ -3,11 +3,12 @@
 Source: Ed-Fi Data Standard 5.2. Members that are not named here are dropped unstored.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from pydantic_core import to_json
 
 from common.errors import NotFound
 from sis.policy import ATTENDANCE, CALENDAR
@@ -92,7 +93,7 @@ def _some_school(body: Mapping[str, Any]) -> None:
 
 def key_text(values: Iterator[Any]) -> str:
     """Values of a natural key as one text, the same for the same values."""
-    return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
+    return to_json(list(values)).decode()
 
 
 def resource_named(name: str) -> Resource:
@@ -176,7 +177,9 @@ _ALL = (
             "languages": _list(
                 languageDescriptor=_needed(descriptor), uses=_list(languageUseDescriptor=_needed(descriptor))
             ),
-            "electronicMails": _list(electronicMailAddress=_needed(text(254)), primaryEmailAddressIndicator=Member(flag)),
+            "electronicMails": _list(
+                electronicMailAddress=_needed(text(254)), primaryEmailAddressIndicator=Member(flag)
+            ),
             "addresses": _list(
                 addressTypeDescriptor=Member(descriptor),
                 streetNumberName=Member(text(150)),

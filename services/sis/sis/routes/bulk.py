@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import Request, Response
+from pydantic_core import to_json
 
 from common.access import require
 from common.app import Router
@@ -58,5 +59,5 @@ async def _answer(
     refused: dict[int, Result] = {number: row for number, row in rows.items() if isinstance(row, DomainError)}
     results = await write(session, runtime.vault, resource, list(readable.values())) if readable else []
     answers = refused | dict(zip(readable, results, strict=True))
-    lines = (json.dumps(line_of(number, answers[number]), separators=(",", ":")) + "\n" for number in rows)
-    return Response("".join(lines), media_type=_LINES)
+    lines = (to_json(line_of(number, answers[number])) + b"\n" for number in rows)
+    return Response(b"".join(lines), media_type=_LINES)

@@ -62,11 +62,15 @@ _CODE = sa.text(
 
 
 def _languages() -> Languages:
-    codes = [code for code in Locale("en").languages if "_" not in code]
-    # Two-letter codes come last, so they win over three-letter ones of the same name.
-    names = {str(Locale("en").languages[code]).lower(): code for code in sorted(codes, key=lambda code: (-len(code), code))}
-    aliases = {old: str(new) for old, new in get_global("language_aliases").items() if len(old) == 3 and len(str(new)) == 2}
-    return Languages(names, aliases | {"tgl": "tl"}, frozenset(codes))
+    # Two-letter codes come last, so they win over three-letter ones of the same name; regional ones are left out.
+    known = sorted(
+        ((str(code), str(name)) for code, name in Locale("en").languages.items()), key=lambda one: -len(one[0])
+    )
+    plain = {code: name for code, name in known if "_" not in code}
+    names = {name.lower(): code for code, name in plain.items()}
+    aliases = {str(old): str(new) for old, new in get_global("language_aliases").items()}
+    short = {old: new for old, new in aliases.items() if len(old) == 3 and len(new) == 2}
+    return Languages(names, short | {"tgl": "tl"}, frozenset(plain))
 
 
 _LANGUAGES = _languages()

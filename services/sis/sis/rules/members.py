@@ -67,7 +67,7 @@ def _read_member(member: Member, value: Any, at: str) -> Any:
 
 
 def _read_value(read: Reader | Shape, value: Any, at: str) -> Any:
-    if isinstance(read, Mapping):
+    if not callable(read):
         return read_shape(read, value, at)
     try:
         return read(value)
@@ -88,7 +88,7 @@ def value_at(document: Mapping[str, Any], path: str) -> Any:
     """The value that ``path`` leads to through objects, or ``None``."""
     value: Any = document
     for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
+        value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
