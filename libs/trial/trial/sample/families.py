@@ -152,14 +152,14 @@ def _adults(
     """
     kind = draws.share()
     relations = ("Mother", "Father") if draws.chance(0.7) else ("Father", "Mother")
-    if kind < 0.06:
-        relations = ("Grandmother", "Grandfather")
+    if kind < 0.06 and not sure:
+        relations = ("Guardian", "Grandfather")
     reachable = sure or draws.share() >= 0.025
     home = _address(draws) if reachable and draws.chance(0.93) else ""
     other = _address(draws)
     for number in range(2 if kind < 0.80 else 1):
         apart = number == 1 and kind >= 0.58
-        given = draws.pick(culture.women if relations[number] in ("Mother", "Grandmother") else culture.men)
+        given = draws.pick(culture.women if relations[number] in ("Mother", "Guardian") else culture.men)
         surname = family if not apart and draws.chance(0.85) else draws.pick(culture.families)
         # Some couples read one mailbox.
         mailbox = contact if number == 1 and not apart and draws.chance(0.12) else contact + number

@@ -28,8 +28,8 @@ STUDENTS_A_ZONE = 1_200
 """A zone is two elementary schools, a middle school and a high school."""
 
 _KINDS = (
-    ("North Elementary School", 0, 5),
-    ("South Elementary School", 0, 5),
+    ("North Elementary", 0, 5),
+    ("South Elementary", 0, 5),
     ("Middle School", 6, 8),
     ("High School", 9, 12),
 )

@@ -11,7 +11,7 @@ from sis.loading.report import Report
 
 CLOSED = "school days"
 _LEASE = "/sis/v1/closing-clock/lease"
-_RENEW_SECONDS = 40.0
+_RENEW_SECONDS, _RELEASE_SECONDS = 40.0, 2.0
 
 
 @asynccontextmanager
@@ -28,8 +28,9 @@ async def clock_held(door: Door) -> AsyncIterator[None]:
     finally:
         renewal.cancel()
         await asyncio.gather(renewal, return_exceptions=True)
-        with suppress(Stop, Refused, NotPermitted):  # it runs out by itself in two minutes
-            await door.send("DELETE", _LEASE)
+        with suppress(Stop, Refused, NotPermitted, TimeoutError):  # it runs out by itself in two minutes
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                await door.send("DELETE", _LEASE)
 
 
 async def close_days(door: Door, folder: Folder, report: Report, today: date) -> None:
