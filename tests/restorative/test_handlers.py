@@ -172,15 +172,29 @@ class TestTakenBack:
         await restorative.hear(restorative.happened(), restorative.excluded(deleted=True))
         assert await restorative.referrals() == []
 
-    async def test_an_action_that_moves_to_another_incident_moves_its_days(self, restorative: Restorative) -> None:
-        action, other = uuid4(), uuid4()
-        await restorative.hear(restorative.happened(), restorative.excluded(action))
-        await restorative.hear(
-            restorative.happened(association_id=other, incident_id=other),
-            restorative.excluded(action, incident_ids=(other,)),
-        )
+    async def test_an_action_of_two_incidents_counts_in_the_other_if_the_first_falls(
+        self, restorative: Restorative
+    ) -> None:
+        earlier, action = uuid4(), uuid4()
+        first = restorative.happened(association_id=earlier, incident_id=earlier, on=ago(11))
+        both = restorative.excluded(action, incident_ids=(earlier, restorative.incident))
+        await restorative.hear(first, restorative.happened(), both)
+        assert (await restorative.referral())["incident_id"] == str(earlier)
+        await restorative.hear(first.model_copy(update={"deleted": True, "revision": restorative.next()}))
         states = {line["incident_id"]: (line["state"], line["days_proposed"]) for line in await restorative.referrals()}
-        assert states == {str(restorative.incident): ("withdrawn", 0.0), str(other): ("proposed", 3.0)}
+        assert states == {str(earlier): ("withdrawn", 0.0), str(restorative.incident): ("proposed", 3.0)}
+
+    async def test_an_action_that_moves_to_another_incident_moves_its_days(self, restorative: Restorative) -> None:
+        for before in (-1, 0, 1):
+            await restorative.running.empty()
+            action, other = uuid4(), uuid4()
+            there = restorative.happened(association_id=other, incident_id=other, on=ago(10 + before))
+            await restorative.hear(restorative.happened(), restorative.excluded(action))
+            await restorative.hear(there, restorative.excluded(action, incident_ids=(other,)))
+            now = {
+                line["incident_id"]: (line["state"], line["days_proposed"]) for line in await restorative.referrals()
+            }
+            assert now == {str(restorative.incident): ("withdrawn", 0.0), str(other): ("proposed", 3.0)}
 
 
 class TestDaysServed:

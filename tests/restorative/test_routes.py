@@ -161,7 +161,7 @@ class TestRefusedByName:
         "offer": {"offered_on": str(ago(5))},
         "schedule": {"at": f"{ago(5)}T10:00:00Z", "place": "Gym"},
         "hold": {"on": str(ago(5))},
-        "complete": {"on": str(ago(1))},
+        "complete": {"on": str(ago(2))},
         "breach": {"on": str(ago(1)), "reason": "Nothing came"},
         "no-agreement": {"on": str(ago(1)), "reason": "Nothing came"},
         "withdraw": {"on": str(ago(1)), "reason": "Moved"},
@@ -279,6 +279,15 @@ class TestTheFacilitator:
         answer = await conference.step("screen", {"suitable": True, "reason": "Fine"}, staff=None)
         assert (answer.status_code, kind(answer)) == (403, "facilitator-unnamed")
 
+    async def test_whom_the_action_names_does_not_see_how_it_was_called_off(self, restorative: Restorative) -> None:
+        conference = await restorative.conference()
+        await conference.through("offer")
+        await conference.consent("harmed", given=False)
+        for staff, state in ((restorative.assistant_principal, "closed"), (None, "closed"), (uuid4(), "declined")):
+            (line,) = (await restorative.get("/referrals", staff=staff)).json()["items"]
+            one = (await restorative.get(f"/referrals/{conference.id}", staff=staff)).json()
+            assert line["state"] == one["state"] == state
+
     async def test_whom_the_action_names_reads_no_text(self, restorative: Restorative) -> None:
         conference = await restorative.conference()
         await conference.through("agree")
@@ -308,6 +317,14 @@ class TestOpeningByHand:
         about = {"student_id": str(restorative.student), "incident_id": str(restorative.incident)}
         answer = await restorative.post("/referrals", about)
         assert (answer.status_code, answer.json()["id"]) == (200, conference.id)
+
+    async def test_also_when_its_incident_was_taken_back_since(self, restorative: Restorative) -> None:
+        conference = await restorative.conference()
+        await restorative.hear(restorative.happened(deleted=True))
+        about = {"student_id": str(restorative.student), "incident_id": str(restorative.incident)}
+        answer = await restorative.post("/referrals", about)
+        assert (answer.status_code, answer.json()["id"]) == (200, conference.id)
+        assert answer.json()["state"] == "withdrawn"
 
     async def test_not_at_a_school_this_facilitator_does_not_see(self, restorative: Restorative) -> None:
         await restorative.conference()

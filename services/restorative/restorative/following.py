@@ -41,24 +41,25 @@ async def lock_students(session: AsyncSession, students: Iterable[UUID]) -> None
     await session.execute(_LOCK_STUDENTS, {"students": sorted(map(str, set(students)))})
 
 
-async def keep_facts(session: AsyncSession, heard: Sequence[IncidentRecorded | ExclusionRecorded]) -> set[Matter]:
-    """Store what is newer than what we know, and return the matters it touches."""
-    at = await transaction_time(session)
-    incidents = [event for event in heard if isinstance(event, IncidentRecorded)]
-    actions = [event for event in heard if isinstance(event, ExclusionRecorded)]
-    return await _keep_incidents(session, incidents) | await _keep_actions(session, actions, at)
+async def keep_facts(session: AsyncSession, heard: Sequence[IncidentRecorded | ExclusionRecorded]) -> None:
+    """Store what is newer than what we know."""
+    await _keep_incidents(session, [event for event in heard if isinstance(event, IncidentRecorded)])
+    await _keep_actions(session, [event for event in heard if isinstance(event, ExclusionRecorded)])
 
 
-async def settle(session: AsyncSession, matters: Iterable[Matter], *, by_hand: bool = False) -> None:
-    """Open, withdraw or restore the referrals of these matters as the facts ask, and count their days.
+async def settle(session: AsyncSession, students: Iterable[UUID], *, by_hand: Matter | None = None) -> None:
+    """Open, withdraw or restore the referrals of these students as the facts ask, and count their days.
 
-    The students are locked by the caller. ``by_hand``: a facilitator asks for it, so it is opened also for actions that
-    were heard late.
+    The students are locked by the caller. ``by_hand``: what a facilitator asks to be opened, also for actions that were
+    heard late.
     """
     at = await transaction_time(session)
-    for docket in sorted(await _dockets(session, set(matters)), key=_Docket.order):
+    dockets = sorted(await _dockets(session, set(students)), key=_Docket.order)
+    for docket in dockets:
+        docket.release()
+    for docket in dockets:
         if docket.referral is None:
-            await _open(session, docket, at, by_hand=by_hand)
+            await _open(session, docket, at, by_hand=docket.matter == by_hand)
         if docket.referral is not None:
             await _follow(session, docket, docket.referral, at)
 
@@ -67,21 +68,35 @@ async def settle(session: AsyncSession, matters: Iterable[Matter], *, by_hand: b
 class _Docket:
     """One matter with all facts about it."""
 
-    student_id: UUID
-    incident_id: UUID
+    matter: Matter
     incidents: list[Incident]
     """Only what stands, the earliest first."""
     actions: list[Action]
     """All actions on this student, shared with the student's other matters."""
     referral: Referral | None
 
-    def order(self) -> tuple[date, UUID]:
+    @property
+    def incident_id(self) -> UUID:
+        """The incident it is about."""
+        return self.matter[1]
+
+    def order(self) -> tuple[date, Matter]:
         """Earlier incidents first: an action that names several counts in the first."""
-        return self.incidents[0].on if self.incidents else date.max, self.incident_id
+        return self.incidents[0].on if self.incidents else date.max, self.matter
 
     def exclusions(self) -> list[Exclusion]:
         """The student's exclusions as the rules see them."""
         return [_exclusion_of(action) for action in self.actions if action.hundredths_frozen is not None]
+
+    def mine(self) -> list[Exclusion]:
+        """Those that count in this referral."""
+        return [each for each in self.exclusions() if self.referral and each.referral_id == self.referral.id]
+
+    def release(self) -> None:
+        """Before the offer, let go of what no longer stands for this incident, so that it may count in another."""
+        if self.referral and (self.referral.taken_back or self.referral.state in BEFORE_THE_OFFER):
+            kept = kept_by(self.referral.id, self.incident_id, self.mine()) if self.incidents else ()
+            self.claim(None, set(self.mine()) - set(kept))
 
     def claim(self, referral_id: UUID | None, claimed: Iterable[Exclusion]) -> None:
         """Let these exclusions count in that referral, or in none."""
@@ -96,8 +111,8 @@ async def _open(session: AsyncSession, docket: _Docket, at: datetime, *, by_hand
         return
     docket.referral = Referral(
         id=uuid_utils.uuid7(),
-        student_id=docket.student_id,
-        incident_id=docket.incident_id,
+        student_id=docket.matter[0],
+        incident_id=docket.matter[1],
         school_id=docket.incidents[0].school_id,
         happened_on=docket.incidents[0].on,
         opened_at=at,
@@ -116,7 +131,7 @@ async def _follow(session: AsyncSession, docket: _Docket, referral: Referral, at
         _stand_on(session, docket, referral, at)
     elif referral.offered_on is not None:
         docket.claim(referral.id, free_for(docket.incident_id, docket.exclusions(), late_too=True))
-    served = hundredths_served([each for each in docket.exclusions() if each.referral_id == referral.id])
+    served = hundredths_served(docket.mine())
     if served == referral.hundredths_served:
         return
     referral.hundredths_served = served
@@ -126,16 +141,12 @@ async def _follow(session: AsyncSession, docket: _Docket, referral: Referral, at
 
 def _stand_on(session: AsyncSession, docket: _Docket, referral: Referral, at: datetime) -> None:
     """Before the offer: count what stands now, and withdraw or restore the referral if nothing, or something again, does."""
-    mine = [each for each in docket.exclusions() if each.referral_id == referral.id]
-    kept = kept_by(referral.id, docket.incident_id, mine)
-    docket.claim(None, set(mine) - set(kept))
-    docket.claim(referral.id, free_for(docket.incident_id, docket.exclusions(), late_too=referral.by_hand))
-    grounds = kept_by(referral.id, docket.incident_id, docket.exclusions())
-    referral.hundredths_proposed = hundredths_proposed(grounds)
     if docket.incidents:
+        docket.claim(referral.id, free_for(docket.incident_id, docket.exclusions(), late_too=referral.by_hand))
         referral.happened_on, referral.school_id = docket.incidents[0].on, docket.incidents[0].school_id
+    referral.hundredths_proposed = hundredths_proposed(docket.mine())
     before = conference_of(referral)
-    after = follow_data(before, stands=bool(docket.incidents and grounds), today=at.date())
+    after = follow_data(before, stands=bool(docket.mine()), today=at.date())
     if after != before:
         keep_state(referral, after)
         _note(session, referral, "take_back" if after.taken_back else "restore", at)
@@ -157,40 +168,27 @@ def _exclusion_of(action: Action) -> Exclusion:
     )
 
 
-async def _keep_incidents(session: AsyncSession, heard: Sequence[IncidentRecorded]) -> set[Matter]:
+async def _keep_incidents(session: AsyncSession, heard: Sequence[IncidentRecorded]) -> None:
     ids = {event.association_id for event in heard}
     rows = await session.scalars(sa.select(Incident).where(col(Incident.association_id).in_(ids)))
     known = {row.association_id: row for row in rows}
-    matters: set[Matter] = set()
     for event in heard:
         before = known.get(event.association_id)
-        if before is not None and event.revision <= before.revision:
-            continue
-        if before is not None:
-            matters.add((before.student_id, before.incident_id))
-        row = known[event.association_id] = before or Incident(**event.model_dump())
-        row.sqlmodel_update(event.model_dump())
-        session.add(row)
-        matters.add((row.student_id, row.incident_id))
-    return matters
+        if before is None or event.revision > before.revision:
+            row = known[event.association_id] = before or Incident(**event.model_dump())
+            session.add(row.sqlmodel_update(event.model_dump()))
 
 
-async def _keep_actions(session: AsyncSession, heard: Sequence[ExclusionRecorded], at: datetime) -> set[Matter]:
-    keys = {event.fact_key for event in heard}
+async def _keep_actions(session: AsyncSession, heard: Sequence[ExclusionRecorded]) -> None:
+    at = await transaction_time(session)
     pair = sa.tuple_(col(Action.action_id), col(Action.student_id))
-    known = {
-        (row.action_id, row.student_id): row for row in await session.scalars(sa.select(Action).where(pair.in_(keys)))
-    }
-    matters: set[Matter] = set()
+    rows = await session.scalars(sa.select(Action).where(pair.in_({event.fact_key for event in heard})))
+    known = {(row.action_id, row.student_id): row for row in rows}
     for event in heard:
         before = known.get((event.action_id, event.student_id))
-        if before is not None and event.revision <= before.revision:
-            continue
-        named = {*(before.incident_ids if before else ()), *event.incident_ids}
-        known[event.action_id, event.student_id] = row = _heard(before, event, at)
-        session.add(row)
-        matters |= {(event.student_id, incident_id) for incident_id in named}
-    return matters
+        if before is None or event.revision > before.revision:
+            known[event.action_id, event.student_id] = row = _heard(before, event, at)
+            session.add(row)
 
 
 def _heard(before: Action | None, event: ExclusionRecorded, at: datetime) -> Action:
@@ -213,22 +211,18 @@ def _heard(before: Action | None, event: ExclusionRecorded, at: datetime) -> Act
     return before.sqlmodel_update(values)
 
 
-async def _dockets(session: AsyncSession, matters: set[Matter]) -> list[_Docket]:
-    students = {student_id for student_id, _ in matters}
+async def _dockets(session: AsyncSession, students: set[UUID]) -> list[_Docket]:
     actions, incidents = defaultdict(list), defaultdict(list)
     for action in await session.scalars(sa.select(Action).where(col(Action.student_id).in_(students))):
         actions[action.student_id].append(action)
-    pair = sa.tuple_(col(Incident.student_id), col(Incident.incident_id))
-    standing = sa.select(Incident).where(pair.in_(matters), ~col(Incident.deleted)).order_by("on", "association_id")
-    for incident in await session.scalars(standing):
+    standing = sa.select(Incident).where(col(Incident.student_id).in_(students), ~col(Incident.deleted))
+    for incident in await session.scalars(standing.order_by(col(Incident.on), col(Incident.association_id))):
         incidents[incident.student_id, incident.incident_id].append(incident)
-    pair = sa.tuple_(col(Referral.student_id), col(Referral.incident_id))
-    locked = sa.select(Referral).where(pair.in_(matters)).order_by(col(Referral.id)).with_for_update()
+    locked = sa.select(Referral).where(col(Referral.student_id).in_(students)).order_by(col(Referral.id))
     # Read anew: who held the lock before us may have taken a step.
-    rows = await session.scalars(locked, execution_options={"populate_existing": True})
+    rows = await session.scalars(locked.with_for_update(), execution_options={"populate_existing": True})
     referrals = {(row.student_id, row.incident_id): row for row in rows}
     return [
-        _Docket(student_id, incident_id, incidents[student_id, incident_id], actions[student_id], found)
-        for student_id, incident_id in matters
-        for found in (referrals.get((student_id, incident_id)),)
+        _Docket(matter, incidents.get(matter, []), actions[matter[0]], referrals.get(matter))
+        for matter in incidents.keys() | referrals.keys()
     ]

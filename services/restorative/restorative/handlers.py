@@ -45,5 +45,7 @@ async def keep_enrolments(heard: Sequence[StudentEnrolled], session: AsyncSessio
 @events.on_batch(IncidentRecorded, ExclusionRecorded)
 async def follow_discipline(heard: Sequence[IncidentRecorded | ExclusionRecorded], session: AsyncSession) -> None:
     """Store what is new, then open, withdraw or recount the referrals it touches."""
-    await lock_students(session, {event.student_id for event in heard})
-    await settle(session, await keep_facts(session, heard))
+    students = {event.student_id for event in heard}
+    await lock_students(session, students)
+    await keep_facts(session, heard)
+    await settle(session, students)

@@ -4,6 +4,7 @@ Names, reasons, items and evidence are opened for facilitators alone, and not fo
 in a conference stays with those who hold it.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -24,7 +25,7 @@ from common.runtime import Now, RuntimeOf
 from common.sealed import Vault
 from restorative.conferences import Case, opened, read_case, staff_named
 from restorative.following import lock_students, settle
-from restorative.models import Incident, ItemRow, PartyRow, Referral, StepRow
+from restorative.models import Action, Incident, ItemRow, PartyRow, Referral, StepRow
 from restorative.rules.conference import ItemKind, Kind, Part, Role, State, check_impartial, seen_by_others
 from restorative.rules.exclusion import hundredths_avoided
 
@@ -154,16 +155,16 @@ async def list_referrals(
         query = query.where(col(Referral.id) > _id_of(cursor))
     rows = list(await session.scalars(query.order_by(col(Referral.id)).limit(limit + 1)))
     more = encode_cursor(str(rows[limit - 1].id)) if len(rows) > limit else None
-    facilitates = who.role == "facilitator"
-    return Page(items=[ReferralLine(**_line(row, facilitates=facilitates)) for row in rows[:limit]], next=more)
+    free = await _facilitated_by(session, who, rows[:limit])
+    items = [ReferralLine(**_line(row, facilitates=row.id in free)) for row in rows[:limit]]
+    return Page(items=items, next=more)
 
 
 @router.get("/v1/referrals/{referral_id}")
 async def read_referral(referral_id: UUID, who: Readers, session: Session, runtime: RuntimeOf) -> ReferralShown:
     """One referral, as much of it as the reader's part in it allows."""
     case = await read_case(session, referral_id, visible_to(who, col(Referral.school_id)))
-    named = await staff_named(session, case.referral.student_id, case.referral.incident_id)
-    facilitates = who.role == "facilitator" and who.staff_id is not None and who.staff_id not in named
+    facilitates = await _facilitated_by(session, who, [case.referral])
     return show(case, runtime.vault if facilitates else None)
 
 
@@ -173,19 +174,19 @@ async def create_referral(
 ) -> ReferralShown:
     """Open a referral by hand, also for an action heard late; one that is open already is answered with 200."""
     await lock_students(session, [body.student_id])
-    if not await _may_refer(session, body, who):
+    known = await _referral_id(session, body, who)
+    if known is None and not await _may_refer(session, body, who):
         raise IncidentNotYetKnown
     named = await staff_named(session, body.student_id, body.incident_id)
     staff_id = check_impartial(who.staff_id, named=named)
-    referral_id = await _referral_id(session, body)
-    if referral_id is not None:
+    if known is not None:
         response.status_code = status.HTTP_200_OK
-        return show(await read_case(session, referral_id, visible_to(who, col(Referral.school_id))), runtime.vault)
-    await settle(session, [(body.student_id, body.incident_id)], by_hand=True)
-    referral_id = await _referral_id(session, body)
-    if referral_id is None:
+        return show(await read_case(session, known, sa.true()), runtime.vault)
+    await settle(session, [body.student_id], by_hand=(body.student_id, body.incident_id))
+    opened_id = await _referral_id(session, body, who)
+    if opened_id is None:
         raise ExclusionNotYetKnown
-    case = await read_case(session, referral_id, visible_to(who, col(Referral.school_id)))
+    case = await read_case(session, opened_id, sa.true())
     case.note("open", at=now, staff_id=staff_id)
     return show(case, runtime.vault)
 
@@ -267,6 +268,21 @@ async def _may_refer(session: AsyncSession, body: Opening, who: Principal) -> bo
     return bool(await session.scalar(sa.select(sa.exists().where(*about))))
 
 
-async def _referral_id(session: AsyncSession, body: Opening) -> UUID | None:
-    about = (col(Referral.student_id) == body.student_id, col(Referral.incident_id) == body.incident_id)
+async def _referral_id(session: AsyncSession, body: Opening, who: Principal) -> UUID | None:
+    about = (
+        col(Referral.student_id) == body.student_id,
+        col(Referral.incident_id) == body.incident_id,
+        visible_to(who, col(Referral.school_id)),
+    )
     return (await session.scalars(sa.select(col(Referral.id)).where(*about))).one_or_none()
+
+
+async def _facilitated_by(session: AsyncSession, who: Principal, referrals: Sequence[Referral]) -> set[UUID]:
+    """Those of ``referrals`` that this principal may facilitate: no action names them."""
+    if who.role != "facilitator" or who.staff_id is None:
+        return set()
+    students = {referral.student_id for referral in referrals}
+    about = (col(Action.student_id).in_(students), col(Action.staff_ids).contains([who.staff_id]))
+    rows = await session.execute(sa.select(col(Action.student_id), col(Action.incident_ids)).where(*about))
+    conflicts = {(student_id, incident_id) for student_id, incident_ids in rows for incident_id in incident_ids}
+    return {referral.id for referral in referrals if (referral.student_id, referral.incident_id) not in conflicts}
