@@ -43,6 +43,7 @@ _OFFSETS = sa.text(
     SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]), CAST(:ids AS uuid[]))
     ON CONFLICT (topic, partition) DO UPDATE
     SET next_offset = excluded.next_offset, last_event_id = excluded.last_event_id
+    RETURNING topic, partition, old.next_offset
     """
 )
 _PARKED_OF = sa.text(
@@ -63,6 +64,10 @@ class EverythingFails(Exception):
     """Record after record cannot be handled: the consumer stops and parks no more."""
 
 
+class PlaceLost(ConnectionError):
+    """The database does not hold the offset this process stored last: it was set back, or another process hears now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """A record that is not an event we can read, and why."""
@@ -77,6 +82,8 @@ class Inbox:
 
     runtime: Runtime
     router: EventRouter
+    places: dict[tuple[str, int], int] = field(default_factory=dict, init=False)
+    """The offset this process last stored for each topic and partition."""
     _streak: int = field(default=0, init=False)
 
     async def process(self, records: Sequence[Record]) -> None:
@@ -87,6 +94,7 @@ class Inbox:
 
         Raises:
             EverythingFails: nothing can be handled any more.
+            PlaceLost: these records do not follow what the database has heard; begin at the offset it holds.
             Exception: a transient error of the database; try the same records again.
         """
         try:
@@ -126,7 +134,8 @@ class Inbox:
         log.error("event parked", service=self.runtime.name, event_type=record.type, error=type(error).__name__)
         async with self.runtime.transaction() as session:
             await _park(session, [Refused(record, describe(error))])
-            await _store_offsets(session, [record])
+            places = await self._store_offsets(session, [record])
+        self.places |= places
 
     async def _transact(self, records: Sequence[Record]) -> None:
         events, refused = self._read(records)
@@ -135,9 +144,28 @@ class Inbox:
             fresh = await _remember(session, [record for record, _ in events])
             await _park(session, behind)
             await self.router.dispatch(_once(events, fresh), session)
-            await _store_offsets(session, records)
+            places = await self._store_offsets(session, records)
             failpoint("inbox-before-commit")
         failpoint("inbox-after-commit")
+        self.places |= places
+
+    async def _store_offsets(self, session: AsyncSession, records: Sequence[Record]) -> dict[tuple[str, int], int]:
+        last = {(record.topic, record.partition): record for record in records if record.topic is not None}
+        if not last:
+            return {}
+        places = {place: record.offset + 1 for place, record in last.items()}
+        before = await session.execute(
+            _OFFSETS,
+            {
+                "topics": [topic for topic, _ in last],
+                "partitions": [partition for _, partition in last],
+                "offsets": list(places.values()),
+                "ids": [record.id for record in last.values()],
+            },
+        )
+        if any(self.places.get((topic, partition), offset) != offset for topic, partition, offset in before):
+            raise PlaceLost
+        return places
 
     def _read(self, records: Sequence[Record]) -> tuple[list[tuple[Record, Event]], list[Refused]]:
         hears, events, refused = self.router.hears(), [], []
@@ -290,20 +318,3 @@ async def _park(session: AsyncSession, refused: Sequence[Refused]) -> None:
             "errors": [each.error for each in refused],
         },
     )
-
-
-async def _store_offsets(session: AsyncSession, records: Sequence[Record]) -> None:
-    last: dict[tuple[str, int], Record] = {}
-    for record in records:
-        if record.topic is not None:
-            last[record.topic, record.partition] = record
-    if last:
-        await session.execute(
-            _OFFSETS,
-            {
-                "topics": [topic for topic, _ in last],
-                "partitions": [partition for _, partition in last],
-                "offsets": [record.offset + 1 for record in last.values()],
-                "ids": [record.id for record in last.values()],
-            },
-        )

@@ -14,7 +14,15 @@ import sqlalchemy as sa
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoError,
+    ProducerClosed,
+    TopicAlreadyExistsError,
+    for_code,
+)
 from aiokafka.structs import ConsumerRecord
 
 from common.inbox import EverythingFails, Inbox
@@ -55,7 +63,7 @@ def record_headers(source: str, record: Record) -> list[tuple[str, bytes]]:
 
 def record_of(message: "ConsumerRecord[bytes, bytes]") -> Record:
     """What came from Kafka as a record. Without readable headers its id is made from its place and its type is empty."""
-    headers = dict(message.headers)
+    headers = {name: value for name, value in message.headers if value is not None}
     try:
         identity, kind = UUID(headers["ce_id"].decode()), headers["ce_type"].decode()
         subject = headers.get("ce_subject", b"").decode()
@@ -64,28 +72,37 @@ def record_of(message: "ConsumerRecord[bytes, bytes]") -> Record:
     return Record(
         id=identity,
         type=kind,
-        subject=subject,
-        key=(message.key or b"").decode(errors="replace"),
+        subject=_storable(subject),
+        key=_storable((message.key or b"").decode(errors="replace")),
         body=message.value or b"",
-        traceparent=headers["traceparent"].decode(errors="replace") if "traceparent" in headers else None,
+        traceparent=_storable(headers["traceparent"].decode(errors="replace")) if "traceparent" in headers else None,
         topic=message.topic,
         partition=message.partition,
         offset=message.offset,
     )
 
 
+def _storable(text: str) -> str:
+    # PostgreSQL's text holds no NUL: what cannot even be parked would stop the consumer for ever.
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 async def create_topics(settings: Any, topics: Iterable[str], *, partitions: int = _PARTITIONS) -> list[str]:
-    """Create the topics that are missing; returns their names."""
+    """Create the topics that are missing; returns their names.
+
+    Raises:
+        KafkaError: the broker refuses one of them.
+    """
     admin = AIOKafkaAdminClient(**_connection(settings))
     await admin.start()
     try:
         missing = sorted(set(topics) - set(await admin.list_topics()))
         configuration = {"retention.ms": str(_RETENTION_MS), "max.message.bytes": str(LARGEST_EVENT_BYTES + 65536)}
-        new = [NewTopic(name, partitions, -1, topic_configs=configuration) for name in missing]
-        try:
-            await admin.create_topics(new)
-        except TopicAlreadyExistsError:
-            log.info("topics were made by another process meanwhile")
+        # No assignments of our own, and -1: as many replicas as the broker gives by itself.
+        new = [NewTopic(name, partitions, -1, replica_assignments={}, topic_configs=configuration) for name in missing]
+        for _, code, *_ in (await admin.create_topics(new)).topic_errors:
+            if code not in {NoError.errno, TopicAlreadyExistsError.errno}:
+                raise for_code(code)
         return missing
     finally:
         await admin.close()
@@ -104,11 +121,11 @@ async def send_from(runtime: Runtime) -> None:
             request_timeout_ms=15_000,
             linger_ms=0,
         )
-        await asyncio.wait_for(producer.start(), SEND_SECONDS)
         try:
+            await asyncio.wait_for(producer.start(), SEND_SECONDS)
             yield lambda records: asyncio.wait_for(_send(producer, runtime.name, records), SEND_SECONDS)
         finally:
-            await _stop(producer)
+            await _abandon(producer)
 
     await relay(runtime, sending)
 
@@ -137,6 +154,18 @@ async def _send(producer: AIOKafkaProducer, topic: str, records: Sequence[Record
     await asyncio.gather(*futures)
 
 
+async def _abandon(producer: AIOKafkaProducer) -> None:
+    """Send nothing more: what was not acknowledged is in the outbox, and the next producer begins with it.
+
+    A plain ``stop`` would go on delivering in the background for as long as the broker is away, beside the next producer.
+    """
+    if sender := producer._sender.sender_task:  # noqa: SLF001 (aiokafka has no other way to give up)
+        sender.cancel()
+    producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001
+    await producer.client.close()
+    await _stop(producer)
+
+
 async def _stop(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
     # A stop that waits for a broker that is away must not hold up the next attempt.
     try:
@@ -152,25 +181,40 @@ def _connection(settings: Any) -> dict[str, Any]:
 
 
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
-    """Where to begin on each partition we are given, and a lock held while records are processed."""
+    """Where to begin on each partition we are given, and a lock held while records are processed.
 
-    def __init__(self, runtime: Runtime, consumer: AIOKafkaConsumer) -> None:
-        self.runtime, self.consumer, self.busy = runtime, consumer, asyncio.Lock()
+    aiokafka fetches from the offset in Kafka until we seek, and swallows what is raised here: so nothing is heard of a
+    partition before it is in ``begun``, and ``failure`` says that it never will be.
+    """
+
+    def __init__(self, inbox: Inbox, consumer: AIOKafkaConsumer) -> None:
+        self.runtime, self.inbox, self.consumer, self.busy = inbox.runtime, inbox, consumer, asyncio.Lock()
         self.expected: dict[TopicPartition, tuple[int, UUID]] = {}
+        self.begun: set[TopicPartition] = set()
+        self.failure: Exception | None = None
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         async with self.busy:
             self.expected.clear()
+            self.begun.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        partitions = list(assigned)
+        try:
+            await self._begin_all(list(assigned))
+        except Exception as error:  # noqa: BLE001 (the loop that hears raises it again)
+            self.failure = error
+
+    async def _begin_all(self, partitions: Sequence[TopicPartition]) -> None:
         if not partitions:
             return
+        self.inbox.places.clear()
         stored = await _stored(self.runtime)
         ends = await self.consumer.end_offsets(partitions)
         for partition in partitions:
-            self._begin(partition, stored.get((partition.topic, partition.partition)), ends[partition])
             await self._notice_set_back(partition, stored.get((partition.topic, partition.partition)))
+        for partition in partitions:  # no await from the first seek on: what was fetched after it must be heard
+            self._begin(partition, stored.get((partition.topic, partition.partition)), ends[partition])
+        self.begun.update(partitions)
 
     def _begin(self, partition: TopicPartition, stored: tuple[int, UUID] | None, end: int) -> None:
         if stored is None or end < stored[0]:
@@ -225,11 +269,12 @@ async def _consume(runtime: Runtime, inbox: Inbox) -> None:
         heartbeat_interval_ms=3_000,
         request_timeout_ms=15_000,
         fetch_max_wait_ms=100,
+        metadata_max_age_ms=20_000,  # until then nobody looks for a topic that was deleted and made anew
     )
-    assignment, runtime.lag = _Assignment(runtime, consumer), 0
+    assignment, runtime.lag = _Assignment(inbox, consumer), 0
     consumer.subscribe(inbox.router.owners(), listener=assignment)
-    await asyncio.wait_for(consumer.start(), SEND_SECONDS)
     try:
+        await asyncio.wait_for(consumer.start(), SEND_SECONDS)
         await _pump(runtime, inbox, consumer, assignment)
     finally:
         await _stop(consumer)
@@ -241,6 +286,8 @@ async def _pump(runtime: Runtime, inbox: Inbox, consumer: AIOKafkaConsumer, assi
     while True:
         fetched = await consumer.getmany(timeout_ms=1000, max_records=BATCH)
         runtime.beat("consumer")
+        if assignment.failure:
+            raise assignment.failure
         if fetched:
             probed_at, behind = clock(), set()
             await _process(inbox, consumer, assignment, fetched)
@@ -258,7 +305,7 @@ async def _process(
     fetched: Mapping[TopicPartition, Sequence["ConsumerRecord[bytes, bytes]"]],
 ) -> None:
     async with assignment.busy:
-        ours = {partition: found for partition, found in fetched.items() if partition in consumer.assignment()}
+        ours = {partition: found for partition, found in fetched.items() if partition in assignment.begun}
         if messages := assignment.unheard(ours):
             await inbox.process([record_of(message) for message in messages])
             await _commit(consumer, messages)
@@ -299,8 +346,6 @@ async def _stored(runtime: Runtime) -> dict[tuple[str, int], tuple[int, UUID]]:
 _SET_BACK = sa.text(
     """
     INSERT INTO inbox_set_back (topic, partition, stored_offset, committed_offset)
-    SELECT :topic, :partition, CAST(:stored AS bigint), CAST(:committed AS bigint)
-    WHERE NOT EXISTS (SELECT FROM inbox_set_back WHERE topic = :topic AND partition = :partition
-                      AND committed_offset >= CAST(:committed AS bigint))
+    VALUES (:topic, :partition, :stored, :committed) ON CONFLICT DO NOTHING
     """
 )

@@ -1,7 +1,7 @@
 """What a service says leaves through its outbox: written in the same transaction as the change it tells of."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,13 +27,13 @@ _RETRY_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
-_INSERT = sa.text(
-    """
+_SAY = """
     INSERT INTO outbox (id, type, subject, key, body, traceparent)
     SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:subjects AS text[]), CAST(:keys AS text[]),
                          CAST(:bodies AS bytea[]), CAST(:traceparents AS text[]))
     """
-)
+_INSERT = sa.text(_SAY)
+_INSERT_AGAIN = sa.text(_SAY + "ON CONFLICT (id) DO UPDATE SET published_at = NULL")
 _UNPUBLISHED = sa.text(
     """
     SELECT id, type, subject, key, body, traceparent, created_at FROM outbox
@@ -68,28 +68,27 @@ async def publish(session: AsyncSession, *events: Event) -> None:
     Raises:
         TooLarge: an event is larger than 1 MiB.
     """
-    await publish_as(session, [(uuid_utils.uuid7(), event) for event in events])
+    await _say(session, _INSERT, {uuid_utils.uuid7(): event for event in events})
 
 
 async def publish_standing(session: AsyncSession, events: Sequence[Event]) -> None:
     """Say again how facts stand, under ids that the same state always gets: whoever knows them already does nothing."""
-    await publish_as(session, [(event.standing_id(), event) for event in events])
+    await _say(session, _INSERT_AGAIN, {event.standing_id(): event for event in events})
 
 
-async def publish_as(session: AsyncSession, events: Sequence[tuple[UUID, Event]]) -> None:
-    """Say ``events`` under the given ids; one statement, whatever their number."""
+async def _say(session: AsyncSession, insert: sa.TextClause, events: Mapping[UUID, Event]) -> None:
     if not events:
         return
-    bodies = [event.model_dump_json().encode() for _, event in events]
+    bodies = [event.model_dump_json().encode() for event in events.values()]
     if max(map(len, bodies)) > LARGEST_EVENT_BYTES:
         raise TooLarge(what="An event", limit=LARGEST_EVENT_BYTES)
     await session.execute(
-        _INSERT,
+        insert,
         {
-            "ids": [identity for identity, _ in events],
-            "types": [event.type() for _, event in events],
-            "subjects": [event.subject for _, event in events],
-            "keys": [event.key for _, event in events],
+            "ids": list(events),
+            "types": [event.type() for event in events.values()],
+            "subjects": [event.subject for event in events.values()],
+            "keys": [event.key for event in events.values()],
             "bodies": bodies,
             "traceparents": [traceparent()] * len(events),
         },
