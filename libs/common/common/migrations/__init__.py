@@ -4,13 +4,13 @@ import asyncio
 import importlib
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import command, op
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.dialects.postgresql import BYTEA
 
@@ -38,8 +38,7 @@ async def migrate_within(service: str, owner_url: str, application_role: str) ->
 
 def pending(connection: sa.Connection, service: str) -> bool:
     """Whether the database is behind the migrations that this code has."""
-    head = ScriptDirectory.from_config(_configuration(service)).get_current_head()
-    return MigrationContext.configure(connection).get_current_revision() != head
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() != _head(service)
 
 
 def create_shared_tables() -> None:
@@ -100,6 +99,11 @@ def _content() -> list[sa.Column[Any]]:
         sa.Column("body", BYTEA, nullable=False),
         sa.Column("traceparent", sa.Text),
     ]
+
+
+@cache
+def _head(service: str) -> str | None:
+    return ScriptDirectory.from_config(_configuration(service)).get_current_head()
 
 
 def _configuration(service: str, attributes: Mapping[str, Any] | None = None) -> Config:
