@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 
 import pytest
@@ -21,3 +22,4 @@ def cluster() -> Iterator[Cluster]:
     )
     yield running
     running.stop()
+    rmtree(folder, ignore_errors=True)

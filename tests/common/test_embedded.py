@@ -21,6 +21,7 @@ from common import embedded, system_user
 from common.embedded import Cluster, EmbeddedError
 
 SERVICES = ("sis", "mtss")
+QUICK = {"fsync": "off"}
 ROOT = os.geteuid() == 0
 
 
@@ -83,7 +84,7 @@ def uid(request: pytest.FixtureRequest, folder: Path) -> int | None:
 
 def test_each_service_gets_a_database_where_only_its_owner_may_change_the_schema(folder: Path, uid: int | None):
     def work():
-        cluster = embedded.start(folder / "var", SERVICES)
+        cluster = embedded.start(folder / "var", SERVICES, settings=QUICK)
         owner, application = cluster.owner_url("mtss"), cluster.application_url("mtss")
         assert ask(owner, "SELECT current_user || ' in ' || current_database()") == "mtss_owner in mtss"
         ask(owner, "CREATE TABLE mtss_thing (name text)")
@@ -106,7 +107,7 @@ def test_each_service_gets_a_database_where_only_its_owner_may_change_the_schema
 
 
 def test_times_and_order_do_not_depend_on_the_machine(folder: Path):
-    cluster = embedded.start(folder / "var", ["mtss"])
+    cluster = embedded.start(folder / "var", ["mtss"], settings=QUICK)
     place = "SELECT datlocprovider::text || datlocale || pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'mtss'"
     assert ask(cluster.owner_url("mtss"), place) == "bC.UTF-8UTF8"
     assert ask(cluster.owner_url("mtss"), "SELECT current_setting('timezone')") == "UTC"
@@ -115,7 +116,7 @@ def test_times_and_order_do_not_depend_on_the_machine(folder: Path):
 
 def test_a_second_start_adopts_the_server_and_adds_what_is_new(folder: Path, uid: int | None):
     def work():
-        first = embedded.start(folder / "var", ["sis"])
+        first = embedded.start(folder / "var", ["sis"], settings=QUICK)
         second = embedded.start(folder / "var", ["sis", "mtss"])
         assert first.pid == second.pid is not None
         assert second.owner_url("sis") == first.owner_url("sis")
@@ -129,12 +130,12 @@ def test_a_second_start_adopts_the_server_and_adds_what_is_new(folder: Path, uid
 
 def test_starting_again_finds_what_was_written(folder: Path, uid: int | None):
     def work():
-        cluster = embedded.start(folder / "var", SERVICES, settings={"work_mem": "5MB"})
+        cluster = embedded.start(folder / "var", SERVICES, settings=QUICK | {"work_mem": "5MB"})
         assert ask(cluster.owner_url("mtss"), "SELECT current_setting('work_mem')") == "5MB"
         ask(cluster.owner_url("mtss"), "CREATE TABLE mtss_thing AS SELECT 7 AS value")
         cluster.stop()
         assert not list(cluster.socket.glob(".s.PGSQL*"))
-        again = embedded.start(folder / "var", SERVICES)
+        again = embedded.start(folder / "var", SERVICES, settings=QUICK)
         assert ask(again.owner_url("mtss"), "SELECT value FROM mtss_thing") == 7
 
     in_a_process(work, uid)
@@ -142,12 +143,12 @@ def test_starting_again_finds_what_was_written(folder: Path, uid: int | None):
 
 def test_after_kill_minus_nine_it_starts_again_with_everything_committed(folder: Path, uid: int | None):
     def work():
-        cluster = embedded.start(folder / "var", SERVICES)
+        cluster = embedded.start(folder / "var", SERVICES, settings=QUICK)
         ask(cluster.owner_url("mtss"), "CREATE TABLE mtss_thing AS SELECT 7 AS value")
         killed = cluster.pid
         assert killed is not None
         os.kill(killed, signal.SIGKILL)
-        again = embedded.start(folder / "var", SERVICES)
+        again = embedded.start(folder / "var", SERVICES, settings=QUICK)
         assert again.pid != killed
         assert ask(again.owner_url("mtss"), "SELECT value FROM mtss_thing") == 7
 
@@ -156,19 +157,19 @@ def test_after_kill_minus_nine_it_starts_again_with_everything_committed(folder:
 
 def test_a_process_id_left_behind_that_now_is_another_process_does_not_prevent_a_start(folder: Path, uid: int | None):
     def work():
-        cluster = embedded.start(folder / "var", SERVICES)
+        cluster = embedded.start(folder / "var", SERVICES, settings=QUICK)
         left = (cluster.folder / "cluster" / "postmaster.pid").read_text()
         cluster.stop()
         lines = [str(os.getpid()), *left.splitlines()[1:]]
         (cluster.folder / "cluster" / "postmaster.pid").write_text("\n".join(lines))
-        assert ask(embedded.start(folder / "var", SERVICES).owner_url("mtss"), "SELECT 1") == 1
+        assert ask(embedded.start(folder / "var", SERVICES, settings=QUICK).owner_url("mtss"), "SELECT 1") == 1
 
     in_a_process(work, uid)
 
 
 def test_processes_that_start_at_once_share_one_server(folder: Path):
     def start() -> None:
-        cluster = embedded.start(folder / "var", SERVICES)
+        cluster = embedded.start(folder / "var", SERVICES, settings=QUICK)
         with (folder / "seen").open("a") as seen:
             seen.write(f"{cluster.pid}\n")
 
@@ -191,7 +192,7 @@ def test_an_interrupted_first_start_leaves_nothing_half_made(folder: Path):
     (folder / "var" / "postgres" / "cluster.new" / "base").mkdir(parents=True)
     (folder / "var" / "postgres" / "password.new").touch()
 
-    cluster = embedded.start(folder / "var", SERVICES)
+    cluster = embedded.start(folder / "var", SERVICES, settings=QUICK)
 
     assert ask(cluster.owner_url("mtss"), "SELECT 1") == 1
     assert {each.name for each in cluster.folder.iterdir()} == {"cluster", "server.log", "socket"}
@@ -199,7 +200,7 @@ def test_an_interrupted_first_start_leaves_nothing_half_made(folder: Path):
 
 def test_passwords_data_and_socket_are_private(folder: Path, uid: int | None):
     def work():
-        cluster = embedded.start(folder / "var", SERVICES)
+        cluster = embedded.start(folder / "var", SERVICES, settings=QUICK)
         modes = {
             name: stat.S_IMODE((folder / "var" / name).stat().st_mode)
             for name in (".", "postgres.json", "postgres", "postgres/cluster", "postgres/socket")
@@ -217,11 +218,11 @@ def test_passwords_data_and_socket_are_private(folder: Path, uid: int | None):
 
 def test_a_path_too_long_for_a_socket_gets_a_private_one_elsewhere(folder: Path, uid: int | None):
     def work():
-        cluster = embedded.start(folder / ("long" * 30), SERVICES)
+        cluster = embedded.start(folder / ("long" * 30), SERVICES, settings=QUICK)
         assert ask(cluster.owner_url("mtss"), "SELECT 1") == 1
         assert stat.S_IMODE(cluster.socket.stat().st_mode) == 0o700
         os.kill(cluster.pid or 0, signal.SIGKILL)
-        again = embedded.start(folder / ("long" * 30), SERVICES)
+        again = embedded.start(folder / ("long" * 30), SERVICES, settings=QUICK)
         assert not cluster.socket.exists()
         again.stop()
         assert not again.socket.exists()
@@ -230,7 +231,7 @@ def test_a_path_too_long_for_a_socket_gets_a_private_one_elsewhere(folder: Path,
 
 
 def test_a_failed_statement_does_not_reach_the_log_with_its_values(folder: Path):
-    cluster = embedded.start(folder / "var", SERVICES)
+    cluster = embedded.start(folder / "var", SERVICES, settings=QUICK)
     ask(cluster.owner_url("mtss"), "CREATE TABLE mtss_thing (name text UNIQUE)")
     ask(cluster.owner_url("mtss"), "INSERT INTO mtss_thing VALUES ('Wanda Canary')")
     with pytest.raises(asyncpg.UniqueViolationError):
@@ -253,7 +254,7 @@ def test_what_cannot_be_is_said_in_one_sentence(folder: Path, uid: int | None):
         assert "not a directory" in refused(folder / "file" / "var").lower()
         if os.geteuid():
             assert "choose another folder" in refused(folder / "closed" / "var")
-        lost = embedded.start(folder / "var", SERVICES)
+        lost = embedded.start(folder / "var", SERVICES, settings=QUICK)
         passwords = json.loads((folder / "var" / "postgres.json").read_text())
         (folder / "var" / "postgres.json").write_text(json.dumps(dict.fromkeys(passwords, "guess")))
         assert "does not fit" in refused(folder / "var")
@@ -292,7 +293,7 @@ def test_below_a_closed_folder_only_the_system_user_may_pass(folder: Path):
     (closed / "open").mkdir(parents=True)
     closed.chmod(0o700)
 
-    cluster = embedded.start(closed / "open" / "var", SERVICES)
+    cluster = embedded.start(closed / "open" / "var", SERVICES, settings=QUICK)
 
     assert ask(cluster.owner_url("mtss"), "SELECT 1") == 1
     listing = subprocess.run(["/bin/ls", closed], user=SYSTEM_UID(), group=SYSTEM_UID(), extra_groups=(), check=False)
@@ -341,9 +342,9 @@ def test_passage_keeps_the_entries_that_were_there_and_widens_none(folder: Path)
 def test_root_adopts_the_folder_of_an_ordinary_user_as_that_user(folder: Path):
     nobody = pwd.getpwnam("nobody").pw_uid
     os.chown(folder, nobody, nobody)
-    in_a_process(lambda: embedded.start(folder / "var", SERVICES).stop(), nobody)
+    in_a_process(lambda: embedded.start(folder / "var", SERVICES, settings=QUICK).stop(), nobody)
 
-    cluster: Cluster = embedded.start(folder / "var", SERVICES)
+    cluster: Cluster = embedded.start(folder / "var", SERVICES, settings=QUICK)
 
     assert cluster.folder.stat().st_uid == nobody
     assert ask(cluster.owner_url("mtss"), "SELECT 1") == 1

@@ -145,7 +145,7 @@ def _start(data: Path, services: Sequence[str], settings: Mapping[str, str]) -> 
     let_pass(account, programs)
     passwords = _passwords(data / "postgres.json", [SUPERUSER, *(role for each in services for role in _roles(each))])
     if not (folder / "cluster").exists():
-        _initialise(folder, programs, account, passwords[SUPERUSER])
+        _initialise(folder, programs, account, passwords[SUPERUSER], sync=settings.get("fsync") != "off")
     server = _running(folder) or _launch(folder, programs, account, settings)
     cluster = Cluster(folder, server.socket, programs, account, passwords)
     _prepare(cluster, services)
@@ -199,7 +199,7 @@ def _write_private(file: Path, text: str) -> None:
         os.fsync(descriptor)
 
 
-def _initialise(folder: Path, programs: Path, account: Account, password: str) -> None:
+def _initialise(folder: Path, programs: Path, account: Account, password: str, *, sync: bool) -> None:
     """Make the cluster under another name and then rename it, so that an interrupted attempt leaves nothing half made."""
     unfinished, secret = folder / "cluster.new", folder / "password.new"
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -210,6 +210,7 @@ def _initialise(folder: Path, programs: Path, account: Account, password: str) -
         programs / "initdb",
         *("-D", unfinished, "-U", SUPERUSER, f"--pwfile={secret}", "--auth=scram-sha-256", "--encoding=UTF8"),
         *("--locale-provider=builtin", "--locale=C", "--builtin-locale=C.UTF-8", "--no-instructions"),
+        *(() if sync else ("--no-sync",)),
     )
     secret.unlink()
     if made.returncode:
