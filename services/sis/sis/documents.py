@@ -2,24 +2,21 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import groupby
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import sqlalchemy as sa
-import uuid_utils.compat as uuid_utils
 from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.db import next_revision, transaction_time
-from common.errors import DomainError, Invalid, NotFound
+from common.db import transaction_time
 from common.sealed import Vault
 from sis.consequences import follow_documents
+from sis.plan import Plan, Result, decide
 from sis.resources import LOCK_ORDER, REFERENCED, Resource
 from sis.rows import Row, Target
-from sis.rules.documents import Content, Outcome, follow, outcome_of
+from sis.rules.documents import Content
 from sis.standing import Standing
 
 _RANDOM_IDS = frozenset(("students", "staffs"))
@@ -87,36 +84,6 @@ _KEEP = sa.text(
 )
 
 
-class UnknownReference(Invalid):
-    """{field}: {rule}"""  # noqa: D415 (the message of a field error is not a sentence)
-
-    status = 409
-
-
-class StillReferredTo(DomainError):
-    """Other documents still refer to this one; delete those first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What came of one row, and the document it is about."""
-
-    outcome: Outcome
-    id: UUID
-
-
-Result = Written | DomainError
-
-
-@dataclass(slots=True)
-class _Plan:
-    results: dict[int, Result] = field(default_factory=dict)
-    changes: dict[str, Standing] = field(default_factory=dict)
-    """The last state of each key that must be stored."""
-    superseded: dict[str, list[Standing]] = field(default_factory=dict)
-    """What stood before, also in between, in order."""
-
-
 async def write(session: AsyncSession, vault: Vault, resource: Resource, rows: Sequence[Row]) -> list[Result]:
     """Take in ``rows`` of one resource in their order and say what follows; one result a row.
 
@@ -148,99 +115,17 @@ def open_secret(vault: Vault, identity: UUID, sealed: bytes | None) -> dict[str,
 
 async def _plan(
     session: AsyncSession, resource: Resource, found: Mapping[str, Standing], waiting: Mapping[int, Row], at: datetime
-) -> _Plan:
-    first = _decide(found, waiting, at, resource, linked=None, kept=frozenset())
-    if not first.superseded:
-        return first
-    touched = [row for row in waiting.values() if row.key in first.superseded]
-    linked = await _hold(session, {target for row in touched for _, target in row.targets})
-    kept = await _referred_to(session, [first.changes[row.key].id for row in touched if row.deletes], resource)
-    if kept or any(target not in linked for row in touched for _, target in row.targets):
-        return _decide(found, waiting, at, resource, linked=linked, kept=kept)
-    for key, standing in first.changes.items():
-        first.changes[key] = _linked(standing, linked)
-    return first
-
-
-def _decide(
-    found: Mapping[str, Standing],
-    waiting: Mapping[int, Row],
-    at: datetime,
-    resource: Resource,
-    *,
-    linked: Mapping[Target, UUID] | None,
-    kept: frozenset[UUID],
-) -> _Plan:
-    """What each row does; with ``linked``, only rows whose references are in it may change anything."""
-    plan = _Plan()
-    by_key = sorted(waiting.items(), key=lambda item: (item[1].key, item[0]))
-    for key, group in groupby(by_key, key=lambda item: item[1].key):
-        standing = found.get(key)
-        for index, row in group:
-            outcome = outcome_of(standing.content if standing else None, row.content)
-            refusal = _refusal(row, outcome, standing, linked, kept)
-            if refusal:
-                plan.results[index] = refusal
-                continue
-            after = _after(standing, row, outcome, at, resource)
-            plan.results[index] = Written(outcome, after.id)
-            if outcome.changes:
-                plan.superseded.setdefault(key, []).extend([standing] if standing else [])
-            if after is not standing:
-                standing = plan.changes[key] = after if linked is None else _linked(after, linked)
-    for key, standing in plan.changes.items():
-        stored = found.get(key)
-        plan.changes[key] = replace(standing, turn=(stored.turn if stored else 0) + 1)
+) -> Plan:
+    random_ids = resource.name in _RANDOM_IDS
+    plan = decide(found, waiting, at, random_ids=random_ids)
+    changing = [row for row in waiting.values() if row.key in plan.superseded]
+    linked = await _hold(session, {target for row in changing for _, target in row.targets})
+    kept = await _referred_to(session, [plan.changes[row.key].id for row in changing if row.deletes], resource)
+    if kept or any(target not in linked for row in changing for _, target in row.targets):
+        plan = decide(found, waiting, at, random_ids=random_ids, linked=linked, kept=kept)
+    for standing in plan.changes.values():
+        standing.link(linked)
     return plan
-
-
-def _refusal(
-    row: Row,
-    outcome: Outcome,
-    standing: Standing | None,
-    linked: Mapping[Target, UUID] | None,
-    kept: frozenset[UUID],
-) -> DomainError | None:
-    if outcome is Outcome.MISSING:
-        return NotFound(what="document")
-    if not outcome.changes:
-        return None
-    if standing and row.deletes and standing.id in kept:
-        return StillReferredTo()
-    unknown = next((one for one, target in row.targets if linked is not None and target not in linked), None)
-    if unknown is None:
-        return None
-    return UnknownReference(field=f"$.{unknown.at}", rule=f"must refer to one of the {unknown.to} known here")
-
-
-def _after(standing: Standing | None, row: Row, outcome: Outcome, at: datetime, resource: Resource) -> Standing:
-    """How the document stands after ``row``; the same object if nothing is to be stored."""
-    content = follow(standing.content if standing else None, row.content, at)
-    if standing and not outcome.changes:
-        moved = outcome is Outcome.UNCHANGED and content.modified_at != standing.content.modified_at
-        return (
-            replace(standing, content=replace(standing.content, modified_at=content.modified_at)) if moved else standing
-        )
-    if standing and outcome is Outcome.DELETED:
-        return replace(standing, content=content, revision=next_revision(standing.revision, at), known_at=at)
-    return Standing(
-        id=standing.id if standing else (uuid4() if resource.name in _RANDOM_IDS else uuid_utils.uuid7()),
-        key=row.key,
-        content=content,
-        revision=next_revision(standing.revision if standing else None, at),
-        known_at=at,
-        targets=tuple(target for _, target in row.targets),
-        school_id=row.school_id,
-        on=row.on,
-    )
-
-
-def _linked(standing: Standing, linked: Mapping[Target, UUID]) -> Standing:
-    if not standing.targets:
-        return standing
-    links = {target: linked[target] for target in standing.targets}
-    student = next((identity for (name, _), identity in links.items() if name == "students"), None)
-    return replace(standing, links=links, student_id=student, refs=tuple(dict.fromkeys(links.values())))
 
 
 async def _find(session: AsyncSession, vault: Vault, resource: Resource, keys: Iterable[str]) -> dict[str, Standing]:

@@ -9,7 +9,7 @@ from sis.rows import Target
 from sis.rules.documents import Content
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Standing:
     """One document: what it says, under which id and revision, whom it is about, and what it refers to."""
 
@@ -27,3 +27,10 @@ class Standing:
     """Ids of what the last row referred to; empty where none has just been written."""
     turn: int = 0
     """Counts every write, so that one who read before another wrote is noticed."""
+
+    def link(self, linked: Mapping[Target, UUID]) -> None:
+        """Take up the ids of what it refers to; a document that no row has just written keeps those it has."""
+        if self.targets:
+            self.links = {target: linked[target] for target in self.targets}
+            self.refs = tuple(dict.fromkeys(self.links.values()))
+            self.student_id = next((one for (name, _), one in self.links.items() if name == "students"), None)

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from common.errors import DomainError
 from common.problems import problem_of
-from sis.documents import Result, Written
+from sis.plan import Result, Written
 from sis.rules.documents import Outcome
 
 STATUS = {

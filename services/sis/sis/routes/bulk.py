@@ -12,7 +12,8 @@ from common.app import Router
 from common.db import Session
 from common.errors import DomainError
 from common.runtime import Runtime, RuntimeOf
-from sis.documents import Result, write
+from sis.documents import write
+from sis.plan import Result
 from sis.policy import BULK_ROWS
 from sis.resources import Resource, resource_named
 from sis.routes.answers import ATTENDANCE_EXAMPLE, body_of, line_of

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 from typing import Any
 
 from common.errors import Invalid
@@ -87,9 +88,14 @@ def objects_at(document: Mapping[str, Any], path: str) -> Iterator[Mapping[str, 
 def value_at(document: Mapping[str, Any], path: str) -> Any:
     """The value that ``path`` leads to through objects, or ``None``."""
     value: Any = document
-    for name in path.split("."):
+    for name in _steps(path):
         value = value.get(name) if isinstance(value, dict) else None
     return value
+
+
+@cache
+def _steps(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
 
 
 def text(longest: int, *, lines: bool = False) -> Reader:
