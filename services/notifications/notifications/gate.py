@@ -22,11 +22,6 @@ class Gate:
     server: MailServer | None = None
     only_catcher: bool = False
 
-    @property
-    def set_back(self) -> bool:
-        """Whether it is closed because a backup of the database was restored."""
-        return self.reason == "database_set_back"
-
 
 async def gate_of(runtime: Runtime) -> Gate:
     """The gate as it stands.
@@ -35,14 +30,12 @@ async def gate_of(runtime: Runtime) -> Gate:
     preview, for just that server. A person's *off* always holds.
     """
     async with runtime.transaction() as session:
-        closed, last = await database_was_set_back(session), await last_switch(session)
-    if closed:
-        return Gate("database_set_back")
+        shut, last = await why_shut(session, runtime), await _last_switch(session)
+    if shut is not None:
+        return Gate(shut)
     server = mail_server(runtime.settings.smtp_url)
     if server is None:
         return Gate("no_mail_server")
-    if last is not None and not last.on:
-        return Gate("switched_off")
     if last is not None and last.server == server.name:
         return Gate("switched_on", server)
     if await is_catcher(server, _CATCHER_SECONDS):
@@ -50,7 +43,17 @@ async def gate_of(runtime: Runtime) -> Gate:
     return Gate("sending_is_off")
 
 
-async def last_switch(session: AsyncSession) -> Switch | None:
+async def why_shut(session: AsyncSession, runtime: Runtime) -> str | None:
+    """Why nothing may go out whichever server it is, or ``None``. Cheap enough to be asked before every message."""
+    if runtime.settings.kafka and runtime.lag is None:
+        return "catching_up"  # a restored database is recognised only once Kafka has been asked
+    if await database_was_set_back(session):
+        return "database_set_back"
+    last = await _last_switch(session)
+    return "switched_off" if last is not None and not last.on else None
+
+
+async def _last_switch(session: AsyncSession) -> Switch | None:
     """The last time a person switched sending, if ever."""
     rows = await session.execute(sa.select(Switch).order_by(col(Switch.id).desc()).limit(1))
     return rows.scalar_one_or_none()

@@ -23,6 +23,7 @@ CATCHER_KEYWORD = "x-trellis-mail-catcher"
 """What the local mail catcher announces in its EHLO answer."""
 _START_INPUT, _COMPLETED, _FINAL, _CLOSING = 354, 250, 500, 421
 _GOODBYE_SECONDS = 2
+_UNFOLDED = SMTP.clone(max_line_length=998)  # a link that is folded is a link that some mail programs break
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,12 @@ def e_mail(
     mail = EmailMessage(policy=SMTP)
     mail["From"], mail["To"], mail["Subject"] = sender, recipient, message.subject
     mail["Date"], mail["Message-ID"] = format_datetime(at), message_id
-    mail["Content-Language"], mail["Auto-Submitted"] = message.language, "auto-generated"
+    mail["Auto-Submitted"] = "auto-generated"
     mail["List-Unsubscribe"], mail["List-Unsubscribe-Post"] = f"<{stop_url}>", "List-Unsubscribe=One-Click"
     parts = [message.greeting, *message.paragraphs, f"{message.closing}\n{message.signature}"]
     parts += [message.line] if message.line else []
     mail.set_content("\n\n".join([*parts, f"{message.stop}\n{stop_url}"]) + "\n", cte="quoted-printable")
+    mail["Content-Language"] = message.language  # after the content, which brings headers of its own
     return mail
 
 
@@ -164,8 +166,10 @@ async def _prepare(
     await client.ehlo()
     if only_catcher and not (server.local and client.supports_extension(CATCHER_KEYWORD)):
         return Answer("rejected", "not the mail catcher", again=True, reached=False)
+    await client.mail(
+        mail["From"]
+    )  # a refusal here is about us, not about the mailbox: the server does not work for us
     try:
-        await client.mail(mail["From"])
         await client.rcpt(mail["To"])
     except aiosmtplib.SMTPResponseException as error:
         return _refused(error.code)
@@ -179,7 +183,7 @@ def _refused(code: int) -> Answer:
 
 
 async def _content(client: aiosmtplib.SMTP, mail: EmailMessage, until: float) -> Answer:
-    content = PERIOD_REGEX.sub(b"..", mail.as_bytes()) + b".\r\n"
+    content = PERIOD_REGEX.sub(b"..", mail.as_bytes(policy=_UNFOLDED)) + b".\r\n"
     protocol = client.protocol
     if protocol is None or protocol.transport is None:
         return Answer("rejected", "not reached: the connection was cut before the content", again=True, reached=False)

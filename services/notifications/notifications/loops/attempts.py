@@ -26,8 +26,8 @@ _BEGIN = sa.text(
     """
     INSERT INTO notifications_attempt
         (notice_id, number, channel, mailbox, worker, lease_until, state, words, reached, again, ended_at)
-    SELECT :notice, 1 + count(*), :channel, CAST(:mailbox AS text), :worker, now() + make_interval(secs => :lease), :state, :words,
-        true, false, CASE WHEN :state = 'attempting' THEN NULL ELSE now() END
+    SELECT :notice, 1 + count(*), :channel, CAST(:mailbox AS text), :worker, now() + make_interval(secs => :lease), CAST(:state AS text), :words,
+        true, false, CASE WHEN CAST(:state AS text) = 'attempting' THEN NULL ELSE now() END
     FROM notifications_attempt WHERE notice_id = :notice
     RETURNING fence
     """

@@ -11,9 +11,10 @@ from sqlmodel import col
 
 from common.errors import SisterUnavailable
 from common.failpoints import failpoint
+from common.inbox import database_was_set_back
 from common.runtime import Runtime
 from notifications.families import Family, ask_family, still_stands
-from notifications.gate import gate_of
+from notifications.gate import gate_of, why_shut
 from notifications.ledger import Matter, add_task, doubt_everything, hold_for_person, withdraw
 from notifications.letters import address_lines
 from notifications.loops.attempts import Ready, begin_e_mail, call_abandoned_uncertain, end_attempt, queue_letter
@@ -70,6 +71,7 @@ class _Pass(Enum):
 class _Asked:
     """What the sister services said just before an attempt; ``None`` where they do not know."""
 
+    matter: Matter
     family: Family | None
     decision_id: UUID | None
     stands: bool | None
@@ -78,19 +80,23 @@ class _Asked:
 async def send_due(runtime: Runtime) -> None:
     """Tell every household whose time has come, if sending is on."""
     await call_abandoned_uncertain(runtime)
-    gate = await gate_of(runtime)
-    if gate.set_back:
-        async with runtime.transaction() as session:
-            await doubt_everything(session)
-    if gate.server is None or await _asked_about_cap(runtime):
+    if await _shut(runtime) or not (due := await _due(runtime)):
         return
-    for notice_id in await _due(runtime):
+    gate = await gate_of(runtime)
+    if gate.server is None:
+        return
+    for notice_id in due:
         if await _tell(runtime, notice_id, gate.server, only_catcher=gate.only_catcher) is _Pass.ENDS:
             return
 
 
-async def _asked_about_cap(runtime: Runtime) -> bool:
+async def _shut(runtime: Runtime) -> bool:
+    """Whether nothing may go out whichever server it is, or a person was asked and has not answered."""
     async with runtime.transaction() as session:
+        if await database_was_set_back(session):
+            await doubt_everything(session)
+        if await why_shut(session, runtime):
+            return True
         waits, _ = (await session.execute(_CAP_ANSWERS, {"today": str(runtime.today())})).one()
         return bool(waits)
 
@@ -121,6 +127,9 @@ async def _tell(runtime: Runtime, notice_id: UUID, server: MailServer, *, only_c
         asked = await _ask_again(runtime, notice_id)
     except SisterUnavailable:
         return _Pass.ENDS
+    if asked.stands is False:
+        await _withdraw(runtime, asked)
+        return _Pass.GOES_ON
     begun = await _begin(runtime, notice_id, asked)
     if not isinstance(begun, Ready):
         return begun
@@ -134,10 +143,11 @@ async def _ask_again(runtime: Runtime, notice_id: UUID) -> _Asked:
     async with runtime.transaction() as session:
         notice = await session.get_one(Notice, notice_id)
         fact = await session.get_one(Fact, (notice.student_id, notice.purpose, notice.ground))
+    matter = Matter(notice.student_id, notice.purpose, notice.ground)
     family = await ask_family(runtime, notice.student_id)
-    if fact.decision_id is None:
-        return _Asked(family, None, stands=fact.stands)
-    return _Asked(family, fact.decision_id, stands=await still_stands(runtime, fact.decision_id))
+    if fact.decision_id is None or not fact.stands:
+        return _Asked(matter, family, fact.decision_id, stands=fact.stands)
+    return _Asked(matter, family, fact.decision_id, stands=await still_stands(runtime, fact.decision_id))
 
 
 async def _begin(runtime: Runtime, notice_id: UUID, asked: _Asked) -> Ready | _Pass:
@@ -145,16 +155,17 @@ async def _begin(runtime: Runtime, notice_id: UUID, asked: _Asked) -> Ready | _P
         await session.execute(_LOCK, {"key": _ONE_AT_A_TIME})
         notice = await session.get_one(Notice, notice_id)
         occasion = await session.get_one(Occasion, notice.occasion_id, with_for_update=True)
-        await session.refresh(notice, with_for_update={})
+        await session.refresh(notice, with_for_update=True)
         if notice.state != "pending":
             return _Pass.GOES_ON
-        if asked.stands is False:
-            await _withdraw(session, notice, asked.decision_id)
-        elif asked.family is None or asked.stands is None:
+        if await why_shut(session, runtime):
+            return _Pass.ENDS
+        if asked.family is None or asked.stands is None:
             notice.not_before = _put_off(runtime)
         else:
             chosen = await _still_due(session, runtime, occasion, notice, asked.family)
-            return await _tell_now(session, runtime, notice, chosen, asked.family) if chosen else _Pass.GOES_ON
+            if chosen is not None:
+                return await _tell_now(session, runtime, notice, chosen, asked.family)
         return _Pass.GOES_ON
 
 
@@ -178,20 +189,22 @@ def _put_off(runtime: Runtime) -> datetime:
     return runtime.now() + timedelta(minutes=POLICY.ask_again_minutes)
 
 
-async def _withdraw(session: AsyncSession, notice: Notice, decision_id: UUID | None) -> None:
+async def _withdraw(runtime: Runtime, asked: _Asked) -> None:
     """Cancel what no longer stands, and remember that, so that a later decision for it opens it anew.
 
     If a later decision was heard meanwhile, nothing is cancelled: the next pass asks about that one.
     """
-    mine = (
-        col(Fact.student_id) == notice.student_id,
-        col(Fact.purpose) == notice.purpose,
-        col(Fact.ground) == notice.ground,
+    matter = asked.matter
+    statement = sa.update(Fact).where(
+        col(Fact.student_id) == matter.student_id,
+        col(Fact.purpose) == matter.purpose,
+        col(Fact.ground) == matter.ground,
+        col(Fact.decision_id).is_not_distinct_from(asked.decision_id),
     )
-    same = col(Fact.decision_id).is_not_distinct_from(decision_id)
-    fallen = await session.execute(sa.update(Fact).where(*mine, same).values(stands=False).returning(col(Fact.ground)))
-    if fallen.first() is not None:
-        await withdraw(session, [Matter(notice.student_id, notice.purpose, notice.ground)])
+    async with runtime.transaction() as session:
+        fallen = await session.execute(statement.values(stands=False).returning(col(Fact.ground)))
+        if fallen.first() is not None:
+            await withdraw(session, [matter])
 
 
 async def _still_due(
@@ -199,7 +212,9 @@ async def _still_due(
 ) -> Plan | None:
     """The plan as it is now, or ``None`` once the notice was put off, held or cancelled."""
     first = await not_before(session, runtime, occasion)
-    if too_old(notice.effective_on, runtime.today(), POLICY):
+    if occasion.state == "cancelled":
+        notice.state, notice.reason = "cancelled", "withdrawn"
+    elif too_old(notice.effective_on, runtime.today(), POLICY):
         await hold_for_person(session, notice, "too_old")
     elif first is None or first > runtime.now():
         notice.not_before = first or _put_off(runtime)

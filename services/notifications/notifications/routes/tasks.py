@@ -1,6 +1,6 @@
 """Tasks: what only a person can settle."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from common.auth import Principal
 from common.db import Session
 from common.errors import DomainError, Invalid, NotFound
 from common.paging import Cursor, Limit, Page, encode_cursor
-from common.runtime import Now
+from common.runtime import Now, Today
 from notifications.models import Attempt, Notice, Task
 from notifications.routes.cursors import after_of
 
@@ -79,7 +79,7 @@ async def list_tasks(who: Staff, session: Session, limit: Limit = 100, cursor: C
 
 
 @router.post("/v1/tasks/{task_id}/resolve")
-async def resolve_task(task_id: UUID, how: Resolve, who: Staff, session: Session, now: Now) -> Resolved:
+async def resolve_task(task_id: UUID, how: Resolve, who: Staff, session: Session, now: Now, today: Today) -> Resolved:
     """Settle a task. ``not_arrived`` lets the next way be tried; ``continue`` lets sending go on for today."""
     found = await session.execute(
         sa.select(Task).where(col(Task.id) == task_id, visible_to(who, col(Task.school_id))).with_for_update()
@@ -92,7 +92,7 @@ async def resolve_task(task_id: UUID, how: Resolve, who: Staff, session: Session
     if how.outcome not in _outcomes(task.kind):
         raise Invalid(field="outcome", rule=f"must be one of: {', '.join(_outcomes(task.kind))}")
     if task.kind == "uncertain" and task.notice_id is not None:
-        await _settle(session, task.notice_id, arrived=how.outcome == "arrived", at=now)
+        await _settle(session, task.notice_id, arrived=how.outcome == "arrived", at=now, today=today)
     task.outcome, task.resolved_by, task.resolved_at = how.outcome, who.subject, now
     return Resolved(id=task.id, outcome=how.outcome, resolved_by=who.subject, resolved_at=now)
 
@@ -101,7 +101,7 @@ def _outcomes(kind: str) -> tuple[str, ...]:
     return OUTCOMES.get(kind, ("done",))
 
 
-async def _settle(session: AsyncSession, notice_id: UUID, *, arrived: bool, at: datetime) -> None:
+async def _settle(session: AsyncSession, notice_id: UUID, *, arrived: bool, at: datetime, today: date) -> None:
     """Write what a person found out. A message that did not arrive has failed, and the next way is open."""
     notice = await session.get_one(Notice, notice_id, with_for_update=True)
     await session.execute(
@@ -111,6 +111,6 @@ async def _settle(session: AsyncSession, notice_id: UUID, *, arrived: bool, at: 
     )
     if arrived:
         notice.state, notice.reason = "delivered", ""
-        notice.told_on = notice.told_on or at.date()
+        notice.told_on = notice.told_on or today
     else:
         notice.state, notice.reason, notice.told_on, notice.not_before = "pending", "", None, at

@@ -17,7 +17,7 @@ def upgrade() -> None:
     create_shared_tables()
     op.create_table(
         "notifications_calendar",
-        sa.Column("school_id", sa.Text, primary_key=True),
+        sa.Column("school_id", sa.String, primary_key=True),
         sa.Column("school_year", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("revision", sa.BigInteger, nullable=False),
         sa.Column("instructional_days", ARRAY(sa.Date), nullable=False),
@@ -25,8 +25,8 @@ def upgrade() -> None:
     op.create_table(
         "notifications_fact",
         sa.Column("student_id", sa.Uuid, primary_key=True),
-        sa.Column("purpose", sa.Text, primary_key=True),
-        sa.Column("ground", sa.Text, primary_key=True),
+        sa.Column("purpose", sa.String, primary_key=True),
+        sa.Column("ground", sa.String, primary_key=True),
         sa.Column("revision", sa.BigInteger, nullable=False),
         sa.Column("stands", sa.Boolean, nullable=False),
         sa.Column("decision_id", sa.Uuid),
@@ -40,9 +40,9 @@ def upgrade() -> None:
 def _matter() -> list[sa.Column[object]]:
     return [
         sa.Column("student_id", sa.Uuid, nullable=False),
-        sa.Column("school_id", sa.Text, nullable=False),
-        sa.Column("purpose", sa.Text, nullable=False),
-        sa.Column("ground", sa.Text, nullable=False),
+        sa.Column("school_id", sa.String, nullable=False),
+        sa.Column("purpose", sa.String, nullable=False),
+        sa.Column("ground", sa.String, nullable=False),
         sa.Column("effective_on", sa.Date, nullable=False),
     ]
 
@@ -53,8 +53,8 @@ def _occasions_and_notices() -> None:
         sa.Column("id", sa.Uuid, primary_key=True),
         *_matter(),
         sa.Column("heard_at", _MOMENT, server_default=_NOW, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("state", sa.String, nullable=False),
+        sa.Column("reason", sa.String, nullable=False),
         sa.Column("ask_at", _MOMENT),
         sa.Column("doubtful", sa.Boolean, nullable=False),
         sa.UniqueConstraint("student_id", "purpose", "ground", "effective_on"),
@@ -69,11 +69,11 @@ def _occasions_and_notices() -> None:
         *_matter(),
         sa.Column("recipient", sa.Uuid, nullable=False),
         sa.Column("household", ARRAY(sa.Uuid), nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("reason", sa.Text, nullable=False),
-        sa.Column("channel", sa.Text),
-        sa.Column("language", sa.Text, nullable=False),
-        sa.Column("text_language", sa.Text, nullable=False),
+        sa.Column("state", sa.String, nullable=False),
+        sa.Column("reason", sa.String, nullable=False),
+        sa.Column("channel", sa.String),
+        sa.Column("language", sa.String, nullable=False),
+        sa.Column("text_language", sa.String, nullable=False),
         sa.Column("fallback", sa.Boolean, nullable=False),
         sa.Column("why", JSONB, nullable=False),
         sa.Column("not_before", _MOMENT),
@@ -97,12 +97,12 @@ def _attempts_and_letters() -> None:
         sa.Column("fence", sa.BigInteger, sa.Identity(always=True), primary_key=True),
         sa.Column("notice_id", sa.Uuid, sa.ForeignKey("notifications_notice.id"), nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
-        sa.Column("channel", sa.Text, nullable=False),
-        sa.Column("mailbox", sa.Text),
+        sa.Column("channel", sa.String, nullable=False),
+        sa.Column("mailbox", sa.String),
         sa.Column("worker", sa.Uuid, nullable=False),
         sa.Column("lease_until", _MOMENT, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("words", sa.Text, nullable=False),
+        sa.Column("state", sa.String, nullable=False),
+        sa.Column("words", sa.String, nullable=False),
         sa.Column("reached", sa.Boolean, nullable=False),
         sa.Column("started_at", _MOMENT, server_default=_NOW, nullable=False),
         sa.Column("ended_at", _MOMENT),
@@ -126,7 +126,7 @@ def _attempts_and_letters() -> None:
         "notifications_letter",
         sa.Column("id", sa.Uuid, sa.ForeignKey("notifications_notice.id"), primary_key=True),
         sa.Column("student_id", sa.Uuid, nullable=False),
-        sa.Column("school_id", sa.Text, nullable=False),
+        sa.Column("school_id", sa.String, nullable=False),
         sa.Column("pdf", sa.LargeBinary, nullable=False),
         sa.Column("made_at", _MOMENT, nullable=False),
         sa.Column("printed_at", _MOMENT),
@@ -136,13 +136,13 @@ def _attempts_and_letters() -> None:
 def _opt_outs() -> None:
     op.create_table(
         "notifications_opt_out",
-        sa.Column("mailbox", sa.Text, primary_key=True),
+        sa.Column("mailbox", sa.String, primary_key=True),
         sa.Column("at", _MOMENT, nullable=False),
     )
     op.create_table(
         "notifications_stop_link",
-        sa.Column("digest", sa.Text, primary_key=True),
-        sa.Column("mailbox", sa.Text, nullable=False),
+        sa.Column("digest", sa.String, primary_key=True),
+        sa.Column("mailbox", sa.String, nullable=False),
         sa.Column("made_at", _MOMENT, nullable=False),
     )
     op.create_table(
@@ -157,7 +157,7 @@ def _persons() -> None:
         "notifications_switch",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
         sa.Column("is_on", sa.Boolean, nullable=False),
-        sa.Column("server", sa.Text, nullable=False),
+        sa.Column("server", sa.String, nullable=False),
         sa.Column("seen", sa.Integer, nullable=False),
         sa.Column("switched_by", sa.Text, nullable=False),
         sa.Column("switched_at", _MOMENT, nullable=False),
@@ -165,15 +165,15 @@ def _persons() -> None:
     op.create_table(
         "notifications_task",
         sa.Column("id", sa.Uuid, primary_key=True),
-        sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("about", sa.Text, nullable=False),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("about", sa.String, nullable=False),
         sa.Column("student_id", sa.Uuid),
-        sa.Column("school_id", sa.Text),
+        sa.Column("school_id", sa.String),
         sa.Column("notice_id", sa.Uuid),
         sa.Column("made_at", _MOMENT, server_default=_NOW, nullable=False),
         sa.Column("resolved_at", _MOMENT),
-        sa.Column("resolved_by", sa.Text),
-        sa.Column("outcome", sa.Text),
+        sa.Column("resolved_by", sa.String),
+        sa.Column("outcome", sa.String),
         sa.UniqueConstraint("kind", "about"),
     )
     op.create_index(
