@@ -17,8 +17,14 @@ from sis.rules.closing import ClosedDay, days_to_close
 CLOCK = "closing-clock"
 
 _CALENDARS = sa.text("SELECT state FROM sis_fact WHERE type = :type AND school_id = :school AND NOT deleted")
-_DAYS = sa.text(
-    "SELECT on_date FROM sis_fact WHERE type = :type AND school_id = :school AND NOT deleted AND on_date <= :through"
+_CLOSED = sa.text("SELECT on_date FROM sis_fact WHERE type = :type AND school_id = :school AND NOT deleted")
+_WITH_ROWS = sa.text(
+    """
+    SELECT wanted.on_date FROM unnest(CAST(:days AS date[])) AS wanted(on_date)
+    WHERE EXISTS (
+        SELECT FROM sis_fact WHERE type = :type AND school_id = :school AND NOT deleted AND sis_fact.on_date = wanted.on_date
+    )
+    """
 )
 # One look into the index for each school, however many rows there are.
 _DUE = sa.text(
@@ -73,8 +79,8 @@ async def close_days(session: AsyncSession, school: str, through: date, *, said:
     """
     at = await transaction_time(session)
     instructional = await _instructional(session, school)
-    closed = await _days(session, SchoolDayClosed, school, date.max)
-    with_rows = await _days(session, AttendanceRecorded, school, through)
+    closed = await _closed(session, school)
+    with_rows = await _with_rows(session, school, instructional - closed)
     due = days_to_close(instructional, through=through, closed=closed, with_rows=with_rows, said=said)
     spoken = await _say_closed(session, at, school, due)
     every = [*closed, *(day.on for day in due)]
@@ -107,11 +113,13 @@ async def _instructional(session: AsyncSession, school: str) -> set[date]:
     return {date.fromisoformat(day) for state in states.scalars() for day in state["instructional_days"]}
 
 
-async def _days(
-    session: AsyncSession, event: type[SchoolDayClosed | AttendanceRecorded], school: str, through: date
-) -> set[date]:
-    wanted = {"type": event.type(), "school": school, "through": through}
-    return set((await session.execute(_DAYS, wanted)).scalars())
+async def _closed(session: AsyncSession, school: str) -> set[date]:
+    return set((await session.execute(_CLOSED, {"type": SchoolDayClosed.type(), "school": school})).scalars())
+
+
+async def _with_rows(session: AsyncSession, school: str, days: set[date]) -> set[date]:
+    wanted = {"type": AttendanceRecorded.type(), "school": school, "days": list(days)}
+    return set((await session.execute(_WITH_ROWS, wanted)).scalars())
 
 
 async def _say_closed(

@@ -22,6 +22,8 @@ from sis.standing import Standing
 _RANDOM_IDS = frozenset(("students", "staffs"))
 """People's ids tell nothing, not even when they came; others are ordered by time, which keeps indexes small."""
 
+# Each LATERAL keeps to the index, one look a row, also where the plan was made while the table was still small. It also
+# fixes the order in which rows are locked: that of the arrays.
 _FIND = sa.text(
     """
     SELECT d.* FROM unnest(CAST(:keys AS text[])) AS wanted(key)
@@ -33,10 +35,11 @@ _FIND = sa.text(
 )
 # What is referred to must stay until we have committed; an incident's day must not change either.
 _HOLD = """
-    SELECT d.resource, d.key, d.id
-    FROM unnest(CAST(:resources AS text[]), CAST(:keys AS text[])) WITH ORDINALITY AS wanted(resource, key, place)
-    JOIN sis_document AS d ON d.resource = wanted.resource AND d.key = wanted.key
-    WHERE NOT d.deleted ORDER BY wanted.place FOR {strength} OF d
+    SELECT d.* FROM unnest(CAST(:resources AS text[]), CAST(:keys AS text[])) AS wanted(resource, key)
+    CROSS JOIN LATERAL (
+        SELECT resource, key, id FROM sis_document
+        WHERE sis_document.resource = wanted.resource AND sis_document.key = wanted.key AND NOT deleted FOR {strength}
+    ) AS d
     """
 _HOLD_KEYS = sa.text(_HOLD.format(strength="KEY SHARE"))
 _HOLD_ALL = sa.text(_HOLD.format(strength="SHARE"))
