@@ -1,0 +1,65 @@
+"""``trellis load`` as it is typed."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from sis.load import load
+from trial.sample.district import Sample
+
+
+@pytest.fixture
+def run():
+    app = typer.Typer()
+    app.command()(load)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_a_dry_run_counts_every_row_and_pushes_nothing(run, tmp_path: Path):
+    Sample(60, 3, date(2025, 8, 25), date(2025, 12, 10)).write(tmp_path / "district")
+
+    result = run(tmp_path / "district", "--dry-run", "--url", "http://127.0.0.1:1")
+
+    assert result.exit_code == 0
+    assert "rows would be pushed, 0 rejected." in result.output
+
+
+def test_a_dry_run_lists_what_would_be_rejected_by_file_and_line(run, fill):
+    folder = fill(
+        "school_id,date,instructional\n1,2025-09-31,true\n",
+        students=[{"studentUniqueId": "a"}, {}, b'{"studentUniqueId": "a", "studentUniqueId": "b"}'],
+        students__deletes=[{}],
+        surveyWindows=[{"key": "w"}],
+    )
+
+    result = run(folder, "--dry-run")
+
+    assert result.exit_code == 1
+    assert "students.jsonl:2: $.studentUniqueId is required" in result.output
+    assert "students.jsonl:3: The body is not acceptable JSON: a member stands twice in one object" in result.output
+    assert "students.deletes.jsonl:1: $.studentUniqueId is required" in result.output
+    assert "surveyWindows.jsonl:1: $.instrument is required" in result.output
+    assert "calendar.csv:2: date must be a date that exists" in result.output
+    assert "1 rows would be pushed, 5 rejected." in result.output
+
+
+def test_what_a_person_can_mend_is_one_sentence(run, fill, tmp_path, monkeypatch):
+    monkeypatch.setattr("sis.loading.door.Door.__init__.__kwdefaults__", {"patience": 0.0})
+    folder = fill(students=[{"studentUniqueId": "a"}])
+    (tmp_path / "token").write_text("x")
+    (tmp_path / "empty").mkdir()
+
+    for arguments, sentence in (
+        ((tmp_path / "nowhere",), "is no folder"),
+        ((tmp_path / "empty",), "holds no file to push"),
+        ((folder, "--data", tmp_path / "none"), "There is no signing key"),
+        ((folder, "--token-file", tmp_path / "gone"), "cannot be read"),
+        ((folder, "--token-file", tmp_path / "token", "--url", "http://127.0.0.1:1"), "does not answer"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert sentence in result.output
+        assert "Traceback" not in result.output
