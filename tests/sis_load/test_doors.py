@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import httpx
@@ -90,7 +90,7 @@ async def test_lanes_keep_the_order_of_a_key_and_hold_little():
     pushed: list[tuple[str, int]] = []
     held = most = 0
 
-    def items():
+    def items() -> Iterator[tuple[str, tuple[str, int]]]:
         nonlocal held, most
         for number in range(1000):
             held += 1

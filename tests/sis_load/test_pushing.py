@@ -4,6 +4,7 @@ import json
 import os
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -31,7 +32,7 @@ async def load(sis: Running, folder: Path, *, single: bool = False, token: Path 
     return report
 
 
-async def summary(sis: Running) -> dict[str, object]:
+async def summary(sis: Running) -> dict[str, Any]:
     answer = await sis.http.get("/sis/v1/summary", headers=sis.headers("district"))
     return dict(answer.json())
 
@@ -98,6 +99,7 @@ async def test_a_made_up_district_loads_whole_in_bulk_and_one_by_one(sis, distri
     assert bulk.taken == single.taken
     assert bulk.closed == single.closed > 200
     assert await summary(sis) == in_bulk
+    assert isinstance(bulk.progress, Silent)
     assert bulk.progress.totals == {part: bulk.progress.done[part] for part in bulk.progress.totals}
 
 

@@ -43,6 +43,7 @@ def test_the_catcher_says_what_it_is_and_listens_on_this_machine_only(tmp_path):
         smtp.ehlo()
 
         assert smtp.has_extn(KEYWORD)
+        assert smtp.sock is not None
         assert smtp.sock.getpeername()[0] == "127.0.0.1"
 
 

@@ -5,7 +5,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -89,12 +91,12 @@ def test_families_with_a_mailbox_have_just_become_concerned_on_any_day_of_the_ye
     folder = write(YEAR.days[days - 1], seed=seed, students=students)
     school_days = plain.instructional_days(folder)
     reachable, missed = plain.told_by_mail(folder), plain.missed(folder)
-    enrolled = {}
+    enrolled: dict[str, list[tuple[str, str, str | None]]] = {}
     for row in plain.rows(folder, "studentSchoolAssociations"):
         student, school = row["studentReference"]["studentUniqueId"], str(row["schoolReference"]["schoolId"])
         enrolled.setdefault(student, []).append((school, row["entryDate"], row.get("exitWithdrawDate")))
 
-    ago = Counter()
+    ago: Counter[int] = Counter()
     for student in reachable:
         spells = enrolled.get(student, [])
         if len(spells) == 1 and spells[0][2] is None:
@@ -126,7 +128,7 @@ def test_a_year_that_starts_on_a_weekend_starts_on_monday():
 def test_every_plan_reaches_ten_percent_on_its_entry_days_and_no_other():
     days = [STARTS + timedelta(days=number) for number in range(180)]
     for plan in plans(180):
-        absent = {days[day - 1]: plain.Fraction(amount, 100) for day, amount in plan.absent.items()}
+        absent = {days[day - 1]: Fraction(amount, 100) for day, amount in plan.absent.items()}
 
         assert plain.entry_days(days, absent) == [days[day - 1] for day in plan.entries]
 
@@ -156,7 +158,8 @@ def test_some_contacts_are_restricted_some_have_no_address_and_some_share_one(wr
     folder = write()
     contacts = {row["contactUniqueId"]: row for row in plain.rows(folder, "contacts")}
     associations = list(plain.rows(folder, "studentContactAssociations"))
-    of_student, of_contact = {}, {}
+    of_student: dict[str, list[str]] = {}
+    of_contact: dict[str, list[str]] = {}
     for row in associations:
         student, contact = row["studentReference"]["studentUniqueId"], row["contactReference"]["contactUniqueId"]
         of_student.setdefault(student, []).append(contact)
@@ -165,7 +168,7 @@ def test_some_contacts_are_restricted_some_have_no_address_and_some_share_one(wr
         mail["electronicMailAddress"] for row in contacts.values() for mail in row.get("electronicMails", [])
     )
 
-    def address(contact):
+    def address(contact: str) -> str:
         return json.dumps(contacts[contact].get("addresses"))
 
     pairs = [pair for pair in of_student.values() if len(pair) == 2]
@@ -268,7 +271,7 @@ def test_incidents_carry_the_old_codes_exclusion_and_the_days_served_are_absence
 
 
 def test_a_few_conferences_were_completed_one_declined_and_one_is_running(write):
-    ways: dict[str, list[dict[str, object]]] = {}
+    ways: dict[str, list[dict[str, Any]]] = {}
     for row in plain.rows(write(), "conferenceSteps"):
         ways.setdefault(row["incident"]["incidentIdentifier"], []).append(row)
     facilitators = {row["facilitator"] for steps in ways.values() for row in steps}
