@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from common.events import AttendanceKind
 from sis.policy import ATTENDANCE, CALENDAR, CONTACTS
 from sis.resources import RESOURCES
+from sis.rows import read_deletion, read_row
 from sis.rules.attendance import AttendanceDay, AttendanceRow
 from sis.rules.calendar import Rejected, read_calendar
 from sis.rules.closing import ClosedDay, ClosingPolicy, days_to_close
@@ -513,3 +514,41 @@ def test_natural_keys_compare_codes_without_namespace_and_case():
     same = {**row, "attendanceEventCategoryDescriptor": "uri://b#EXCUSED ABSENCE"}
     assert attendance.key(row) == attendance.key(same)
     assert attendance.key(row) != attendance.key({**row, "sessionReference": {"sessionName": "Fall"}})
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.just("2027-01-29")
+    | st.just("x#Tardy"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def documents(shape: Any) -> Any:
+    """Documents with the members of a shape, each of them well-formed only by chance."""
+    members = {name: _member(member) for name, member in shape.items()}
+    return st.fixed_dictionaries({}, optional={**members, "unused": anything})
+
+
+def _member(member: Member) -> Any:
+    value = anything if callable(member.read) else documents(member.read) | anything
+    return st.lists(value, max_size=3) | anything if member.many else value
+
+
+@pytest.mark.parametrize("resource", RESOURCES.values(), ids=RESOURCES)
+@given(st.data())
+def test_whatever_comes_is_a_row_or_a_refusal_that_names_a_member(resource, data):
+    document = data.draw(documents(resource.shape) | anything)
+
+    def key_or_field(read: Any) -> str:
+        try:
+            return str(read(resource, document).key)
+        except InvalidMember as refused:
+            return str(refused.facts["field"])
+
+    assert all(key_or_field(read).encode()[:1] in (b"[", b"$") for read in (read_row, read_deletion))

@@ -12,6 +12,7 @@ from common.access import require
 from common.app import Router
 from common.db import Session
 from common.json import parse
+from common.problems import Problem
 from common.runtime import RuntimeOf
 from sis.documents import write
 from sis.resources import RESOURCES
@@ -43,6 +44,7 @@ class Heard(BaseModel):
 
 @router.post(
     "/v1/events",
+    responses={415: {"model": Problem, "description": "Only binary mode is taken."}},
     openapi_extra=body_of("application/json", ATTENDANCE_EXAMPLE)
     | {
         "parameters": [
