@@ -1,7 +1,6 @@
 """``create_app``: the one start-up call that every service shares."""
 
 import asyncio
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from common.access import check_declared
 from common.errors import Overloaded
 from common.inbox import Inbox
 from common.kafka import consume, send_from
+from common.logs import place_of
 from common.operations import forget_old_events, measure, operations_router
 from common.problems import INTERNAL_ERROR, install, problem_of, response_of
 from common.routing import EventRouter
@@ -145,9 +145,3 @@ async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, send: SendMessa
         if started:
             raise ConnectionError("the answer broke off") from None
         await response_of(INTERNAL_ERROR)(scope, receive, send)
-
-
-def place_of(error: BaseException) -> str:
-    """Where an error was raised: file, line and function, innermost last."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    return " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames)

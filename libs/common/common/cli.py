@@ -1,8 +1,5 @@
 """``trellis``: the command line. Services and further commands are found by their entry points."""
 
-import asyncio
-import os
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,26 +10,36 @@ from uuid import UUID
 
 import httpx
 import typer
-import uvicorn
-from fastapi import FastAPI
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
-from common import embedded
 from common.auth import STAFF_ROLES, staff_token
-from common.embedded import Cluster, EmbeddedError
-from common.kafka import create_topics
-from common.keys import KeysMissing, read_keys, read_signing_key, write_keys
-from common.migrations import migrate_within
-from common.process import Process
-from common.runtime import NotConfigured, Runtime
-from common.settings import Settings
-from common.telemetry import configure_logging
+from common.embedded import EmbeddedError
+from common.keys import KeysMissing, read_signing_key, write_keys
+from common.settings import NotConfigured
 
-KEEP_ALIVE_SECONDS = 90
-STOP_SECONDS = 4
+
+class _Commands(TyperGroup):
+    """Ours, and those that installed packages bring; these are loaded only when asked for, because that takes a second."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Every command's name, sorted."""
+        return sorted({*super().list_commands(ctx), *entry_points(group="trellis.commands").names})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name."""
+        ours = super().get_command(ctx, cmd_name)
+        found = entry_points(group="trellis.commands", name=cmd_name)
+        if ours or not found:
+            return ours
+        alone = typer.Typer(add_completion=False)
+        alone.command(cmd_name)(next(iter(found)).load())
+        return typer.main.get_command(alone)
+
 
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -81,75 +88,6 @@ def main_options(
     if show_version:
         out.print(f"trellis {version('trellis-common')}", highlight=False)
         raise typer.Exit
-
-
-@app.command()
-def up(
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8080,
-    data: Data = HERE,
-    kafka: Annotated[str, typer.Option(help="HOST:PORT of Kafka; without it events stay in this process.")] = "",
-) -> None:
-    """Run all services in one process, on a PostgreSQL that comes along.
-
-    Example: trellis up --port 8080 --data ./var
-    """
-    with one_sentence():
-        listener = _listen("0.0.0.0" if Settings().keys else "127.0.0.1", port)  # noqa: S104 (only with keys of one's own)
-        data.mkdir(parents=True, exist_ok=True)
-        data.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        names = sorted(services())
-        keys = Settings().keys or data / "keys"
-        if not Settings().keys:
-            write_keys(keys, names)
-        cluster = embedded.start(data, names)
-        try:
-            apps = [_embedded_app(name, cluster, keys / name, port=port, kafka=kafka) for name in names]
-            asyncio.run(_migrate_all(names, cluster, kafka))
-            out.print(f"Trellis answers at http://127.0.0.1:{port}", highlight=False)
-            _serve(apps, listener, Settings().log_folder)
-        finally:
-            cluster.stop()
-
-
-@app.command()
-def serve(
-    service: Annotated[str, typer.Argument(help="sis, surveys, mtss, restorative or notifications.")],
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8080,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "0.0.0.0",  # noqa: S104 (a container's own)
-) -> None:
-    """Run one service alone, as a container does. It never migrates.
-
-    Example: TRELLIS_DATABASE_URL=… TRELLIS_KEYS=/keys TRELLIS_KAFKA=kafka:9092 TRELLIS_TIME_ZONE=America/Denver trellis serve mtss
-    """
-    with one_sentence():
-        service_app = _known(service)
-        if not Settings().kafka:
-            raise NotConfigured(
-                "TRELLIS_KAFKA is missing: HOST:PORT of Kafka, over which this service hears the others."
-            )
-        service_app.state.runtime = Runtime.start(service, Settings())
-        _serve([service_app], _listen(host, port), Settings().log_folder)
-
-
-@app.command()
-def migrate(service: Annotated[str | None, typer.Argument(help="One service; all if left out.")] = None) -> None:
-    """Bring databases up to date as their owner, grant the application role, and create missing topics.
-
-    TRELLIS_OWNER_DATABASE_URL may hold {service}: postgresql://{service}_owner:…@db/{service}
-    """
-    with one_sentence():
-        settings = Settings()
-        names = [service] if service else sorted(services())
-        if not settings.owner_database_url:
-            raise NotConfigured("TRELLIS_OWNER_DATABASE_URL is missing: the database's address as its owner.")
-        for name in names:
-            _known(name)
-            own = settings.filled(name)
-            applied = asyncio.run(migrate_within(name, own.owner_database_url, own.application_role))
-            out.print(f"{name}: {', '.join(applied) if applied else 'already current'}")
-        if settings.kafka:
-            made = asyncio.run(create_topics(settings, names))
-            out.print(f"topics: {', '.join(made) if made else 'all there'}")
 
 
 @app.command()
@@ -265,7 +203,7 @@ def events_resend(
     out.print(f"{done['events']} facts {'would be ' if dry_run else ''}said again.")
 
 
-def services() -> dict[str, Callable[[], FastAPI]]:
+def services() -> dict[str, Callable[[], Any]]:
     """Every installed service by name, with what loads its application."""
     return {each.name: each.load for each in entry_points(group="trellis.services")}
 
@@ -277,71 +215,6 @@ def make_token(data: Path, role: str, *, schools: list[str] | None = None, staff
         KeysMissing: there is no such key in ``data``.
     """
     return staff_token(read_signing_key(data / "keys" / "staff"), role=role, schools=schools or [], staff=staff)
-
-
-def _known(service: str) -> FastAPI:
-    found = services().get(service)
-    if found is None:
-        raise NotConfigured(f"There is no service of that name: choose one of {', '.join(sorted(services()))}.")
-    return found()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise NotConfigured(f"Port {port} is taken: stop what uses it or choose another with --port.") from None
-    return listener
-
-
-def _embedded_app(name: str, cluster: Cluster, keys_folder: Path, *, port: int, kafka: str) -> FastAPI:
-    settings = Settings()
-    own = settings.model_copy(
-        update={
-            "database_url": cluster.application_url(name),
-            "owner_database_url": cluster.owner_url(name),
-            "kafka": kafka or settings.kafka,
-            "time_zone": settings.time_zone or _machine_zone(),
-            "public_url": settings.public_url
-            if "public_url" in settings.model_fields_set
-            else f"http://127.0.0.1:{port}",
-        }
-    )
-    service_app = _known(name)
-    service_app.state.runtime = Runtime.start(name, own, read_keys(keys_folder))
-    return service_app
-
-
-def _machine_zone() -> str:
-    _, _, name = str(Path("/etc/localtime").resolve()).partition("zoneinfo/")
-    return name or "UTC"
-
-
-async def _migrate_all(names: list[str], cluster: Cluster, kafka: str) -> None:
-    for name in names:  # one after the other: Alembic's operations speak to one database at a time
-        await migrate_within(name, cluster.owner_url(name), f"{name}_app")
-    if kafka:
-        await create_topics(Settings().model_copy(update={"kafka": kafka}), names)
-
-
-def _serve(apps: list[FastAPI], listener: socket.socket, log_folder: Path | None) -> None:
-    configure_logging("trellis" if len(apps) > 1 else apps[0].state.name, log_folder)
-    configuration = uvicorn.Config(
-        Process(apps),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=STOP_SECONDS,
-    )
-    server = uvicorn.Server(configuration)
-    server.run(sockets=[listener])
-    if not server.started:
-        raise NotConfigured("The service did not start; its log says why.")
 
 
 @contextmanager
@@ -373,13 +246,7 @@ def _pages(http: httpx.Client, path: str) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    """Run the command line, with the commands that services and libraries bring."""
-    for command in sorted(entry_points(group="trellis.commands"), key=lambda each: each.name):
-        loaded = command.load()
-        if isinstance(loaded, typer.Typer):
-            app.add_typer(loaded, name=command.name)
-        else:
-            app.command(command.name)(loaded)
+    """Run the command line."""
     try:
         app()
     except BrokenPipeError:

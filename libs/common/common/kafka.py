@@ -265,8 +265,8 @@ async def _consume(runtime: Runtime, inbox: Inbox) -> None:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_poll_records=BATCH,
-        session_timeout_ms=30_000,
-        heartbeat_interval_ms=3_000,
+        session_timeout_ms=10_000,  # so long does the group wait for a process that was killed
+        heartbeat_interval_ms=2_000,
         request_timeout_ms=15_000,
         fetch_max_wait_ms=100,
         metadata_max_age_ms=20_000,  # until then nobody looks for a topic that was deleted and made anew

@@ -16,11 +16,7 @@ from common.db import create_engine
 from common.keys import Keys, KeysMissing, read_keys
 from common.migrations import pending
 from common.sealed import Vault
-from common.settings import Settings
-
-
-class NotConfigured(Exception):
-    """A setting is missing. The message is one sentence for the operator."""
+from common.settings import NotConfigured, Settings
 
 
 def _utc_now() -> datetime:

@@ -8,6 +8,10 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+class NotConfigured(Exception):
+    """A setting is missing. The message is one sentence for the operator."""
+
+
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
