@@ -21,7 +21,9 @@ async def check_ledger(mtss: Running, events: Iterable[Event]) -> int:
         courses = await courses_of(session, students)
         ledger = list(await session.scalars(sa.select(Decision).order_by(sa.text("student_id, number"))))
         rows = {row.student_id: row for row in await session.scalars(sa.select(Student))}
+        parked = await session.scalar(sa.text("SELECT count(*) FROM inbox_parked"))
         proposals = list(await session.scalars(sa.select(Proposal).where(sa.text("closed_at IS NULL"))))
+    assert parked == 0
     lines: dict[UUID, list[Decision]] = {}
     for line in ledger:
         lines.setdefault(line.student_id, []).append(line)

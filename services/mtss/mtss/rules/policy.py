@@ -97,7 +97,8 @@ def read_policy(text: str) -> Policy:
         document = json.loads(text)
     except ValueError:
         raise PolicyInvalid(field="the file", rule="is not JSON") from None
-    _require(isinstance(document, dict), "the file", "must be an object")
+    if not isinstance(document, dict):
+        raise PolicyInvalid(field="the file", rule="must be an object")
     _require(isinstance(document.get("version"), str), "version", "must be a text")
     return Policy(
         version=document["version"],
@@ -111,19 +112,14 @@ def read_policy(text: str) -> Policy:
 def _part(document: dict[str, Any], name: str, part: type[Part]) -> Part:
     given = document.get(name)
     kinds: dict[str, type] = part.__annotations__
-    _require(
-        isinstance(given, dict) and set(given) == set(kinds), name, f"must hold exactly {', '.join(sorted(kinds))}"
-    )
-    assert isinstance(given, dict)  # noqa: S101 (just required; said again for the type checker)
+    if not isinstance(given, dict) or set(given) != set(kinds):
+        raise PolicyInvalid(field=name, rule=f"must hold exactly {', '.join(sorted(kinds))}")
     return part(**{key: _parameter(f"{name}.{key}", given[key], kind) for key, kind in kinds.items()})
 
 
 def _parameter(field: str, given: Any, kind: type) -> Any:
-    _require(
-        isinstance(given, dict) and {"value", "unit", "source"} == set(given),
-        field,
-        "needs a value, a unit and a source",
-    )
+    if not isinstance(given, dict) or set(given) != {"value", "unit", "source"}:
+        raise PolicyInvalid(field=field, rule="needs a value, a unit and a source")
     value = given["value"]
     _require(
         type(value) is kind or (kind is float and type(value) is int), field, f"must be of the kind {kind.__name__}"
