@@ -51,7 +51,7 @@ def over(kafka: Broker, echo: Running) -> Runtime:
 @asynccontextmanager
 async def hearing(kafka: Broker, echo: Running) -> AsyncIterator[Runtime]:
     runtime = over(kafka, echo)
-    async with at_work(consume(runtime, Inbox(runtime, echo.app.state.events))):
+    async with at_work(consume(runtime, Inbox(runtime, echo.app.state.events, echo.app.state.telemetry))):
         yield runtime
 
 

@@ -72,7 +72,7 @@ def create_app(name: str, router: APIRouter, events: EventRouter | None = None, 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     runtime: Runtime = app.state.runtime or Runtime.start(app.state.name, Settings())
-    app.state.runtime, app.state.inbox = runtime, Inbox(runtime, app.state.events)
+    app.state.runtime, app.state.inbox = runtime, Inbox(runtime, app.state.events, app.state.telemetry)
     app.state.telemetry.instrument(runtime.engine)
     tasks = [asyncio.create_task(each) for each in _background(runtime, app.state.inbox, app.state.loops)]
     try:

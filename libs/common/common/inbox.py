@@ -1,5 +1,6 @@
 """Events come in: one transaction for a batch, each event once, and what cannot be handled is parked."""
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from common.outbox import LARGEST_EVENT_BYTES, Record
 from common.problems import field_errors
 from common.routing import EventRouter
 from common.runtime import Runtime
+from common.telemetry import Telemetry, record_batch
 
 _STREAK = 20
 """So many records in a row that cannot be handled mean that something else is wrong: stop instead of parking them all."""
@@ -82,6 +84,7 @@ class Inbox:
 
     runtime: Runtime
     router: EventRouter
+    telemetry: Telemetry
     places: dict[tuple[str, int], int] = field(default_factory=dict, init=False)
     """The offset this process last stored for each topic and partition."""
     _streak: int = field(default=0, init=False)
@@ -97,13 +100,16 @@ class Inbox:
             PlaceLost: these records do not follow what the database has heard; begin at the offset it holds.
             Exception: a transient error of the database; try the same records again.
         """
-        try:
-            await self._transact(records)
-            self._streak = 0
-        except Exception as error:
-            if is_transient(error):
-                raise
-            await self._one_by_one(records)
+        began = time.perf_counter()
+        with self.telemetry.batch((record.traceparent for record in records), events=len(records)):
+            try:
+                await self._transact(records)
+                self._streak = 0
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                await self._one_by_one(records)
+        record_batch(self.runtime.name, events=len(records), seconds=time.perf_counter() - began)
 
     async def replay(self, identity: UUID) -> int:
         """Handle a parked event and those parked behind it, in order, and return how many were handled.

@@ -191,12 +191,14 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self.runtime, self.inbox, self.consumer, self.busy = inbox.runtime, inbox, consumer, asyncio.Lock()
         self.expected: dict[TopicPartition, tuple[int, UUID]] = {}
         self.begun: set[TopicPartition] = set()
+        self.lags: dict[TopicPartition, int] = {}
         self.failure: Exception | None = None
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         async with self.busy:
             self.expected.clear()
             self.begun.clear()
+            self.lags.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         try:
@@ -213,8 +215,21 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         for partition in partitions:
             await self._notice_set_back(partition, stored.get((partition.topic, partition.partition)))
         for partition in partitions:  # no await from the first seek on: what was fetched after it must be heard
-            self._begin(partition, stored.get((partition.topic, partition.partition)), ends[partition])
+            known = stored.get((partition.topic, partition.partition))
+            self._begin(partition, known, ends[partition])
+            self.lags[partition] = max(0, ends[partition] - (known[0] if known else 0))
         self.begun.update(partitions)
+        self.say_lag()
+
+    def heard(self, messages: Sequence["ConsumerRecord[bytes, bytes]"]) -> None:
+        """Note how many records the partitions just heard still hold."""
+        for partition, offset in {TopicPartition(m.topic, m.partition): m.offset + 1 for m in messages}.items():
+            self.lags[partition] = max(0, (self.consumer.highwater(partition) or 0) - offset)
+        self.say_lag()
+
+    def say_lag(self) -> None:
+        """Say how far behind this service is; until it has begun, that is unknown."""
+        self.runtime.lag = sum(self.lags.values())
 
     def _begin(self, partition: TopicPartition, stored: tuple[int, UUID] | None, end: int) -> None:
         if stored is None or end < stored[0]:
@@ -271,7 +286,7 @@ async def _consume(runtime: Runtime, inbox: Inbox) -> None:
         fetch_max_wait_ms=100,
         metadata_max_age_ms=20_000,  # until then nobody looks for a topic that was deleted and made anew
     )
-    assignment, runtime.lag = _Assignment(inbox, consumer), 0
+    assignment, runtime.lag = _Assignment(inbox, consumer), None
     consumer.subscribe(inbox.router.owners(), listener=assignment)
     try:
         await asyncio.wait_for(consumer.start(), SEND_SECONDS)
@@ -309,7 +324,7 @@ async def _process(
         if messages := assignment.unheard(ours):
             await inbox.process([record_of(message) for message in messages])
             await _commit(consumer, messages)
-            inbox.runtime.lag = _lag(consumer, messages)
+            assignment.heard(messages)
 
 
 async def _commit(consumer: AIOKafkaConsumer, messages: Sequence["ConsumerRecord[bytes, bytes]"]) -> None:
@@ -320,12 +335,6 @@ async def _commit(consumer: AIOKafkaConsumer, messages: Sequence["ConsumerRecord
             await consumer.commit(still_ours)
     except (CommitFailedError, IllegalStateError):
         log.info("offsets were not committed to Kafka; the database has them")
-
-
-def _lag(consumer: AIOKafkaConsumer, messages: Sequence["ConsumerRecord[bytes, bytes]"]) -> int:
-    """How many records the partitions just heard still hold."""
-    heard = {TopicPartition(m.topic, m.partition): m.offset + 1 for m in messages}
-    return sum(max(0, (consumer.highwater(partition) or 0) - offset) for partition, offset in heard.items())
 
 
 async def _behind(consumer: AIOKafkaConsumer) -> set[TopicPartition]:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.runtime import Runtime
+from common.telemetry import record_delivery
 from notifications import mailboxes
 from notifications.ledger import call_uncertain, hold_for_person
 from notifications.letters import LetterNotPrintable, letter_pdf
@@ -100,6 +101,7 @@ async def queue_letter(
     session.add(letter)
     notice.state = "accepted"
     await _begin(session, notice, channel="letter", mailbox=None, state="accepted", words="in the print queue")
+    record_delivery(runtime.name, channel="letter", outcome="accepted")
 
 
 async def _begin(session: AsyncSession, notice: Notice, **attempt: Any) -> int:
@@ -122,6 +124,7 @@ async def end_attempt(runtime: Runtime, begun: Ready, answer: Answer) -> None:
         mine = await session.execute(_END, {"fence": begun.fence, **words})
         if mine.first() is None:
             return
+        record_delivery(runtime.name, channel="email", outcome=answer.state)
         notice = await session.get_one(Notice, begun.notice_id, with_for_update=True)
         match answer.state:
             case "accepted":
