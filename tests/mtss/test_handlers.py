@@ -278,21 +278,20 @@ async def test_consumers_of_several_partitions_may_work_at_the_same_time(
     await check_ledger(service, events)
 
 
-async def test_evaluations_of_one_student_come_one_after_the_other(mtss: Running) -> None:
+async def test_two_facts_heard_at_the_same_time_are_seen_together(mtss: Running) -> None:
     school = School()
     history: list[Event] = [school.calendar(), school.enrols(), *school.closes_through(10)]
-    score, referrals = school.scores(5, 2.0), [school.refers(6, 1), school.refers(7, 2)]
+    one, two = school.refers(6, 1), school.refers(7, 2)
     await mtss.deliver(*history)
 
     async with mtss.session() as session:
-        await handlers.follow_courses([score], session)
-        other = asyncio.create_task(mtss.deliver(*referrals))
+        await handlers.follow_courses([one], session)
+        other = asyncio.create_task(mtss.deliver(two))
         await asyncio.wait([other], timeout=0.3)
         assert not other.done()
     await other
 
-    await check_ledger(mtss, [*history, score, *referrals])
-    assert len(await rows(mtss, Proposal, "since")) == 1
+    assert (await decisions(mtss))[1:] == [(Tier.TARGETED, Cause.ENTERED, school.days[7])]
 
 
 async def _consume(mtss: Running, partition: list[Record], size: int) -> None:
