@@ -1,0 +1,45 @@
+"""F1, F2, F3: kill -9 at every named place, under load."""
+
+import pytest
+
+from common.failpoints import NAMES
+from tests.faults.checker import under_load, violations
+from tests.faults.district import District
+from tests.faults.push import school
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
+
+PASSES = {
+    "relay-before-send": {"sis": 1, "mtss": 3},
+    "relay-after-send": {"sis": 3, "mtss": 1},
+    "inbox-before-commit": {"mtss": 1, "tally": 7},
+    "inbox-after-commit": {"mtss": 7, "tally": 1},
+    "sender-after-send": {},  # test_contact.py: it takes a mail server
+}
+"""Which services are killed at each place, and at which time they pass it."""
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if PASSES[name]])
+async def test_killed_at_a_named_place_nothing_is_lost_and_nothing_acts_twice(shared: District, name: str) -> None:
+    schools = [school(shared) for _ in range(3)]
+
+    async with under_load(*schools):
+        for service, nth in PASSES[name].items():
+            member = shared.members[service]
+            member.stop()
+            await member.started(f"{name}:{nth}")
+            await member.killed_itself()
+            await member.started()
+
+    assert await violations(shared, schools) == []
+
+
+async def test_killed_at_any_moment_nothing_is_lost_and_nothing_acts_twice(shared: District) -> None:
+    schools = [school(shared) for _ in range(3)]
+
+    async with under_load(*schools):
+        for name in ("mtss", "sis", "tally", "mtss"):
+            shared.members[name].kill()
+            await shared.members[name].started()
+
+    assert await violations(shared, schools) == []
