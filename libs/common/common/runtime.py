@@ -103,19 +103,22 @@ def _configured_keys(settings: Settings) -> Keys:
     return read_keys(settings.keys)
 
 
-def _runtime(request: Request) -> Runtime:
+# Not plain functions: FastAPI would run those in a thread, for each request.
+async def _runtime(request: Request) -> Runtime:
     runtime: Runtime = request.app.state.runtime
     return runtime
 
 
-def _now(request: Request) -> datetime:
-    return _runtime(request).now()
-
-
-def _today(request: Request) -> date:
-    return _runtime(request).today()
-
-
 RuntimeOf = Annotated[Runtime, Depends(_runtime)]
+
+
+async def _now(runtime: RuntimeOf) -> datetime:
+    return runtime.now()
+
+
+async def _today(runtime: RuntimeOf) -> date:
+    return runtime.today()
+
+
 Now = Annotated[datetime, Depends(_now)]
 Today = Annotated[date, Depends(_today)]

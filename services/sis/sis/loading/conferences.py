@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -18,6 +17,9 @@ _LANES = 4
 _NOT_YET_KNOWN = "-not-yet-known"
 _PATIENCE, _PAUSE = 120.0, 0.5
 _REFERRALS = "/restorative/v1/referrals"
+
+
+_Step = tuple[Line, dict[str, Any]]
 
 
 class _Unknown(Exception):
@@ -41,7 +43,6 @@ class ConferencePusher:
 
     pusher: Pusher
     left_out: bool = False
-    _cases: dict[str, _Case] = field(default_factory=dict)
     _gives_up: float = 0.0
 
     async def push_all(self) -> None:
@@ -50,19 +51,24 @@ class ConferencePusher:
         if folder.has(STEPS):
             report.begin(STEPS, folder.count(STEPS))
             self._gives_up = time.monotonic() + _PATIENCE
-            await in_lanes(self._keyed_steps(), self._take_all, lanes=_LANES, at_once=1)
+            await in_lanes(self._by_conference().items(), self._take_each, lanes=_LANES, at_once=1)
             if self.left_out:
                 report.leave_out(STEPS)
 
-    def _keyed_steps(self) -> Iterator[tuple[str, tuple[str, Line, dict[str, Any]]]]:
+    def _by_conference(self) -> dict[str, list[_Step]]:
+        steps: dict[str, list[_Step]] = {}
         for line in self.pusher.folder.lines(STEPS):
             row = line.value()
-            key = f"{row.get('incident')} {row.get('studentUniqueId')}"
-            yield key, (key, line, row)
+            steps.setdefault(f"{row.get('incident')} {row.get('studentUniqueId')}", []).append((line, row))
+        return steps
 
-    async def _take_all(self, steps: list[tuple[str, Line, dict[str, Any]]]) -> None:
-        for key, line, row in steps:
-            case = self._cases.setdefault(key, _Case())
+    async def _take_each(self, conferences: list[list[_Step]]) -> None:
+        for steps in conferences:
+            await self._take_all(steps)
+
+    async def _take_all(self, steps: list[_Step]) -> None:
+        case = _Case()
+        for line, row in steps:
             if self.left_out:
                 return
             if case.stuck:
