@@ -256,9 +256,14 @@ def districts(draw: st.DrawFn, students: int = 3) -> list[Event]:
         events += draw(_school(school, horizon))
     for number in range(draw(st.integers(1, students))):
         events += draw(_student(named("student", number), schools, horizon))
+    spoken = [event for event in events if isinstance(event, AttendanceRecorded)]
     revised = draw(st.lists(st.sampled_from(events), max_size=6))
+    revised += draw(st.lists(st.sampled_from(spoken), max_size=6)) if spoken else []
     for event in revised:
-        events.append(event.model_copy(update={"revision": next(_revisions), "deleted": draw(st.booleans())}))
+        change: dict[str, Any] = {"revision": next(_revisions), "deleted": draw(st.booleans())}
+        if isinstance(event, AttendanceRecorded):
+            change["hundredths_absent"] = draw(st.sampled_from([0, 50, 100]))
+        events.append(event.model_copy(update=change))
     return events
 
 
