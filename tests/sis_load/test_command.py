@@ -57,6 +57,8 @@ def test_what_a_person_can_mend_is_one_sentence(run, fill, tmp_path, monkeypatch
         ((tmp_path / "empty",), "holds no file to push"),
         ((folder, "--data", tmp_path / "none"), "There is no signing key"),
         ((folder, "--token-file", tmp_path / "gone"), "cannot be read"),
+        ((folder, "--token-file", tmp_path / "token", "--url", "nonsense"), "is no address"),
+        ((folder, "--token-file", tmp_path / "token", "--url", "http://x:port"), "is no address"),
         ((folder, "--token-file", tmp_path / "token", "--url", "http://127.0.0.1:1"), "does not answer"),
     ):
         result = run(*arguments)

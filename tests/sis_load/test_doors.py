@@ -8,6 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from sis.loading.closing import clock_held
 from sis.loading.conferences import ConferencePusher
 from sis.loading.door import As, Door, NotPermitted, Refused, Stop
 from sis.loading.folder import Folder
@@ -67,6 +68,12 @@ async def test_silence_a_foreign_token_and_refusals_have_names():
     assert refused.value.kind == "step-out-of-order"
     with pytest.raises(Refused, match="500 Internal Server Error"):
         await door(lambda _: httpx.Response(500, text="oops")).send("GET", "/x")
+
+
+async def test_what_answers_but_is_not_trellis_is_said():
+    with pytest.raises(Stop, match="is not Trellis"):
+        async with clock_held(door(lambda _: httpx.Response(404))):
+            pass
 
 
 async def test_a_request_that_is_refused_whole_is_halved_until_the_row_is_found(fill, report):

@@ -68,6 +68,8 @@ def _stoppable(console: Console, data: Path) -> Iterator[None]:
         console.print("Stopped.")
     except (NotStarted, EmbeddedError) as error:
         _fail(console, str(error))
+    except httpx.HTTPError:
+        _fail(console, f"A service does not answer as it should: look into {data / 'logs'}, then start again.")
     except OSError as error:
         _fail(console, _sentence(error, data))
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from rich.table import Table
 
-_PAUSE_SECONDS, _CALM_SECONDS, _LONGEST_SECONDS = 0.2, 2.4, 90.0
+_PAUSE_SECONDS, _CALM_SECONDS, _LONGEST_SECONDS = 0.3, 2.4, 90.0
 _LANGUAGES = {
     "en": "English",
     "es": "Spanish",
@@ -69,9 +69,8 @@ class Watch:
         began = calm_since = time.monotonic()
         before: Any = None
         while (now := time.monotonic()) - calm_since < _CALM_SECONDS and now - began < _LONGEST_SECONDS:
-            families = self._get("/notifications/v1/summary")
-            seen = self._decisions(), families["told"], families["held_back"]
-            if self._busy(families) or seen != before:
+            busy, seen = self._look()
+            if busy or seen != before:
                 calm_since = now
             before = seen
             time.sleep(_PAUSE_SECONDS)
@@ -113,6 +112,14 @@ class Watch:
         if self.decided.at is None:
             return "no new decision"
         return f"{max(0.0, self.decided.at - (self.closed.at or self.decided.at)):.1f} s"
+
+    def _look(self) -> tuple[bool, Any]:
+        """Whether something is still to come, and what can be seen so far; a service too busy to answer is busy."""
+        try:
+            families = self._get("/notifications/v1/summary")
+            return self._busy(families), (self._decisions(), families["told"], families["held_back"])
+        except httpx.HTTPError:
+            return True, None
 
     def _busy(self, families: dict[str, Any]) -> bool:
         due = any(_moment(each["until"]) <= datetime.now(UTC) for each in families["waiting"])

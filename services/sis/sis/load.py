@@ -76,6 +76,8 @@ def load(
             sentence = _sentence_in(group)
         except Stop as stop:
             sentence = str(stop)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+            sentence = f"{url} is no address: --url takes one such as http://127.0.0.1:8080."
         else:
             sentence = ""
     if sentence:

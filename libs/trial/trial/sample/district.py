@@ -58,6 +58,7 @@ class Sample:
         Raises:
             FolderInUse: the folder holds files that are not a sample's.
         """
+        folder = folder.absolute()
         if folder.exists() and {entry.name for entry in folder.iterdir()} - set(FILES):
             raise FolderInUse
         # Beside its place, so that an interrupted run leaves no half a district.

@@ -16,12 +16,18 @@ _RENEW_SECONDS, _RELEASE_SECONDS = 40.0, 2.0
 
 @asynccontextmanager
 async def clock_held(door: Door) -> AsyncIterator[None]:
-    """Hold the closing clock, so that no day closes before its rows are in; renewed long before it runs out."""
+    """Hold the closing clock, so that no day closes before its rows are in; renewed long before it runs out.
+
+    Raises:
+        Stop: what answers knows no such clock.
+    """
     try:
         await door.send("PUT", _LEASE)
     except NotPermitted:
         yield
         return
+    except Refused as refused:
+        raise Stop(f"What answers there is not Trellis, or not well ({refused}): is --url right?") from None
     renewal = asyncio.create_task(_renew(door))
     try:
         yield

@@ -128,6 +128,8 @@ class Door:
         headers = {"Authorization": f"Bearer {self._tokens.token(who)}", **options.get("headers", {})}
         try:
             return await self._http.request(method, path, **{**options, "headers": headers})
+        except httpx.UnsupportedProtocol:
+            raise
         except httpx.TransportError:
             return None
 
