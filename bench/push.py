@@ -1,0 +1,138 @@
+"""Attendance through the Ed-Fi door: row by row beside a bare route with one insert, and in bulk beside COPY."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator, Sequence
+from datetime import date
+from itertools import islice
+from statistics import median
+from typing import Any
+
+from bench.parts.district import District
+from bench.parts.door import ATTENDANCE, BULK_ROWS, Connection, attendance, connections, push_roster
+from bench.parts.machine import Machine, Program, machine, until
+from bench.parts.report import report
+from common.migrations import migrate_within
+from tests.kafka.broker import fresh_topics
+
+ROUNDS = 5
+SINGLES, CONNECTIONS = 1500, 8
+LINES, BULK_CONNECTIONS = 10_000, 2
+
+Row = dict[str, Any]
+
+
+async def main() -> None:
+    """Measure and print."""
+    with machine("sis") as here:
+        await migrate_within("sis", here.cluster.owner_url("sis"), "sis_app")
+        await fresh_topics(here.kafka.bootstrap, ["sis"], partitions=6)
+        server = await here.connect("sis")
+        await server.execute("CREATE DATABASE bare OWNER sis_app")
+        with here.serve("sis") as sis, here.bare("bare") as bare:
+            await measure(here, sis, bare, server)
+        await server.close()
+
+
+async def measure(here: Machine, sis: Program, bare: Program, server: Any) -> None:
+    """Push to both in turn, at rest in between."""
+    district = District(schools=8, students_of_each=500)
+    rows = (attendance(district, *each) for each in district.later())
+    copied = await here.connect("sis", "bare")
+    singles: list[tuple[float, float]] = []
+    bulks: list[tuple[float, float]] = []
+    async with (
+        connections(sis.port, here.token(), CONNECTIONS) as doors,
+        connections(bare.port, "", CONNECTIONS) as bare_doors,
+    ):
+        await push_roster(doors[0], district)
+        for _ in range(ROUNDS):
+            await at_rest(server)
+            some = list(islice(rows, SINGLES))
+            by_hand = await one_by_one(bare_doors, "/rows", some)
+            singles.append((by_hand, await one_by_one(doors, f"/sis/data/v3/ed-fi/{ATTENDANCE}", some)))
+        for _ in range(ROUNDS):
+            await at_rest(server)
+            some = list(islice(rows, LINES))
+            by_hand = await copy(copied, some)
+            bulks.append((by_hand, await in_bulk(doors[:BULK_CONNECTIONS], some)))
+    await copied.close()
+    say("push-single", singles, SINGLES)
+    say("push-bulk", bulks, LINES)
+
+
+def say(name: str, rounds: Sequence[tuple[float, float]], rows: int) -> None:
+    by_hand, seconds = (median(each) for each in zip(*rounds, strict=True))
+    report(
+        name=name,
+        seconds=seconds,
+        ratio=by_hand / seconds,
+        rows=rows,
+        rows_per_second=rows / seconds,
+        by_hand_rows_per_second=rows / by_hand,
+        rounds=rounds,
+    )
+
+
+async def one_by_one(doors: Sequence[Connection], path: str, rows: Sequence[Row]) -> float:
+    """Seconds until every row is answered, one request each."""
+    bodies = iter([json.dumps(row).encode() for row in rows])
+
+    async def push(door: Connection) -> None:
+        for body in bodies:
+            await door.post(path, body)
+
+    return await timed(*map(push, doors))
+
+
+async def in_bulk(doors: Sequence[Connection], rows: Sequence[Row]) -> float:
+    """Seconds until every row is answered, many a request."""
+    batches: Iterator[Sequence[Row]] = iter([rows[at : at + BULK_ROWS] for at in range(0, len(rows), BULK_ROWS)])
+
+    async def push(door: Connection) -> None:
+        for batch in batches:
+            await door.push_lines(ATTENDANCE, batch)
+
+    return await timed(*map(push, doors))
+
+
+async def copy(connection: Any, rows: Sequence[Row]) -> float:
+    """Seconds that COPY takes for the same rows, as many a transaction."""
+    records = [
+        (
+            row["studentReference"]["studentUniqueId"],
+            row["schoolReference"]["schoolId"],
+            date.fromisoformat(row["eventDate"]),
+            row["attendanceEventCategoryDescriptor"],
+            row["eventDuration"],
+        )
+        for row in rows
+    ]
+
+    async def load() -> None:
+        columns = ["student", "school", "on_date", "category", "missed"]
+        for at in range(0, len(records), BULK_ROWS):
+            await connection.copy_records_to_table("bare", records=records[at : at + BULK_ROWS], columns=columns)
+
+    return await timed(load())
+
+
+async def timed(*work: Any) -> float:
+    begun = time.perf_counter()
+    await asyncio.gather(*work)
+    return time.perf_counter() - begun
+
+
+async def at_rest(server: Any) -> None:
+    """Wait until everything said is sent, and the server has nothing left to write."""
+
+    async def all_sent() -> bool:
+        return not await server.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL")
+
+    await until("everything is sent", all_sent)
+    await server.execute("CHECKPOINT")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
