@@ -39,6 +39,8 @@ from mtss.rules import (
 AT_ONCE = 2000
 """So many students are evaluated together: a large school in one go, a large district in bounded memory."""
 
+# Students are made known and locked in one order everywhere, so two consumers never wait for each other in a ring. A row
+# is needed even before any enrolment: without it two transactions would each miss what the other is just storing.
 _NEW = sa.text(
     """
     INSERT INTO mtss_student (student_id) SELECT student_id FROM unnest(CAST(:students AS uuid[])) AS given(student_id)
@@ -197,8 +199,8 @@ class Proposed:
 
 def _tiers_that_differ(locked: Locked, standing: Standing) -> Iterable[int]:
     """The places of students whose tier, or the day it began, is not what the last decision said."""
-    code = {None: -1, Tier.UNIVERSAL: 0, Tier.TARGETED: 1}
-    before = np.array([code[tier] for tier in locked.tiers])  # type: ignore[index]
+    code: dict[str | None, int] = {None: -1, Tier.UNIVERSAL: 0, Tier.TARGETED: 1}
+    before = np.array([code[tier] for tier in locked.tiers])
     now = np.where(standing.decided, standing.targeted, -1)
     moved = standing.decided & (standing.since != _numbers(locked.sinces))
     return np.flatnonzero((before != now) | moved).tolist()
