@@ -21,7 +21,7 @@ class Handler:
 
     async def __call__(self, events: Sequence[Event], session: AsyncSession) -> None:
         """Hand over those of ``events`` that this handler hears."""
-        mine = [event for event in events if isinstance(event, self.types)]
+        mine = [event for event in events if type(event) in self.types]
         if not mine:
             return
         if self.whole:
