@@ -37,28 +37,28 @@ async def main() -> None:
 
 async def measure(here: Machine, sis: Program, bare: Program, server: Any) -> None:
     """Push to both in turn, at rest in between."""
-    district = District(schools=8, students_of_each=500)
+    district = District(schools=8, students_of_each=1000)
     rows = (attendance(district, *each) for each in district.later())
-    copied = await here.connect("sis", "bare")
+    async with connections(sis.port, here.token(), 1) as (door,):
+        await push_roster(door, district)
     singles: list[tuple[float, float]] = []
-    bulks: list[tuple[float, float]] = []
-    async with (
-        connections(sis.port, here.token(), CONNECTIONS) as doors,
-        connections(bare.port, "", CONNECTIONS) as bare_doors,
-    ):
-        await push_roster(doors[0], district)
-        for _ in range(ROUNDS):
-            await at_rest(server)
-            some = list(islice(rows, SINGLES))
-            by_hand = await one_by_one(bare_doors, "/rows", some)
+    for _ in range(ROUNDS):
+        await at_rest(server)
+        some = list(islice(rows, SINGLES))
+        async with connections(bare.port, "", CONNECTIONS) as doors:
+            by_hand = await one_by_one(doors, "/rows", some)
+        async with connections(sis.port, here.token(), CONNECTIONS) as doors:
             singles.append((by_hand, await one_by_one(doors, f"/sis/data/v3/ed-fi/{ATTENDANCE}", some)))
-        for _ in range(ROUNDS):
-            await at_rest(server)
-            some = list(islice(rows, LINES))
-            by_hand = await copy(copied, some)
-            bulks.append((by_hand, await in_bulk(doors[:BULK_CONNECTIONS], some)))
-    await copied.close()
     say("push-single", singles, SINGLES)
+    copied = await here.connect("sis", "bare")
+    bulks: list[tuple[float, float]] = []
+    for _ in range(ROUNDS):
+        await at_rest(server)
+        some = list(islice(rows, LINES))
+        by_hand = await copy(copied, some)
+        async with connections(sis.port, here.token(), BULK_CONNECTIONS) as doors:
+            bulks.append((by_hand, await in_bulk(doors, some)))
+    await copied.close()
     say("push-bulk", bulks, LINES)
 
 
