@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from common import logs, telemetry
 from common.embedded import Cluster
 from common.logs import configure_logging
-from common.telemetry import Telemetry
+from common.telemetry import Telemetry, metrics_page
 
 CANARY = "Wanda Canary"
 
@@ -115,6 +115,18 @@ def test_configuring_again_does_not_log_twice(written: Written, tmp_path: Path):
 
 def test_logs_are_private_to_whom_runs_it(written: Written):
     assert written.file.parent.stat().st_mode & 0o077 == 0
+
+
+async def test_connections_in_use_stand_on_the_page_of_metrics(cluster: Cluster):
+    engine = create_async_engine(cluster.application_url("mtss"))
+    Telemetry("mtss").instrument(engine)
+
+    async with engine.connect():
+        page = bytes(metrics_page().body).decode()
+    await engine.dispose()
+
+    assert 'db_client_connections_usage{service="mtss",state="used"} 1.0' in page
+    assert 'db_client_connections_usage{service="mtss",state="idle"} 0.0' in page
 
 
 # --- traces ----------------------------------------------------------------------------------------------------------

@@ -6,12 +6,13 @@ student. Each service of a process has its own tracer; the metrics of a process 
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
+from weakref import WeakValueDictionary
 
 from fastapi.telemetry import TelemetryConfig
-from opentelemetry import propagate, trace
+from opentelemetry import metrics, propagate, trace
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.instrumentation.sqlalchemy.engine import EngineTracer
 from opentelemetry.sdk.metrics import MeterProvider
@@ -22,7 +23,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import Link, SpanKind, Status
 from opentelemetry.util.types import Attributes
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 from starlette.responses import Response
 
 from common.logs import configure_logging
@@ -75,7 +78,21 @@ _batch = _meter.create_histogram(
 )
 _heard = _meter.create_counter("trellis.inbox.events", "{event}", "Events handled.")
 _deliveries = _meter.create_counter("trellis.deliveries", "{delivery}", "Messages to families by channel and outcome.")
-_connections = _meter.create_up_down_counter("db.client.connections.usage", "{connection}", "Database connections.")
+
+
+def _connections_now(_: metrics.CallbackOptions) -> Iterator[metrics.Observation]:
+    for service, engine in list(_engines.items()):
+        pool = engine.pool
+        if isinstance(pool, QueuePool):
+            yield metrics.Observation(pool.checkedout(), {"service": service, "state": "used"})
+            yield metrics.Observation(pool.checkedin(), {"service": service, "state": "idle"})
+
+
+# Looked at when somebody asks: counting each time one is lent and given back costs more than lending it.
+_engines: WeakValueDictionary[str, Engine] = WeakValueDictionary()
+_meter.create_observable_up_down_counter(
+    "db.client.connections.usage", [_connections_now], "{connection}", "Database connections."
+)
 
 
 def record_standing(service: str, *, lag: int | None, oldest_unpublished_seconds: float | None, parked: int) -> None:
@@ -131,10 +148,11 @@ class Telemetry:
         }
 
     def instrument(self, engine: AsyncEngine) -> None:
-        """Make a span for each statement of ``engine``, and count its connections."""
-        # Not through the instrumentor: it is one for the process and would wrap the engines of other services too.
-        provider = self._provider or trace.NoOpTracerProvider()
-        EngineTracer(provider.get_tracer("sqlalchemy"), engine.sync_engine, _connections)
+        """Count the connections of ``engine`` and, where spans are exported, make one for each of its statements."""
+        _engines[self.service] = engine.sync_engine
+        if self._provider is not None:
+            # Not through the instrumentor: it is one for the process and would wrap the engines of other services too.
+            EngineTracer(self._provider.get_tracer("sqlalchemy"), engine.sync_engine, metrics.NoOpUpDownCounter(""))
 
     def batch(self, traceparents: Iterable[str | None], *, events: int) -> AbstractContextManager[object]:
         """One span around a batch of events, linked to the traces in which they were said; never one for each event."""
