@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import sqlalchemy as sa
@@ -130,6 +131,8 @@ class District:
     clusters: Mapping[str, Cluster]
     members: dict[str, Member]
     engines: dict[str, AsyncEngine] = field(default_factory=dict)
+    injected: set[UUID] = field(default_factory=set)
+    """Ids of events that a test itself put on a topic, which no outbox holds."""
 
     def __getattr__(self, name: str) -> Member:
         try:
@@ -154,6 +157,13 @@ class District:
         """What a statement finds in the service's database, asked as the superuser."""
         async with self._engine(service).begin() as connection:
             found = await connection.execute(sa.text(statement), values)
+            return found.all() if found.returns_rows else []
+
+    async def command(self, service: str, statement: str) -> Sequence[Any]:
+        """As :meth:`rows`, outside of any transaction."""
+        async with self._engine(service).connect() as connection:
+            alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            found = await alone.execute(sa.text(statement))
             return found.all() if found.returns_rows else []
 
     async def start(self, *names: str) -> None:

@@ -41,6 +41,8 @@ class School:
     missed: dict[tuple[UUID, date], int] = field(default_factory=dict)
     """Hundredths absent of each student and day that were accepted."""
     closed_through: date | None = None
+    rest: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: the school pushes nothing more."""
     cut: int = 0
     """Requests that got no answer, or one that says *not now*."""
 
@@ -63,7 +65,7 @@ class School:
         for day in days or self.days:
             await self.record(day, self._absences(chance))
             await self.close(day)
-        while until is not None and not until.is_set():
+        while until is not None and not (until.is_set() or self.rest.is_set()):
             day = chance.choice(self.days)
             await self.record(day, {name: chance.choice((25, 50, 100)) for name in chance.sample(sorted(self.ids), 3)})
             await self.take_back(chance.choice(sorted(self.missed)))

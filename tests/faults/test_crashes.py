@@ -1,10 +1,12 @@
 """F1, F2, F3: kill -9 at every named place, under load."""
 
+import asyncio
+
 import pytest
 
 from common.failpoints import NAMES
 from tests.faults.checker import under_load, violations
-from tests.faults.district import District
+from tests.faults.district import District, Member
 from tests.faults.push import school
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
@@ -24,12 +26,7 @@ async def test_killed_at_a_named_place_nothing_is_lost_and_nothing_acts_twice(sh
     schools = [school(shared) for _ in range(3)]
 
     async with under_load(*schools):
-        for service, nth in PASSES[name].items():
-            member = shared.members[service]
-            member.stop()
-            await member.started(f"{name}:{nth}")
-            await member.killed_itself()
-            await member.started()
+        await asyncio.gather(*(killed_at(shared.members[each], f"{name}:{nth}") for each, nth in PASSES[name].items()))
 
     assert await violations(shared, schools) == []
 
@@ -43,3 +40,11 @@ async def test_killed_at_any_moment_nothing_is_lost_and_nothing_acts_twice(share
             await shared.members[name].started()
 
     assert await violations(shared, schools) == []
+
+
+async def killed_at(member: Member, failpoint: str) -> None:
+    """Start the member anew, wait until it has killed itself there, and start it again."""
+    await asyncio.to_thread(member.stop)
+    await member.started(failpoint)
+    await member.killed_itself()
+    await member.started()
