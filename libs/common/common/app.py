@@ -26,7 +26,7 @@ from common.settings import Settings
 from common.strict import Router
 from common.telemetry import Telemetry
 
-_MAX_WAITING_REQUESTS = 512
+MAX_WAITING_REQUESTS = 512
 
 __all__ = ["Loop", "Router", "create_app"]
 
@@ -64,7 +64,7 @@ def create_app(name: str, router: APIRouter, events: EventRouter | None = None, 
     app.include_router(router)
     app.include_router(operations_router(name, events))
     install(app)
-    app.add_middleware(_Edge)
+    app.add_middleware(Edge)
     check_declared(app)
     return app
 
@@ -108,7 +108,7 @@ async def _repeat(runtime: Runtime, loop: Loop) -> None:
         await asyncio.sleep(loop.every.total_seconds())
 
 
-class _Edge:
+class Edge:
     """Answers 503 before the body is read when too many requests wait, and 500 without a word of the error's own."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -118,7 +118,7 @@ class _Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if self.waiting >= _MAX_WAITING_REQUESTS:
+        if self.waiting >= MAX_WAITING_REQUESTS:
             await response_of(problem_of(Overloaded()))(scope, receive, send)
             return
         self.waiting += 1
