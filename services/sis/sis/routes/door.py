@@ -21,6 +21,7 @@ from sis.resources import Resource, key_text, resource_named
 from sis.routes.answers import ATTENDANCE_EXAMPLE, STATUS, Identified, body_of, written
 from sis.rows import read_deletion, read_row
 from sis.rules.members import InvalidMember, code_value
+from sis.together import write_together
 
 router = Router("sis", tags=["Ed-Fi"])
 
@@ -36,11 +37,11 @@ _PAGING = frozenset(("offset", "limit", "totalCount"))
     responses={200: {"model": Identified, "description": "It was known: updated, the same as before, or older."}},
     openapi_extra=body_of("application/json", ATTENDANCE_EXAMPLE),
 )
-async def record_document(resource: str, request: Request, session: Session, runtime: RuntimeOf) -> Response:
+async def record_document(resource: str, request: Request, runtime: RuntimeOf) -> Response:
     """Take in one document: 201 if it is new, 200 if its natural key is known; 409 if it refers to what is not."""
     of = resource_named(resource)
     row = read_row(of, parse(await request.body()))
-    result = written((await write(session, runtime.vault, of, [row]))[0])
+    result = written(await write_together(runtime, of, row))
     location = f"/sis/data/v3/ed-fi/{resource}/{result.id}"
     return JSONResponse({"id": str(result.id)}, STATUS[result.outcome], {"Location": location})
 
