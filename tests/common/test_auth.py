@@ -14,7 +14,7 @@ from joserfc.jwk import OctKey, OKPKey, RSAKey
 
 from common.auth import AUDIENCE, principal_of, service_token, staff_token
 from common.errors import Unauthenticated
-from common.keys import STAFF, Keys, KeysMissing, read_keys, read_signing_key, write_keys
+from common.keys import STAFF, Keys, KeysMissing, Trusted, read_keys, read_signing_key, write_keys
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,24 @@ def test_a_service_token_is_good_for_one_sister_only(folder: Path, keys: Keys) -
     assert principal_of(token, service="mtss", trusted=keys.trusted).service == "notifications"
     with pytest.raises(Unauthenticated):
         principal_of(token, service="notifications", trusted=keys.trusted)
+
+
+def test_a_token_that_was_good_expires_all_the_same(folder: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = staff_token(read_signing_key(folder / "staff"), role="district", lifetime_seconds=60)
+    assert principal_of(token, service="mtss", trusted=keys.trusted).role == "district"
+
+    later = time.time() + 120
+    monkeypatch.setattr("common.auth.time.time", lambda: later)
+    with pytest.raises(Unauthenticated):
+        principal_of(token, service="mtss", trusted=keys.trusted)
+
+
+def test_a_token_that_was_good_is_not_once_its_issuer_is_trusted_no_more(folder: Path, keys: Keys) -> None:
+    token = staff_token(read_signing_key(folder / "staff"), role="district")
+    assert principal_of(token, service="mtss", trusted=keys.trusted).role == "district"
+
+    with pytest.raises(Unauthenticated):
+        principal_of(token, service="mtss", trusted=Trusted({}))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +159,7 @@ def test_an_rsa_key_of_a_district_works_too(folder: Path, tmp_path: Path) -> Non
 @given(st.text(alphabet=st.characters(codec="ascii"), max_size=200))
 def test_any_text_is_a_refusal_and_never_an_error(text: str) -> None:
     with pytest.raises(Unauthenticated):
-        principal_of(text, service="mtss", trusted={})
+        principal_of(text, service="mtss", trusted=Trusted({}))
 
 
 def test_keys_are_private_and_never_overwritten(tmp_path: Path) -> None:

@@ -3,18 +3,18 @@
 import json
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 from joserfc.jws import extract_compact
 
 from common.errors import Unauthenticated
-from common.keys import STAFF, SigningKey
+from common.keys import STAFF, SigningKey, Trusted
 
 AUDIENCE = "trellis"
 """The audience of staff and SIS tokens. A service token's audience is the service it calls."""
@@ -56,7 +56,7 @@ def service_token(key: SigningKey, *, caller: str, callee: str) -> str:
     return _sign(key, caller, callee, {"sub": caller, "role": "service"}, SERVICE_TOKEN_SECONDS)
 
 
-def principal_of(token: str, *, service: str, trusted: dict[str, KeySet]) -> Principal:
+def principal_of(token: str, *, service: str, trusted: Trusted) -> Principal:
     """Whom ``token`` speaks for, at ``service``.
 
     Raises:
@@ -83,11 +83,14 @@ def _sign(key: SigningKey, issuer: str, audience: str, claims: dict[str, Any], l
     return jwt.encode(header, times | claims, key, algorithms=_ALGORITHMS)
 
 
-def _verified(token: str, trusted: dict[str, KeySet]) -> dict[str, Any]:
+# The signature of one token stays what it is, and checking it anew was a sixth of what a push costs. Whether it has expired is asked
+# each time; what was refused is not remembered.
+@lru_cache(maxsize=1000)
+def _verified(token: str, trusted: Trusted) -> Mapping[str, Any]:
     # The issuer is read before the signature is checked, only to choose whose keys must have made it.
     try:
         unverified = _payload(token)
-        keys = trusted[unverified["iss"]]
+        keys = trusted.of[unverified["iss"]]
         with warnings.catch_warnings():  # the name EdDSA is deprecated, and what most identity providers still send
             warnings.simplefilter("ignore")
             verified = jwt.decode(token, keys, algorithms=_ALGORITHMS)
@@ -105,14 +108,14 @@ def _payload(token: str) -> dict[str, Any]:
     return claims
 
 
-def _in_time(claims: dict[str, Any]) -> bool:
+def _in_time(claims: Mapping[str, Any]) -> bool:
     now, expires, not_before = time.time(), claims.get("exp"), claims.get("nbf", 0)
     if not isinstance(expires, int | float) or not isinstance(not_before, int | float):
         return False
     return not_before - _LEEWAY_SECONDS <= now < expires + _LEEWAY_SECONDS
 
 
-def _principal(claims: dict[str, Any], *, service: str | None) -> Principal:
+def _principal(claims: Mapping[str, Any], *, service: str | None) -> Principal:
     schools, staff = claims.get("schools", []), claims.get("staff")
     try:
         return Principal(

@@ -11,7 +11,7 @@ Layout of a folder made by :func:`write_keys`::
 import base64
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,20 @@ class KeysMissing(Exception):
     """A key is not where it should be. The message is one sentence for the operator."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Trusted:
+    """Everybody's public keys by issuer, as they were read at one time: what they have verified may be remembered."""
+
+    of: Mapping[str, KeySet]
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """What one service holds: its own private keys and everybody's public ones."""
 
     signing: SigningKey
     sealing: dict[str, bytes]
-    trusted: dict[str, KeySet]
+    trusted: Trusted
 
 
 def write_keys(folder: Path, services: Iterable[str]) -> list[Path]:
@@ -61,7 +68,7 @@ def read_keys(folder: Path) -> Keys:
         return Keys(
             signing=read_signing_key(folder),
             sealing={name: base64.b64decode(key) for name, key in sealing.items()},
-            trusted={issuer: KeySet.import_key_set(keys) for issuer, keys in trusted.items()},
+            trusted=Trusted({issuer: KeySet.import_key_set(keys) for issuer, keys in trusted.items()}),
         )
     except (OSError, ValueError) as error:
         raise KeysMissing(
