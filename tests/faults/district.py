@@ -39,7 +39,7 @@ class Member:
     """One service as a process. ``twin`` is which of :mod:`tests.faults.twins` it is."""
 
     name: str
-    folder: Path
+    log: Path
     environment: Mapping[str, str]
     twin: str = ""
     port: int = field(default_factory=_free_port)
@@ -54,20 +54,19 @@ class Member:
         """Start it; ``failpoint`` arms a place where it kills itself."""
         twin = self.twin if twin is None else twin
         program = [sys.executable, str(HERE / "twins.py"), twin] if twin else [str(TRELLIS), "serve"]
-        with (self.folder / f"{self.name}.log").open("ab") as log:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*_dies_with_us(), *program, self.name, "--host", "127.0.0.1", "--port", str(self.port)],
                 env={**self.environment, "TRELLIS_FAILPOINT": failpoint},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=self.folder,
             )
 
     async def ready(self) -> None:
         """Wait until it answers that it is ready."""
         async with httpx.AsyncClient(base_url=self.url, trust_env=False) as http:
-            await eventually(f"{self.name} is ready; see {self.folder}/{self.name}.log", lambda: _answers(http))
+            await eventually(f"{self.name} is ready; see {self.log}", lambda: _answers(http))
 
     async def started(self, failpoint: str = "") -> None:
         """Start it and wait until it is ready."""
@@ -186,17 +185,17 @@ class District:
 
 @asynccontextmanager
 async def district(
-    *services: str, kafka: Broker | None = None, apart: Sequence[str] = (), **settings: str
+    *services: str, logs: Path, kafka: Broker | None = None, apart: Sequence[str] = (), **settings: str
 ) -> AsyncIterator[District]:
     """``services`` at work, each with a database of its own; those in ``apart`` on a second PostgreSQL.
 
-    ``settings`` become environment variables of every service. Everything ends and its folder goes at the end.
+    What they log stays in ``logs``. ``settings`` become environment variables of every service. Everything ends and its folder goes at the end.
     """
     folder = Path(tempfile.mkdtemp(prefix="trellis-faults-"))
     await asyncio.to_thread(folder.chmod, 0o711)  # PostgreSQL may run as another user
     broker, made = kafka or Broker(folder / "kafka"), None
     try:
-        made = await _made(folder, broker, services, apart, settings)
+        made = await _made(folder, logs, broker, services, apart, settings)
         await made.start()
         yield made
     finally:
@@ -212,7 +211,7 @@ async def district(
 
 
 async def _made(
-    folder: Path, broker: Broker, services: Sequence[str], apart: Sequence[str], settings: Mapping[str, str]
+    folder: Path, logs: Path, broker: Broker, services: Sequence[str], apart: Sequence[str], settings: Mapping[str, str]
 ) -> District:
     together = [name for name in services if name not in apart]
     await asyncio.gather(
@@ -224,7 +223,9 @@ async def _made(
     for name in services:
         await migrate_within(name, clusters[name].owner_url(name), f"{name}_app")
     await create_topics(Settings(kafka=broker.bootstrap), {*SERVICES, *services}, partitions=3)
-    members = {name: Member(name, folder, {}, twin="whole" if name == "tally" else "") for name in services}
+    members = {
+        name: Member(name, logs / f"{name}.log", {}, twin="whole" if name == "tally" else "") for name in services
+    }
     for name, member in members.items():
         member.environment = {
             **{key: os.environ[key] for key in ("PATH", "LANG", "HOME") if key in os.environ},

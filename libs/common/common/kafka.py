@@ -4,7 +4,7 @@ CloudEvents 1.0 in binary mode: one header per attribute, the body as JSON.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,6 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     CommitFailedError,
     IllegalStateError,
-    KafkaError,
     NoError,
     ProducerClosed,
     TopicAlreadyExistsError,
@@ -34,6 +33,7 @@ SEND_SECONDS = 30.0
 _PARTITIONS = 6
 _RETENTION_MS = 30 * 24 * 3600 * 1000
 _RETRY_SECONDS = 2.0
+_STOP_SECONDS = 5.0
 _PROBE_SECONDS = 30.0
 _UNKNOWN = UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
 
@@ -162,18 +162,24 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
     if sender := producer._sender.sender_task:  # noqa: SLF001 (aiokafka has no other way to give up)
         sender.cancel()
     producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001
-    await producer.client.close()
+    await _in_time(producer.client.close())
     await _stop(producer)
 
 
 async def _stop(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
     # A stop that waits for a broker that is away must not hold up the next attempt.
-    try:
-        await asyncio.wait_for(client.stop(), 5)
-    except (TimeoutError, KafkaError, asyncio.CancelledError) as error:
-        if isinstance(error, asyncio.CancelledError):
-            raise
+    if not await _in_time(client.stop()):
         log.info("a Kafka client did not stop in time")
+
+
+async def _in_time(closing: Coroutine[Any, Any, None]) -> bool:
+    """Whether it ended within a few seconds. Its errors stay there: aiokafka cancels itself when a connection was cut."""
+    task = asyncio.create_task(closing)
+    await asyncio.wait({task}, timeout=_STOP_SECONDS)
+    if not task.done():
+        task.cancel()
+        return False
+    return task.cancelled() or task.exception() is None
 
 
 def _connection(settings: Any) -> dict[str, Any]:
