@@ -29,6 +29,7 @@ def create_engine(url: str, *, pool_size: int = 8) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=8,
         pool_pre_ping=True,
+        pool_use_lifo=True,  # the connection used last has its statements prepared and its plans warm
         connect_args={"server_settings": {"timezone": "UTC", "jit": "off"}},
     )
 

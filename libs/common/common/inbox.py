@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -303,7 +304,7 @@ def _once(events: Sequence[tuple[Record, Event]], fresh: set[UUID]) -> list[Even
 
 async def _remember(session: AsyncSession, records: Iterable[Record]) -> set[UUID]:
     """Those ids that were not known before. Sorted, so that two transactions never wait for each other in a ring."""
-    ids = sorted({record.id for record in records})
+    ids = sorted({record.id for record in records}, key=attrgetter("int"))
     if not ids:
         return set()
     return set((await session.execute(_REMEMBER, {"ids": ids})).scalars())

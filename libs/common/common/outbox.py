@@ -43,7 +43,7 @@ _UNPUBLISHED = sa.text(
 _MARK = sa.text("UPDATE outbox SET published_at = clock_timestamp() WHERE id = ANY(CAST(:ids AS uuid[]))")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would make each three times as dear, and there is one for each event
 class Record:
     """One event on its way: what the outbox holds and what a topic carries."""
 
