@@ -154,13 +154,13 @@ class District:
 
     async def rows(self, service: str, statement: str, **values: Any) -> Sequence[Any]:
         """What a statement finds in the service's database, asked as the superuser."""
-        async with self._engine(service).begin() as connection:
+        async with self.engine(service).begin() as connection:
             found = await connection.execute(sa.text(statement), values)
             return found.all() if found.returns_rows else []
 
     async def command(self, service: str, statement: str) -> Sequence[Any]:
         """As :meth:`rows`, outside of any transaction."""
-        async with self._engine(service).connect() as connection:
+        async with self.engine(service).connect() as connection:
             alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
             found = await alone.execute(sa.text(statement))
             return found.all() if found.returns_rows else []
@@ -177,9 +177,10 @@ class District:
         for engine in self.engines.values():
             await engine.dispose()
 
-    def _engine(self, service: str) -> AsyncEngine:
+    def engine(self, service: str) -> AsyncEngine:
+        """The service's database, as the superuser."""
         if service not in self.engines:
-            self.engines[service] = create_engine(self.clusters[service].superuser_url(service), pool_size=1)
+            self.engines[service] = create_engine(self.clusters[service].superuser_url(service), pool_size=2)
         return self.engines[service]
 
 

@@ -4,11 +4,12 @@ python tests/faults/twins.py TWIN SERVICE [options of `trellis serve`]
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from common import cli, inbox, outbox
 from common.outbox import BATCH, Record
@@ -27,11 +28,13 @@ def whole() -> None:
 
 def no_inbox() -> None:
     """Every event is new, however often it comes."""
+    real = inbox._remember
 
-    async def remember(session: object, records: list[Record]) -> set[object]:
+    async def remember(session: AsyncSession, records: Iterable[Record]) -> set[UUID]:
+        await real(session, records)
         return {record.id for record in records}
 
-    inbox._remember = remember  # type: ignore[assignment]  # the break is the point
+    inbox._remember = remember
 
 
 def cursor_relay() -> None:
