@@ -37,7 +37,7 @@ check: install ## style, types, who may import whom, locks without addresses
 	@! grep -n '://' requirements*.lock
 
 bench: install ## ratios measured side by side, one JSON object a line
-	@for file in bench/*.py; do $(BIN)/python "$$file" || exit; done
+	@for file in bench/*.py; do PYTHONPATH=. $(BIN)/python "$$file" || exit; done
 
 events: install ## write the contracts in docs/events from the code
 	$(BIN)/python -m common.events.asyncapi docs/events

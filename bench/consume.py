@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 from bench.parts.by_hand import PARTITIONS
 from bench.parts.district import District
 from bench.parts.machine import Machine, Program, machine, until
-from bench.parts.report import report
+from bench.parts.report import note, report
 from common.events import Event
 from common.kafka import record_headers
 from common.outbox import Record
@@ -38,10 +38,12 @@ async def main() -> None:
     """Measure and print."""
     with machine("sis", "mtss") as here:
         district = District(schools=20, students_of_each=1000)
+        note("consume: preparing")
         await prepare(here, district)
         await fill_topic(here, district)
         by_hand, real = [], []
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
+            note(f"consume: round {number + 1} of {ROUNDS}")
             by_hand.append(await measure(here, here.by_hand("round")))
             real.append(await measure(here, here.serve("mtss", "round")))
             assert by_hand[-1].answers == real[-1].answers, (by_hand[-1].answers, real[-1].answers)
@@ -125,7 +127,7 @@ async def _seconds(database: Any) -> float:
 
 
 async def _answers(database: Any) -> dict[str, Any]:
-    """What is known in the end, which no split into batches may change; and how many decisions it took."""
+    """What is known in the end, which no split into batches may change: how many rows, and their digest."""
     known = {
         "attendance": "SELECT * FROM mtss_attendance ORDER BY student_id, school_id, day",
         "changes": "SELECT student_id, day, revision, before, after FROM mtss_attendance_change ORDER BY student_id, day",

@@ -23,7 +23,7 @@ from bench.parts.by_hand import PARTITIONS
 from bench.parts.district import CLOSED_DAYS, District
 from bench.parts.door import ATTENDANCE, BULK_ROWS, Connection, attendance, connections, push_roster
 from bench.parts.machine import Machine, Program, machine, until
-from bench.parts.report import report
+from bench.parts.report import note, report
 from common.events import AttendanceRecorded
 from common.migrations import migrate_within
 from tests.kafka.broker import fresh_topics
@@ -90,7 +90,7 @@ class Bench:
     sis: Program
     said: Any
     heard: Any
-    district: District = field(default_factory=lambda: District(schools=8, students_of_each=750))
+    district: District = field(default_factory=lambda: District(schools=8, students_of_each=1000))
     ids: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -98,6 +98,7 @@ class Bench:
 
     async def prepare(self) -> None:
         """Push the roster and half a year of absences, close its days, and let ``mtss`` hear it all."""
+        note("latency: preparing")
         absences = iter([attendance(self.district, *each, 100) for each in sorted(self.district.absent)])
         with self.here.serve("mtss"):
             async with connections(self.sis.port, self.here.token(), 1) as (door,):
@@ -113,7 +114,8 @@ class Bench:
     async def compare(self, rate: int) -> None:
         """Let ``mtss`` and the loop by hand hear in turn, and say what came of it."""
         real, by_hand = [], []
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
+            note(f"latency: {rate} a second, round {number + 1} of {ROUNDS}")
             by_hand.append(await self.measure(rate, self.here.by_hand("mtss")))
             real.append(await self.measure(rate, self.here.serve("mtss")))
         say(rate, real, by_hand)
@@ -128,6 +130,7 @@ class Bench:
                 begun_at, looking = await self.ends(), asyncio.create_task(watch.look(looked_at))
                 before, begun = self.used(mtss), time.perf_counter()
                 pushed = await self.push(doors, rate, list(islice(self.corrections, rate * SECONDS)))
+                assert len(pushed) == rate * SECONDS
                 took, after = time.perf_counter() - begun, self.used(mtss)
                 await self.all_heard()
                 looking.cancel()

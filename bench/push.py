@@ -12,7 +12,7 @@ from typing import Any
 from bench.parts.district import District
 from bench.parts.door import ATTENDANCE, BULK_ROWS, Connection, attendance, connections, push_roster
 from bench.parts.machine import Machine, Program, machine, until
-from bench.parts.report import report
+from bench.parts.report import note, report
 from common.migrations import migrate_within
 from tests.kafka.broker import fresh_topics
 
@@ -39,9 +39,11 @@ async def measure(here: Machine, sis: Program, bare: Program, server: Any) -> No
     """Push to both in turn, at rest in between."""
     district = District(schools=8, students_of_each=1000)
     rows = (attendance(district, *each) for each in district.later())
+    note("push: preparing")
     async with connections(sis.port, here.token(), 1) as (door,):
         await push_roster(door, district)
     singles: list[tuple[float, float]] = []
+    note(f"push: {ROUNDS} rounds row by row, {ROUNDS} in bulk")
     for _ in range(ROUNDS):
         await at_rest(server)
         some = list(islice(rows, SINGLES))
