@@ -169,7 +169,8 @@ class Broker:
         draft.write_text("\n".join(f"{name}={value}" for name, value in self._settings(data).items()))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         subprocess.run(
-            [*JAVA, "-cp", classpath, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(draft)],
+            # With "=": one in 64 of such names begins with a dash, and would be taken for an option.
+            [*JAVA, "-cp", classpath, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(draft)],
             check=True,
             capture_output=True,
             timeout=60,
