@@ -149,6 +149,7 @@ def test_an_rsa_key_of_a_district_works_too(folder: Path, tmp_path: Path) -> Non
     write_keys(tmp_path, ["mtss"])
     rsa = RSAKey.generate_key(2048, {"use": "sig", "kid": "rsa"}, private=True)
     (tmp_path / "staff" / "signing.jwk").write_text(json.dumps(rsa.as_dict(private=True)))
+    (tmp_path / "mtss" / "trusted.json").unlink()
     write_keys(tmp_path, ["mtss"])
 
     token = staff_token(read_signing_key(tmp_path / "staff"), role="district")
@@ -169,6 +170,16 @@ def test_keys_are_private_and_never_overwritten(tmp_path: Path) -> None:
     assert write_keys(tmp_path / "keys", ["mtss"]) == []
     assert {path: path.read_bytes() for path in first} == before
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "keys").rglob("*") if path.is_file()} == {0o600}
+
+
+def test_an_issuer_that_a_district_added_stays_trusted(tmp_path: Path) -> None:
+    write_keys(tmp_path, ["mtss"])
+    path = tmp_path / "mtss" / "trusted.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"https://login.example.org": {"keys": []}}))
+
+    write_keys(tmp_path, ["mtss", "sis"])
+
+    assert {"https://login.example.org", "mtss", "sis", STAFF} == set(json.loads(path.read_text()))
 
 
 def test_missing_keys_are_one_sentence(tmp_path: Path) -> None:

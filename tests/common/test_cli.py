@@ -4,11 +4,7 @@ import os
 import signal
 import socket
 import stat
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -16,54 +12,7 @@ import pytest
 
 from common.auth import principal_of
 from common.keys import read_keys, write_keys
-
-TRELLIS = [sys.executable, "-c", "from common.cli import main; main()"]
-
-
-def trellis(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*TRELLIS, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=os.environ | {"COLUMNS": "200"} | environment,
-    )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def up(data: Path, port: int) -> Iterator["subprocess.Popen[str]"]:
-    """`trellis up`, ready; killed at the end if it still runs."""
-    process = subprocess.Popen(
-        [*TRELLIS, "up", "--port", str(port), "--data", str(data)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        _wait_until_ready(process, port)
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
-
-
-def _wait_until_ready(process: "subprocess.Popen[str]", port: int) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError(f"not ready: {process.communicate(timeout=5)}")
+from tests.processes import free_port, trellis, up
 
 
 def test_the_version_is_one_line() -> None:
@@ -98,10 +47,11 @@ def test_a_token_is_printed_and_nothing_else(tmp_path: Path) -> None:
         (["serve", "nothing"], "There is no service of that name"),
         (["serve", "mtss"], "TRELLIS_KAFKA is missing"),
         (["migrate"], "TRELLIS_OWNER_DATABASE_URL is missing"),
-        (["status", "--token-file", "/nowhere"], "No such file or directory: /nowhere"),
-        (["up", "--data", "/proc/nothing"], "/proc/nothing"),
+        (["status", "--token-file", "/nowhere"], "/nowhere cannot be used (No such file or directory)"),
+        (["up", "--port", str(free_port()), "--data", "/proc/nothing"], "/proc/nothing"),
+        (["up", "--port", str(free_port()), "--data", "/etc/hostname"], "/etc/hostname is a file"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=lambda value: f"{value[0]} {value[-1]}" if isinstance(value, list) else "",
 )
 def test_what_an_operator_can_mend_is_one_sentence(arguments: list[str], says: str) -> None:
     refused = trellis(*arguments)
@@ -112,19 +62,43 @@ def test_what_an_operator_can_mend_is_one_sentence(arguments: list[str], says: s
     assert "Traceback" not in refused.stderr + refused.stdout
 
 
-@pytest.mark.parametrize("missing", ["TRELLIS_DATABASE_URL", "TRELLIS_TIME_ZONE", "TRELLIS_KEYS"])
+@pytest.mark.parametrize("missing", ["TRELLIS_DATABASE_URL", "TRELLIS_TIME_ZONE", "TRELLIS_PUBLIC_URL", "TRELLIS_KEYS"])
 def test_a_service_alone_refuses_to_start_without_what_it_needs(tmp_path: Path, missing: str) -> None:
     write_keys(tmp_path, ["mtss"])
     settings = {
         "TRELLIS_KAFKA": "127.0.0.1:1",
         "TRELLIS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/mtss",
         "TRELLIS_TIME_ZONE": "America/Denver",
+        "TRELLIS_PUBLIC_URL": "https://trellis.example.org",
         "TRELLIS_KEYS": str(tmp_path / "mtss"),
     }
 
     refused = trellis("serve", "mtss", **{name: value for name, value in settings.items() if name != missing})
 
     assert (refused.returncode, refused.stderr.startswith(missing)) == (1, True)
+
+
+def test_a_setting_that_is_not_acceptable_is_one_sentence() -> None:
+    refused = trellis("migrate", TRELLIS_TIME_ZONE="Nowhere/Else")
+
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert refused.stderr.startswith("TRELLIS_TIME_ZONE is not acceptable: must be a name of the IANA")
+
+
+def test_a_database_that_is_away_is_one_sentence() -> None:
+    refused = trellis("migrate", "mtss", TRELLIS_OWNER_DATABASE_URL="postgresql://x:x@127.0.0.1:1/mtss")
+
+    assert refused.returncode == 1
+    assert "is it running, and is TRELLIS_OWNER_DATABASE_URL right?" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "99999"])
+def test_a_port_that_cannot_be_is_refused_by_name(port: str) -> None:
+    refused = trellis("up", "--port", port)
+
+    assert refused.returncode == 2
+    assert "--port" in refused.stderr
 
 
 def test_keys_are_written_once(tmp_path: Path) -> None:
@@ -166,6 +140,12 @@ def test_up_serves_all_and_stops_within_five_seconds(tmp_path: Path) -> None:
         assert trellis("events", "parked", "--url", base, "--data", str(data)).stdout == "No event is parked.\n"
         expected = 0o711 if os.geteuid() == 0 else 0o700
         assert stat.S_IMODE(data.stat().st_mode) == expected
+        second = trellis("up", "--port", str(free_port()), "--data", str(data))
+        assert (second.returncode, second.stderr) == (
+            1,
+            f"Trellis runs on {data} already: stop it, or choose another folder with --data.\n",
+        )
+        assert httpx.get(f"{base}/readyz", trust_env=False).status_code == 200
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.wait(timeout=10)

@@ -14,12 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope
 from starlette.types import Send as SendMessage
 
 from common.access import check_declared
-from common.errors import Overloaded
+from common.db import is_data_error, is_transient
+from common.errors import NotStorable, Overloaded, Unavailable
 from common.inbox import Inbox
 from common.kafka import consume, send_from
 from common.logs import place_of
 from common.operations import forget_old_events, measure, operations_router
-from common.problems import INTERNAL_ERROR, install, problem_of, response_of
+from common.problems import INTERNAL_ERROR, Problem, install, problem_of, response_of
 from common.routing import EventRouter
 from common.runtime import Runtime
 from common.settings import Settings
@@ -141,7 +142,25 @@ async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, send: SendMessa
     except ClientDisconnect:
         return  # nobody is there to be answered
     except Exception as error:  # noqa: BLE001 (its message may quote a person's data: only its place is logged)
-        log.error("a request failed", error=type(error).__name__, where=place_of(error))  # noqa: TRY400
+        problem = _problem_of(error)
+        if problem is INTERNAL_ERROR:
+            log.error("a request failed", **_request(scope), error=type(error).__name__, where=place_of(error))  # noqa: TRY400
+        else:
+            log.warning("a request failed", **_request(scope), error=type(error).__name__, status=problem.status)
         if started:
             raise ConnectionError("the answer broke off") from None
-        await response_of(INTERNAL_ERROR)(scope, receive, send)
+        await response_of(problem)(scope, receive, send)
+
+
+def _problem_of(error: Exception) -> Problem:
+    if is_transient(error):
+        return problem_of(Unavailable())
+    if is_data_error(error):
+        return problem_of(NotStorable())
+    return INTERNAL_ERROR
+
+
+def _request(scope: Scope) -> dict[str, str]:
+    """Which request it was, by the route's template: a path may hold a student."""
+    route = getattr(scope.get("route"), "path", "")
+    return {"service": scope["app"].state.name, "method": scope["method"], "route": str(route)}

@@ -1,5 +1,6 @@
 """``trellis``: the command line. Services and further commands are found by their entry points."""
 
+import errno
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from uuid import UUID
 
 import httpx
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
@@ -74,10 +76,25 @@ def one_sentence() -> Iterator[None]:
         raise Stop(str(error)) from None
     except httpx.TransportError:
         raise Stop("Trellis does not answer there: is `trellis up` running, and is --url right?") from None
-    except PermissionError as error:
-        raise Stop(f"No permission to write {error.filename}: choose another folder with --data.") from None
+    except ValidationError as error:
+        raise Stop(_settings_sentence(error)) from None
     except OSError as error:
-        raise Stop(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.") from None
+        raise Stop(file_sentence(error, error.filename or "the folder")) from None
+
+
+def file_sentence(error: OSError, where: object) -> str:
+    """What to do about a file or folder that cannot be used, in one sentence."""
+    if error.errno == errno.ENOSPC:
+        return f"No space is left for {where}: free some, or choose another folder with --data."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"No permission to write {where}: choose another folder with --data."
+    return f"{where} cannot be used ({error.strerror or error}): choose another file or folder."
+
+
+def _settings_sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = "__".join(str(part) for part in first["loc"]).upper()
+    return f"TRELLIS_{name} is not acceptable: {first['msg'].removeprefix('Value error, ')}."
 
 
 @app.callback(invoke_without_command=True)
@@ -99,7 +116,7 @@ def keys(folder: Annotated[Path, typer.Argument(help="Where the keys go.")]) -> 
     with one_sentence():
         written = write_keys(folder, services())
         out.print(
-            f"{len(written)} keys written to {folder}, {'none' if written else 'all'} were there before."
+            f"{len(written)} keys written to {folder}."
             if written
             else f"Every key is already in {folder}; nothing was written."
         )

@@ -1,6 +1,6 @@
 """Transactions: one per request, committed before the response."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
@@ -56,10 +56,21 @@ def next_revision(previous: int | None, at: datetime) -> int:
     return micros if previous is None else max(micros, previous + 1)
 
 
-def is_transient(error: BaseException) -> bool:
-    """Whether the same work may succeed when tried again: the database is away, restarting, or chose us as a victim."""
+def is_data_error(error: BaseException) -> bool:
+    """Whether the database refused a value as such: SQLSTATE class 22."""
+    return any(str(getattr(seen, "sqlstate", None))[:2] == "22" for seen in _chain(error))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: BaseException | None = error
     while seen is not None:
+        yield seen
+        seen = seen.__cause__ or getattr(seen, "orig", None)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work may succeed when tried again: the database is away, restarting, or chose us as a victim."""
+    for seen in _chain(error):
         if isinstance(seen, ConnectionError | TimeoutError | OSError | sa.exc.TimeoutError):
             return True
         if isinstance(seen, sa.exc.DBAPIError) and seen.connection_invalidated:
@@ -69,5 +80,4 @@ def is_transient(error: BaseException) -> bool:
             return True
         if type(seen).__module__.startswith("asyncpg") and "Interface" in type(seen).__name__:
             return True
-        seen = seen.__cause__ or getattr(seen, "orig", None)
     return False

@@ -102,6 +102,32 @@ class Cluster:
         return self.account.run(self.programs / "pg_ctl", *where, *arguments, silent=True)  # a pipe would never end
 
 
+def make_folder(data: Path) -> None:
+    """Make the data folder if it is missing, for us alone; as root PostgreSQL's own user may pass through."""
+    if not data.exists():
+        data.mkdir(parents=True)
+        data.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    elif not data.is_dir():
+        raise EmbeddedError(f"{data} is a file: choose a folder with --data.")
+
+
+@contextmanager
+def alone(data: Path) -> Iterator[None]:
+    """Hold this data folder as the one process that runs on it.
+
+    Raises:
+        EmbeddedError: another one does.
+    """
+    with (data / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EmbeddedError(
+                f"Trellis runs on {data} already: stop it, or choose another folder with --data."
+            ) from None
+        yield
+
+
 def start(data: Path, services: Sequence[str], *, settings: Mapping[str, str] = {}) -> Cluster:
     """The PostgreSQL of this data folder, running, with what each service needs; made at first, adopted if it runs.
 

@@ -71,6 +71,24 @@ class SisterUnavailable(DomainError):
     status = 503
 
 
+class Unavailable(DomainError):
+    """A part that this needs does not answer at the moment; try again shortly."""
+
+    status = 503
+
+
+class NotStorable(DomainError):
+    """A value of the request cannot be stored: a character that text may not hold, or a number that is too large."""
+
+    status = 422
+
+
+class TooSlow(DomainError):
+    """The body did not arrive within {seconds} seconds."""
+
+    status = 408
+
+
 class Overloaded(DomainError):
     """Too much work is waiting; try again shortly."""
 

@@ -52,7 +52,7 @@ def write_keys(folder: Path, services: Iterable[str]) -> list[Path]:
     written += [path for name in services if (path := _sealing_key(folder / name))]
     public = {STAFF: _public(folder / "staff")} | {name: _public(folder / name) for name in services}
     for name in services:
-        _write(folder / name / "trusted.json", json.dumps(public, indent=1), replace=True)
+        _trust(folder / name / "trusted.json", public)
     return written
 
 
@@ -89,6 +89,13 @@ def read_signing_key(folder: Path) -> SigningKey:
     if not isinstance(key, OKPKey | RSAKey):
         raise KeysMissing(f"The signing key in {folder} is neither Ed25519 nor RSA.")
     return key
+
+
+def _trust(path: Path, public: Mapping[str, Any]) -> None:
+    """Trust these issuers beside those that the file trusts already, whose keys stay as they are."""
+    before = json.loads(path.read_text()) if path.exists() else {}
+    if set(public) - set(before):
+        _write(path, json.dumps({**public, **before}, indent=1), replace=True)
 
 
 def _signing_key(folder: Path) -> Path | None:

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.metadata import entry_points
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
@@ -57,6 +58,9 @@ FIELDS = frozenset(
 )
 """Names of the fields that a log line may hold."""
 
+_PACKAGES = frozenset({"common", *entry_points(group="trellis.services").names})
+"""Whose lines are ours: an error is looked for there first."""
+
 REPEAT_SECONDS = 30.0
 """A library says the same thing at most this often: during an outage aiokafka has hundreds of lines a minute to say."""
 
@@ -98,7 +102,9 @@ def configure_logging(service: str, folder: Path | None = None, *, level: int = 
 
 def place_of(error: BaseException) -> str:
     """Where an error was raised: file, line and function, innermost last. Never its text."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    frames = list(traceback.extract_tb(error.__traceback__))
+    ours = [frame for frame in frames if not _PACKAGES.isdisjoint(Path(frame.filename).parts)]
+    frames = [*ours[-2:], frames[-1]] if ours and ours[-1] is not frames[-1] else (ours or frames)[-3:]
     return " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames)
 
 

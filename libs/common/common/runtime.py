@@ -44,13 +44,17 @@ class Runtime:
         """A runtime from its settings.
 
         Raises:
-            NotConfigured: no database address, no keys or no time zone.
+            NotConfigured: no database address, no keys, no time zone or no public address.
         """
         settings = settings.filled(name)
         if not settings.database_url:
             raise NotConfigured("TRELLIS_DATABASE_URL is missing: the address of this service's own database.")
         if not settings.time_zone:
             raise NotConfigured("TRELLIS_TIME_ZONE is missing: the district's time zone, such as America/Denver.")
+        if not settings.public_url:
+            raise NotConfigured(
+                "TRELLIS_PUBLIC_URL is missing: the address at which people and services reach Trellis."
+            )
         keys = keys or _configured_keys(settings)
         return cls(
             name=name,

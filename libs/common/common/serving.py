@@ -1,7 +1,7 @@
 """``trellis up``, ``serve`` and ``migrate``: what starts a service, apart from the commands that only ask one."""
 
 import asyncio
-import os
+import errno
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,7 +11,9 @@ from typing import Annotated
 
 import typer
 import uvicorn
+from asyncpg import PostgresError
 from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
 
 from common import embedded
 from common.cli import HERE, Data, one_sentence, out, services
@@ -25,11 +27,13 @@ from common.settings import NotConfigured, Settings
 from common.telemetry import configure_logging
 
 KEEP_ALIVE_SECONDS = 90
-STOP_SECONDS = 4
+STOP_SECONDS = 2
+
+Port = Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)]
 
 
 def up(
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8080,
+    port: Port = 8080,
     data: Data = HERE,
     kafka: Annotated[str, typer.Option(help="HOST:PORT of Kafka; without it events stay in this process.")] = "",
 ) -> None:
@@ -39,25 +43,29 @@ def up(
     """
     with one_sentence():
         listener = _listen("0.0.0.0" if Settings().keys else "127.0.0.1", port)  # noqa: S104 (only with keys of one's own)
-        data.mkdir(parents=True, exist_ok=True)
-        data.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        names = sorted(services())
-        keys = Settings().keys or data / "keys"
-        if not Settings().keys:
-            write_keys(keys, names)
-        cluster = embedded.start(data, names)
-        try:
-            apps = [_embedded_app(name, cluster, keys / name, port=port, kafka=kafka) for name in names]
-            asyncio.run(_migrate_all(names, cluster, kafka))
-            out.print(f"Trellis answers at http://127.0.0.1:{port}", highlight=False)
-            _serve(apps, listener, Settings().log_folder)
-        finally:
-            cluster.stop()
+        embedded.make_folder(data)
+        with embedded.alone(data):
+            _up(listener, data, port, kafka)
+
+
+def _up(listener: socket.socket, data: Path, port: int, kafka: str) -> None:
+    names = sorted(services())
+    keys = Settings().keys or data / "keys"
+    if not Settings().keys:
+        write_keys(keys, names)
+    cluster = embedded.start(data, names)
+    try:
+        apps = [_embedded_app(name, cluster, keys / name, port=port, kafka=kafka) for name in names]
+        asyncio.run(_migrate_all(names, cluster, kafka))
+        out.print(f"Trellis answers at http://127.0.0.1:{port}", highlight=False)
+        _serve(apps, listener, Settings().log_folder)
+    finally:
+        cluster.stop()
 
 
 def serve(
     service: Annotated[str, typer.Argument(help="sis, surveys, mtss, restorative or notifications.")],
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8080,
+    port: Port = 8080,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "0.0.0.0",  # noqa: S104 (a container's own)
 ) -> None:
     """Run one service alone, as a container does. It never migrates.
@@ -87,7 +95,13 @@ def migrate(service: Annotated[str | None, typer.Argument(help="One service; all
         for name in names:
             _known(name)
             own = settings.filled(name)
-            applied = asyncio.run(migrate_within(name, own.owner_database_url, own.application_role))
+            try:
+                applied = asyncio.run(migrate_within(name, own.owner_database_url, own.application_role))
+            except (SQLAlchemyError, PostgresError, OSError) as error:
+                raise NotConfigured(
+                    f"The database of {name} does not take its migrations ({type(error).__name__}): "
+                    "is it running, and is TRELLIS_OWNER_DATABASE_URL right?"
+                ) from None
             out.print(f"{name}: {', '.join(applied) if applied else 'already current'}")
         if settings.kafka:
             made = asyncio.run(create_topics(settings, names))
@@ -107,23 +121,25 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError:
+    except OSError as error:
         listener.close()
+        if error.errno == errno.EACCES:
+            raise NotConfigured(f"This user may not open port {port}: choose another with --port.") from None
         raise NotConfigured(f"Port {port} is taken: stop what uses it or choose another with --port.") from None
     return listener
 
 
 def _embedded_app(name: str, cluster: Cluster, keys_folder: Path, *, port: int, kafka: str) -> FastAPI:
-    settings = Settings()
+    settings, own_address = Settings(), f"http://127.0.0.1:{port}"
     own = settings.model_copy(
         update={
             "database_url": cluster.application_url(name),
             "owner_database_url": cluster.owner_url(name),
             "kafka": kafka or settings.kafka,
             "time_zone": settings.time_zone or _machine_zone(),
-            "public_url": settings.public_url
-            if "public_url" in settings.model_fields_set
-            else f"http://127.0.0.1:{port}",
+            "public_url": settings.public_url or own_address,
+            # Its sisters are in this process, whatever the address that people use.
+            "peers": dict.fromkeys(services(), own_address),
         }
     )
     service_app = _known(name)

@@ -40,7 +40,9 @@ class Settings(BaseSettings):
     )
     smtp_url: str = Field(default="", description="smtp://[user:password@]host:port or smtps://…")
     mail_from: str = Field(default="school@trellis.invalid", description="The sender of e-mail to families.")
-    public_url: str = Field(default="http://127.0.0.1:8080", description="The address that people and clients use.")
+    public_url: str = Field(
+        default="", description="The address that people and clients use; required outside embedded mode."
+    )
     peers: dict[str, str] = Field(default_factory=dict, description="Base address of each sister service.")
     body_limit_bytes: int = Field(default=4 * 1024 * 1024, gt=0, description="The largest request body.")
     log_folder: Path | None = Field(default=None, description="Where logs go; empty: standard error.")

@@ -1,5 +1,6 @@
-"""Requests read strictly: no body over the limit, no JSON member twice."""
+"""Requests read strictly: no body over the limit or without end, no JSON member twice."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
@@ -7,8 +8,11 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
 from common import json as strict_json
-from common.errors import DomainError, MalformedJson, TooLarge
+from common.errors import DomainError, MalformedJson, TooLarge, TooSlow
 from common.problems import COMMON_RESPONSES
+
+BODY_SECONDS = 30
+"""How long a body may take to arrive: a client that never ends it must not hold a place for ever."""
 
 
 class _Refused(HTTPException):
@@ -24,7 +28,15 @@ class _StrictRequest(Request):
         length, read = self.headers.get("content-length", ""), 0
         if length.isdecimal() and int(length) > limit:
             raise _Refused(TooLarge(what="The body", limit=limit))
-        async for chunk in super().stream():
+        until, chunks = asyncio.get_running_loop().time() + BODY_SECONDS, super().stream()
+        while True:
+            try:
+                async with asyncio.timeout_at(until):
+                    chunk = await anext(chunks)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise _Refused(TooSlow(seconds=BODY_SECONDS)) from None
             read += len(chunk)
             if read > limit:
                 raise _Refused(TooLarge(what="The body", limit=limit))

@@ -1,7 +1,5 @@
 """``trellis demo``, what ``make run`` starts: a whole district on this machine, from the push to the word to families."""
 
-import errno
-import os
 import shlex
 import signal
 import socket
@@ -19,7 +17,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from common.cli import make_token, services
+from common.cli import file_sentence, make_token, services
+from common.embedded import make_folder
 from common.system_user import EmbeddedError
 from trial.catcher import caught_in
 from trial.mailbox import FOLDER
@@ -45,7 +44,7 @@ def demo(
     console = Console()
     with _stoppable(console, data):
         _check_port(port)
-        _make(data)
+        make_folder(data)
         _write_sample(console, data)
         with (
             caught_in(data / FOLDER) as mail_port,
@@ -71,7 +70,7 @@ def _stoppable(console: Console, data: Path) -> Iterator[None]:
     except httpx.HTTPError:
         _fail(console, f"A service does not answer as it should: look into {data / 'logs'}, then start again.")
     except OSError as error:
-        _fail(console, _sentence(error, data))
+        _fail(console, file_sentence(error, data))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -83,14 +82,6 @@ def _fail(console: Console, sentence: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def _sentence(error: OSError, data: Path) -> str:
-    if error.errno == errno.ENOSPC:
-        return f"No space is left for {data}: free some, or choose another folder with --data."
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"No permission to write {data}: choose another folder with --data."
-    return f"{data} cannot be used ({error.strerror or error}): choose another folder with --data."
-
-
 def _check_port(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -98,11 +89,6 @@ def _check_port(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError:
             raise NotStarted(f"Port {port} is taken: stop what uses it or choose another with --port.") from None
-
-
-def _make(data: Path) -> None:
-    data.mkdir(parents=True, exist_ok=True)
-    data.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
 
 def _write_sample(console: Console, data: Path) -> None:

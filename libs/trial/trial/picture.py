@@ -181,8 +181,10 @@ class Watch:
     def _conferences(self) -> Iterable[tuple[str, str]]:
         total: Counter[str] = Counter()
         for school in self._schools():
-            total.update(self._get(f"/restorative/v1/schools/{school['school_id']}/summary"))
-        yield "offered, and declined", f"{total['offered']}, and {total['declined']}"
+            answer = self.http.get(f"/restorative/v1/schools/{school['school_id']}/summary")
+            if answer.status_code != httpx.codes.NOT_FOUND:  # a school of whose students nothing was heard
+                total.update(answer.raise_for_status().json())
+        yield "offered", str(total["offered"])
         yield "held, and completed", f"{total['held']}, and {total['completed']}"
         yield "days of exclusion avoided", f"{float(total['days_avoided']):g}"
 

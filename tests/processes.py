@@ -1,0 +1,60 @@
+"""`trellis` as a process, for tests that use it as an operator does."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+TRELLIS = [sys.executable, "-c", "from common.cli import main; main()"]
+
+
+def trellis(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*TRELLIS, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+        env=os.environ | {"COLUMNS": "200"} | environment,
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def up(data: Path, port: int, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """`trellis up`, ready; killed at the end if it still runs."""
+    log = data.with_suffix(".log")
+    with log.open("a") as said:
+        process = subprocess.Popen(
+            [*TRELLIS, "up", "--port", str(port), "--data", str(data), *arguments], stdout=said, stderr=said, text=True
+        )
+    try:
+        _wait_until_ready(process, port, log)
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+
+
+def _wait_until_ready(process: "subprocess.Popen[str]", port: int, log: Path) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"not ready: {log.read_text()[-2000:]}")
