@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from common.events import TierDecided
+from common.paging import encode_cursor
 from tests.harness import Running
 from tests.mtss.made_up import STUDENT, School, named, school_days
 
@@ -218,3 +219,16 @@ async def test_other_roles_read_no_tiers(district: Running, role: str) -> None:
 
 async def test_without_a_token_nothing_is_read(district: Running) -> None:
     assert (await district.http.get(f"/mtss/v1/students/{STUDENT}")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/students?school=%00", "school"),
+        ("/schools/a%00b/summary", "school_id"),
+        (f"/students/{STUDENT}/decisions?cursor={encode_cursor('9' * 40)}", "cursor"),
+    ],
+)
+async def test_what_the_database_cannot_hold_is_refused(district: Running, path: str, field: str) -> None:
+    status, problem = await get(district, path)
+    assert (status, [error["field"] for error in problem["errors"]]) == (422, [field])

@@ -20,6 +20,9 @@ from mtss.routes.documents import ClauseDocument, Reader
 
 router = Router("mtss")
 
+_MOST_DIGITS = 9
+"""Of the number of a decision: what PostgreSQL holds in an integer."""
+
 
 class DecisionDocument(BaseModel):
     """One decision: what, from when, why, by which policy, and what would change it."""
@@ -94,6 +97,6 @@ def _document(decision: Decision, stands: bool) -> DecisionDocument:
 
 def _number_of(cursor: str) -> int:
     (number,) = decode_cursor(cursor, 1)
-    if not number.isdecimal():
+    if not number.isdecimal() or len(number) > _MOST_DIGITS:
         raise Invalid(field="cursor", rule="must be the next of an earlier page")
     return int(number)

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.access import require
 from common.auth import Principal
 
+NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
+"""Texts that are looked for: PostgreSQL takes no NUL, and no name holds a control character."""
+
 Reader = Annotated[Principal, require("district", "principal", "counselor")]
 
 

@@ -17,7 +17,7 @@ from common.errors import NotFound
 from common.events import Tier
 from common.runtime import Today
 from mtss.models import Calendar, ClosedDay, Student, courses_of, last_enrolment_is_open
-from mtss.routes.documents import Reader
+from mtss.routes.documents import NO_CONTROL, Reader
 from mtss.rules import CLAUSES, Course
 
 router = Router("mtss")
@@ -40,7 +40,7 @@ class SchoolSummary(BaseModel):
 
 @router.get("/v1/schools/{school_id}/summary")
 async def read_school_summary(
-    school_id: Annotated[str, Path(max_length=40)], who: Reader, session: Session, today: Today
+    school_id: Annotated[str, Path(max_length=40, pattern=NO_CONTROL)], who: Reader, session: Session, today: Today
 ) -> SchoolSummary:
     """Tiers, open proposals and unknowns of one school."""
     if not await _known(session, who, school_id):

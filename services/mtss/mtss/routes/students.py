@@ -18,7 +18,7 @@ from common.events import Tier
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Today
 from mtss.models import Proposal, Student, courses_of, last_enrolment_is_open
-from mtss.routes.documents import ClauseDocument, Reader
+from mtss.routes.documents import NO_CONTROL, ClauseDocument, Reader
 from mtss.rules import what_would_change
 
 router = Router("mtss")
@@ -83,7 +83,7 @@ async def list_students(
     who: Reader,
     session: Session,
     today: Today,
-    school: Annotated[str | None, Query(max_length=40)] = None,
+    school: Annotated[str | None, Query(max_length=40, pattern=NO_CONTROL)] = None,
     tier: Tier | None = None,
     cursor: Cursor = None,
     limit: Limit = 100,
