@@ -474,7 +474,7 @@ class TestReading:
                 await conference.consent("harmed", given=False)
             if ending == "withdrawn":
                 await conference.done("withdraw", {"on": str(ago(5)), "reason": "Moved"})
-        counted = {"offered": 3, "held": 1, "completed": 1, "declined": 1, "days_avoided": 3.0}
+        counted = {"offered": 3, "held": 1, "completed": 1, "days_avoided": 3.0}
         for role in (*READERS, "facilitator"):
             assert (await restorative.get(f"/schools/{SCHOOL}/summary", role)).json() == counted
 
@@ -487,8 +487,12 @@ class TestReading:
         assert (await restorative.get(f"/schools/{SCHOOL}/summary")).json()["days_avoided"] == 3.75
 
     async def test_a_school_without_conferences_has_zeros(self, restorative: Restorative) -> None:
-        counted = (await restorative.get("/schools/999/summary", "district")).json()
+        await restorative.hear(restorative.enrolled())
+        counted = (await restorative.get(f"/schools/{SCHOOL}/summary", "district")).json()
         assert set(counted.values()) == {0}
+
+    async def test_a_school_nobody_has_heard_of_is_not_found(self, restorative: Restorative) -> None:
+        assert kind(await restorative.get("/schools/999/summary", "district")) == "not-found"
 
 
 class TestBadInput:
@@ -548,7 +552,13 @@ class TestBadInput:
         assert (await restorative.get("/schools/%00/summary", "district")).status_code == 422
         assert kind(await restorative.get(f"/referrals/{uuid4()}")) == "not-found"
 
-    async def test_zero_bytes_in_a_text_are_sealed_like_any_other(self, restorative: Restorative) -> None:
+    async def test_no_control_characters_in_texts_and_names_but_lines_in_texts(self, restorative: Restorative) -> None:
         conference = await restorative.conference()
-        shown = await conference.done("screen", {"suitable": True, "reason": "a\x00b"})
-        assert shown["steps"][-1]["content"]["reason"] == "a\x00b"
+        refused = await conference.step("screen", {"suitable": True, "reason": "a\x00b"})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "reason")
+        for name in ("a\x00b", "a\nb"):
+            refused = await conference.step("parties", {"kind": "named", "role": "supporter", "name": name})
+            assert refused.status_code == 422
+            assert refused.json()["errors"][0]["field"].endswith("name")
+        shown = await conference.done("screen", {"suitable": True, "reason": "a\r\n\tb"})
+        assert shown["steps"][-1]["content"]["reason"] == "a\r\n\tb"

@@ -21,7 +21,8 @@ from restorative.rules.gathering import AddParty, Offer, Prepare, Refuse, Schedu
 
 router = Router("restorative")
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=NO_CONTROL)]
 
 
 class StudentNotYetKnown(NotFound):

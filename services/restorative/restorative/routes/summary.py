@@ -11,7 +11,7 @@ from common.access import visible_to
 from common.app import Router
 from common.db import Session
 from common.errors import NotFound
-from restorative.models import Referral
+from restorative.models import Enrolment, Referral
 from restorative.routes.referrals import Readers, days
 from restorative.rules.conference import State
 
@@ -21,22 +21,22 @@ SchoolId = Annotated[str, Path(max_length=40, pattern=r"^[^\x00-\x1f]+$")]
 
 
 class Summary(BaseModel):
-    """How many conferences a school offered, held and completed; of those offered, how many were declined.
+    """How many conferences a school offered, held and completed.
 
+    How many were declined is not told: at a school with one conference it would say that a party refused.
     ``days_avoided`` are days of exclusion proposed and not served, over all completed conferences.
     """
 
     offered: int
     held: int
     completed: int
-    declined: int
     days_avoided: float
 
 
 @router.get("/v1/schools/{school_id}/summary")
 async def read_summary(school_id: SchoolId, who: Readers, session: Session) -> Summary:
     """The numbers of one school."""
-    if not await session.scalar(sa.select(visible_to(who, sa.literal(school_id)))):
+    if not await session.scalar(sa.select(sa.and_(visible_to(who, sa.literal(school_id)), _known(school_id)))):
         raise NotFound(what="school")
     completed = col(Referral.state) == State.COMPLETED
     avoided = sa.func.greatest(0, col(Referral.hundredths_proposed) - col(Referral.hundredths_served))
@@ -46,10 +46,17 @@ async def read_summary(school_id: SchoolId, who: Readers, session: Session) -> S
                 sa.func.count(col(Referral.offered_on)),
                 sa.func.count(col(Referral.held_on)),
                 sa.func.count().filter(completed),
-                sa.func.count().filter(col(Referral.state) == State.DECLINED),
                 sa.func.coalesce(sa.func.sum(avoided).filter(completed), 0),
             ).where(col(Referral.school_id) == school_id)
         )
     ).one()
-    offered, held, done, declined, hundredths = map(int, row)
-    return Summary(offered=offered, held=held, completed=done, declined=declined, days_avoided=days(hundredths))
+    offered, held, done, hundredths = map(int, row)
+    return Summary(offered=offered, held=held, completed=done, days_avoided=days(hundredths))
+
+
+def _known(school_id: str) -> sa.ColumnElement[bool]:
+    """Whether anything was heard of this school. A referral may come before its student's enrolment."""
+    return sa.or_(
+        sa.exists().where(col(Referral.school_id) == school_id),
+        sa.exists().where(col(Enrolment.school_id) == school_id),
+    )
