@@ -53,6 +53,9 @@ async def test_the_same_key_with_other_content_is_refused(surveys: Surveys) -> N
         ({"instrument": CANARY}, "instrument"),
         ({"notice": {"sent_on": "2026-09-14", "kind": CANARY, "text_reference": "x"}}, "notice.kind"),
         ({"key": ""}, "key"),
+        ({"key": "a\x00b"}, "key"),
+        ({"schools": ["255901001", "a\x00b"]}, "schools[1]"),
+        ({"notice": {"sent_on": "2026-09-14", "kind": "consent", "text_reference": "\x00"}}, "notice.text_reference"),
     ],
 )
 async def test_a_wrong_window_is_refused_by_field_and_rule(surveys: Surveys, change: Any, field: str) -> None:
@@ -193,6 +196,17 @@ async def test_a_consent_for_a_student_nobody_knows_is_refused_for_now(surveys: 
     assert problem(await surveys.consent(window, uuid4(), "consented")) == (409, "student-not-yet-known")
 
 
+@pytest.mark.parametrize("on", ["2026-10-08", "1999-12-31"])
+async def test_nothing_is_said_in_the_future_or_long_ago(surveys: Surveys, on: str) -> None:
+    (student,) = await surveys.enrol()
+    window = await surveys.window()
+    said = {"state": "consented", "by": "guardian", "on": on}
+    refused = await surveys.ask("PUT", f"/windows/{window}/consents/{student}", said)
+    assert problem(refused) == (422, "consent-day-impossible")
+    today = await surveys.ask("PUT", f"/windows/{window}/consents/{student}", said | {"on": "2026-10-07"})
+    assert today.status_code == 200
+
+
 # Links
 
 
@@ -290,6 +304,16 @@ async def test_a_revoked_link_stops_working_and_is_revoked_once(surveys: Surveys
     assert first.status_code == 204
     assert problem(second) == (404, "not-found")
     assert (await surveys.http.get(url)).status_code == 404
+
+
+async def test_a_revoked_link_stays_revoked_unless_every_link_is_replaced(surveys: Surveys) -> None:
+    revoked, _ = await surveys.enrol(2)
+    window = await surveys.window()
+    await surveys.links(window)
+    await surveys.ask("DELETE", f"/windows/{window}/links/{revoked}")
+
+    assert await surveys.links(window) == {}
+    assert len(await surveys.links(window, replace=True)) == 2
 
 
 # Paper
@@ -488,3 +512,11 @@ def counted(surveys: Surveys) -> Iterator[list[str]]:
 
 def test_the_usual_day_is_one_of_the_window() -> None:
     assert OPENS <= TODAY <= CLOSES
+
+
+async def test_a_notice_with_a_control_character_is_refused(surveys: Surveys) -> None:
+    window = await surveys.window()
+    notice = {"sent_on": "2026-09-14", "kind": "opt_out", "text_reference": "a\x00b"}
+    refused = await surveys.ask("PUT", f"/windows/{window}/notice", notice)
+    assert problem(refused) == (422, "invalid")
+    assert [error["field"] for error in refused.json()["errors"]] == ["text_reference"]

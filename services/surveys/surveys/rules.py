@@ -12,6 +12,9 @@ Answers = Mapping[str, int | None]
 """Item key → answer on the item's scale; ``None`` is *prefer not to answer*, a missing key is not answered yet."""
 
 
+EARLIEST_CONSENT = date(2000, 1, 1)
+"""Ours: a day before it is a slip of the pen."""
+
 Student = TypeVar("Student")
 Said = TypeVar("Said")
 
@@ -76,6 +79,12 @@ class KeyTaken(DomainError):
 
 class ConsentMissing(DomainError):
     """What this student needs to answer is missing: consent was not given, was withdrawn, or the family opted out."""
+
+
+class ConsentDayImpossible(DomainError):
+    """The day on which this was said must not lie in the future, nor before the year {earliest}."""
+
+    status = 422
 
 
 class StudentNotYetKnown(DomainError):
@@ -149,6 +158,12 @@ def may_answer(notice: NoticeKind, state: ConsentState | None) -> bool:
     if notice is NoticeKind.CONSENT:
         return state is ConsentState.CONSENTED
     return state in (None, ConsentState.CONSENTED)
+
+
+def check_said(on: date, *, today: date) -> None:
+    """Raise :class:`ConsentDayImpossible` unless something may have been said on that day."""
+    if not EARLIEST_CONSENT <= on <= today:
+        raise ConsentDayImpossible(earliest=EARLIEST_CONSENT.year)
 
 
 def school_on(enrolments: Sequence[Enrolment], on: date) -> str | None:

@@ -13,9 +13,10 @@ from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.db import Session, transaction_time
+from common.runtime import Today
 from surveys.models import Consent, Draft, Enrolment, Window, enrolled
 from surveys.routes.windows import window_with
-from surveys.rules import ConsentState, StudentNotYetKnown
+from surveys.rules import ConsentState, StudentNotYetKnown, check_said
 
 router = Router("surveys")
 
@@ -51,9 +52,15 @@ class History(BaseModel):
 
 @router.put("/v1/windows/{window_id}/consents/{student_id}")
 async def record_consent(
-    window_id: UUID, student_id: UUID, said: Said, who: Annotated[Principal, require("district")], session: Session
+    window_id: UUID,
+    student_id: UUID,
+    said: Said,
+    who: Annotated[Principal, require("district")],
+    session: Session,
+    today: Today,
 ) -> SaidOnRecord:
     """Record what was said. Anything but consent stops the student's link at once and forgets answers not yet sent."""
+    check_said(said.on, today=today)
     window = await window_with(session, window_id)
     await _check_known(session, window, student_id)
     history = await _history(session, window_id, student_id)

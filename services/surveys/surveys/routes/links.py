@@ -29,7 +29,10 @@ _TOKEN_BYTES = 16
 
 
 class LinksAsked(BaseModel):
-    """``replace`` revokes every link and issues new ones to those who have not answered: for a list that was lost."""
+    """``replace`` revokes every link and issues new ones to those who have not answered: for a list that was lost.
+
+    Without it, whoever's link was revoked gets no other.
+    """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -73,7 +76,7 @@ async def issue_links(
     today: Today,
     asked: Annotated[LinksAsked, Body()] = LinksAsked(),
 ) -> LinksIssued:
-    """Issue a link to each student who has what is required, has not answered and holds no link yet."""
+    """Issue a link to each student who has what is required, has not answered and was never given one."""
     window = await window_with(session, window_id)
     notice = window.rule().told()
     if window.rule().stage(today) is Stage.CLOSED:
@@ -81,7 +84,8 @@ async def issue_links(
     at = await transaction_time(session)
     if asked.replace:
         await _revoke(session, window_id, at)
-    people = await _people(session, window, max(today, window.opens_on))
+    counted = col(Link.revoked_at).is_(None) if asked.replace else sa.true()
+    people = await _people(session, window, max(today, window.opens_on), counted)
     allowed = [person for person in people if may_answer(notice, person.state)]
     tokens = await _issue(session, window_id, [person.student_id for person in allowed if not person.has_link], at)
     base = f"{runtime.settings.public_url.rstrip('/')}/surveys/v1/answer"
@@ -96,15 +100,15 @@ async def revoke_link(window_id: UUID, student_id: UUID, session: Session) -> No
         raise NotFound(what="link")
 
 
-async def _people(session: AsyncSession, window: Window, on: date) -> list[_Person]:
-    """Students who are at a school of the window on that day and have not answered."""
+async def _people(session: AsyncSession, window: Window, on: date, counted: sa.ColumnElement[bool]) -> list[_Person]:
+    """Students who are at a school of the window on that day and have not answered; whether they have a link ``counted``."""
     consents = standing_consents(window.id)
     student = col(Enrolment.student_id)
-    live = sa.and_(col(Link.window_id) == window.id, col(Link.student_id) == student, col(Link.revoked_at).is_(None))
+    link = sa.and_(col(Link.window_id) == window.id, col(Link.student_id) == student, counted)
     has_answered = sa.exists().where(col(Response.window_id) == window.id, col(Response.student_id) == student)
     still_there = sa.func.coalesce(Enrolment.exit_on, on) >= on
     rows = await session.execute(
-        sa.select(student, consents.c.state, sa.exists().where(live))
+        sa.select(student, consents.c.state, sa.exists().where(link))
         .outerjoin(consents, consents.c.student_id == student)
         .where(enrolled(window), col(Enrolment.entry_on) <= on, still_there, ~has_answered)
         .distinct()

@@ -25,6 +25,8 @@ from surveys.rules import ConsentState, KeyTaken, NoticeKind, NoticeRecorded, St
 
 router = Router("surveys")
 
+_NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
+
 
 class Notice(BaseModel):
     """What families were told, when, and where its text is kept."""
@@ -33,7 +35,7 @@ class Notice(BaseModel):
 
     sent_on: date
     kind: NoticeKind
-    text_reference: Annotated[str, Field(min_length=1, max_length=200)]
+    text_reference: Annotated[str, Field(min_length=1, max_length=200, pattern=_NO_CONTROL)]
 
 
 class WindowAsked(BaseModel):
@@ -55,9 +57,9 @@ class WindowAsked(BaseModel):
         },
     )
 
-    key: Annotated[str, Field(min_length=1, max_length=80)]
+    key: Annotated[str, Field(min_length=1, max_length=80, pattern=_NO_CONTROL)]
     instrument: Annotated[str, Field(max_length=80)]
-    schools: Annotated[list[SchoolId], Field(min_length=1, max_length=2000)]
+    schools: Annotated[list[Annotated[SchoolId, Field(pattern=_NO_CONTROL)]], Field(min_length=1, max_length=2000)]
     opens_on: date
     closes_on: date
     audience: Literal["student"]
