@@ -15,6 +15,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from fastapi import FastAPI, Response
 
+from common import problems
+from common.errors import NotFound
 from common.events import AgreementCompleted, Cause, ConferenceOffered, SchoolCalendarSet, Tier, TierDecided
 from notifications.loops.deciding import decide_recipients
 from notifications.loops.sending import send_due
@@ -61,6 +63,8 @@ class Sisters:
     away: set[str] = field(default_factory=set)
     names: dict[UUID, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    misplaced: dict[str, Response] = field(default_factory=dict)
+    """Whatever answers at the address of a sister instead of it."""
 
     def forget(self) -> None:
         self.families.clear()
@@ -68,17 +72,21 @@ class Sisters:
         self.away.clear()
         self.names.clear()
         self.asked.clear()
+        self.misplaced.clear()
 
     def sis(self) -> FastAPI:
         app = FastAPI()
+        problems.install(app)
 
         @app.get("/sis/v1/students/{student_id}/contacts")
         async def contacts(student_id: UUID) -> Any:
             self.asked.append("sis")
             if "sis" in self.away:
                 return Response(status_code=503)
+            if "sis" in self.misplaced:
+                return self.misplaced["sis"]
             if student_id not in self.families:
-                return Response(status_code=404)
+                raise NotFound(what="student")
             return {
                 "student_id": student_id,
                 "first_name": self.names.get(student_id, "Nico"),
@@ -97,6 +105,8 @@ class Sisters:
             self.asked.append("mtss")
             if "mtss" in self.away:
                 return Response(status_code=503)
+            if "mtss" in self.misplaced:
+                return self.misplaced["mtss"]
             return {"id": decision_id, "stands": decision_id not in self.fallen}
 
         return app

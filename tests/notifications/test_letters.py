@@ -147,3 +147,9 @@ def test_no_text_implies_another_student_a_role_or_an_offence(code: str) -> None
     ).casefold()
     assert [word for word in REVEALING if word in everything] == []
     assert "{" not in words["subject"]
+
+
+@pytest.mark.parametrize("code", ["en", "es"])
+def test_what_is_complete_was_planned_together_and_is_nobody_s_doing(code: str) -> None:
+    """Whoever was harmed reads the same text as whoever caused harm."""
+    assert "{student}" not in " ".join(TEXTS.languages[code]["purposes"]["agreement_completed"])

@@ -41,6 +41,11 @@ async def post(
     return await running.http.post(f"{HERE}{path}", json=body or {}, headers=running.headers(role, **who))
 
 
+async def held_back(running: Running) -> dict[str, int]:
+    summary = (await get(running, "/summary")).json()
+    return {each["reason"]: each["families"] for each in summary["held_back"]}
+
+
 def stop_link(mail: MailServer) -> str:
     found = re.search(r"/notifications/v1/unsubscribe/[\w-]+", mail.messages()[-1].replace("=\r\n", ""))
     assert found is not None
@@ -94,10 +99,71 @@ async def test_what_is_not_decided_yet_waits(notifications: Running, student: UU
     assert [each["families"] for each in (await get(notifications, "/summary")).json()["waiting"]] == [1]
 
 
-async def test_without_a_mail_server_sending_cannot_be_switched_on(notifications: Running) -> None:
+async def test_without_a_mail_server_letters_are_printed_once_somebody_says_so(
+    notifications: Running, student: UUID, sisters: Sisters
+) -> None:
+    by_letter = uuid4()
+    sisters.families[by_letter] = [contact(address=address())]
     send_through(notifications, "")
+    await notifications.deliver(targeted(student), targeted(by_letter))
+    await work(notifications)
+    waiting = {"no_mail_server": 1, "sending_is_off": 1}
+    assert await rows(notifications, "letter") == []
+    assert await held_back(notifications) == waiting
+
+    preview = (await get(notifications, "/preview")).json()
+    assert [each["channel"] for each in preview["told"]] == ["letter"]
+    assert (await post(notifications, "/sending", {"on": True, "seen": preview["families"]})).status_code == 200
+    await work(notifications)
+    assert len(await rows(notifications, "letter")) == 1
+    assert await held_back(notifications) == {"no_mail_server": 1}
+
+
+async def test_a_letter_that_becomes_an_e_mail_waits_for_a_mail_server(
+    notifications: Running, student: UUID, sisters: Sisters
+) -> None:
+    sisters.families[student] = [contact(address=address())]
+    send_through(notifications, "")
+    assert (await post(notifications, "/sending", {"on": True})).status_code == 200
+    notifications.clock.set(FRIDAY_MORNING.replace(hour=7))
+    await notifications.deliver(targeted(student))
+    await work(notifications)
+    sisters.families[student][0]["emails"] = ["alma@example.org"]
+    notifications.clock.set(FRIDAY_MORNING)
+    await work(notifications)
+    assert await notices(notifications) == [("pending", "", "email")]
+    assert await rows(notifications, "letter") == []
+    assert await held_back(notifications) == {"no_mail_server": 1}
+
+
+async def test_sending_is_not_switched_on_while_somebody_is_undecided(
+    notifications: Running, student: UUID, sisters: Sisters, mail: MailServer
+) -> None:
+    mail.catcher = False
+    sisters.away.add("sis")
+    await notifications.deliver(targeted(student))
+    await work(notifications)
+    preview = (await get(notifications, "/preview")).json()
+    assert (preview["families"], preview["undecided"]) == (0, 1)
+
     refused = await post(notifications, "/sending", {"on": True, "seen": 0})
-    assert (refused.status_code, refused.json()["type"]) == (409, "urn:trellis:problem:no-mail-server")
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:trellis:problem:still-undecided")
+    assert "For 1 students" in refused.json()["detail"]
+    sisters.away.clear()
+    await work(notifications)
+    assert (await post(notifications, "/sending", {"on": True, "seen": 1})).status_code == 200
+
+
+async def test_a_household_that_is_held_back_counts_once(
+    notifications: Running, student: UUID, sisters: Sisters
+) -> None:
+    sibling, unknown = uuid4(), uuid4()
+    family = [contact()]
+    sisters.families |= {student: family, sibling: family}
+    await notifications.deliver(targeted(student), offered(student), targeted(sibling))
+    await notifications.deliver(targeted(unknown), offered(unknown))
+    await work(notifications)
+    assert await held_back(notifications) == {"no_address": 1, "contacts_unknown": 1}
 
 
 async def test_stopping_by_one_click_holds_for_every_later_message_to_that_mailbox(

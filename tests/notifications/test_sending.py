@@ -7,6 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
+from fastapi import Response
+from structlog.testing import capture_logs
 
 from common.events import Cause, Tier
 from notifications.loops import sending
@@ -179,6 +181,38 @@ async def test_while_a_sister_is_away_it_waits(
     assert mail.accepted == []
 
     sisters.away.clear()
+    await work(notifications)
+    assert len(mail.accepted) == 1
+
+
+_ELSEWHERE = [
+    Response("<h1>Not Found</h1>", 404, media_type="text/html"),
+    Response('{"detail": "Not Found"}', 404, media_type="application/json"),
+    Response(
+        '{"type": "urn:trellis:problem:not-found", "title": "Not found", "status": 404, "detail": "Not Found."}',
+        404,
+        media_type="application/problem+json",
+    ),
+    Response("<h1>It works!</h1>", 200, media_type="text/html"),
+    Response("{}", 200, media_type="application/json"),
+]
+
+
+@pytest.mark.parametrize("page", _ELSEWHERE)
+@pytest.mark.parametrize("sister", ["sis", "mtss"])
+async def test_the_page_of_a_wrong_address_is_no_answer(
+    notifications: Running, student: UUID, sisters: Sisters, mail: MailServer, sister: str, page: Response
+) -> None:
+    sisters.misplaced[sister] = page
+    await notifications.deliver(targeted(student))
+    with capture_logs() as said:
+        await work(notifications)
+    assert mail.accepted == []
+    assert [o["reason"] for o in await rows(notifications, "occasion")] == [""]
+    warnings = [line for line in said if line["log_level"] == "warning"]
+    assert [line["reason"] for line in warnings] == [f"The service {sister} does not answer at the moment."]
+
+    sisters.misplaced.clear()
     await work(notifications)
     assert len(mail.accepted) == 1
 

@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
+import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from common.errors import SisterUnavailable
+from common.errors import NotFound, SisterUnavailable
+from common.problems import problem_of
 from common.runtime import Runtime
 from notifications.rules.contacts import Address, Contact, Restriction
+
+_PROBLEM = "application/problem+json"
 
 
 class _Told(BaseModel):
@@ -39,6 +43,15 @@ class _Contact(_Told):
     address: _Address | None = None
     lives_with: bool = False
     restriction: _Restriction
+
+
+class _About(_Told):
+    student_id: UUID
+
+
+class _Problem(_Told):
+    type: str
+    detail: str
 
 
 class _Answer(_Told):
@@ -72,9 +85,9 @@ async def ask_family(runtime: Runtime, student_id: UUID) -> Family | None:
         SisterUnavailable: no answer that can be relied on. Wait; never guess.
     """
     response = await runtime.clients.request("sis", "GET", f"/sis/v1/students/{student_id}/contacts")
-    if response.status_code == 404:
+    if _says_unknown(response, "student"):
         return None
-    if response.status_code != 200:
+    if response.status_code != 200 or not _is_about(response, student_id):
         raise SisterUnavailable(service="sis")
     try:
         answer = _Answer.model_validate_json(response.content)
@@ -90,11 +103,33 @@ async def still_stands(runtime: Runtime, decision_id: UUID) -> bool | None:
         SisterUnavailable: no answer that can be relied on.
     """
     response = await runtime.clients.request("mtss", "GET", f"/mtss/v1/decisions/{decision_id}")
-    if response.status_code == 404:
+    if _says_unknown(response, "decision"):
         return None
-    if response.status_code != 200:
-        raise SisterUnavailable(service="mtss")
-    return _Decision.model_validate_json(response.content).stands
+    try:
+        if response.status_code == 200:
+            return _Decision.model_validate_json(response.content).stands
+    except ValidationError:
+        pass
+    raise SisterUnavailable(service="mtss")
+
+
+def _says_unknown(response: httpx.Response, what: str) -> bool:
+    """Whether the sister itself says that there is no such thing; any other 404 is the page of a wrong address."""
+    if response.status_code != 404 or not response.headers.get("content-type", "").startswith(_PROBLEM):
+        return False
+    try:
+        said = _Problem.model_validate_json(response.content)
+    except ValidationError:
+        return False
+    unknown = problem_of(NotFound(what=what))
+    return (said.type, said.detail) == (unknown.type, unknown.detail)
+
+
+def _is_about(response: httpx.Response, student_id: UUID) -> bool:
+    try:
+        return _About.model_validate_json(response.content).student_id == student_id
+    except ValidationError:
+        return False
 
 
 def _contact(told: _Contact) -> Contact:

@@ -14,7 +14,7 @@ from common.telemetry import record_delivery
 from notifications import mailboxes
 from notifications.ledger import call_uncertain, hold_for_person
 from notifications.letters import LetterNotPrintable, letter_pdf
-from notifications.mail import Answer, e_mail, message_id
+from notifications.mail import Answer, MailServer, e_mail, message_id
 from notifications.models import Letter, Notice, Occasion
 from notifications.policy import POLICY
 from notifications.rules.caps import retry_at
@@ -60,9 +60,12 @@ class Ready:
     notice_id: UUID
     fence: int
     mail: EmailMessage
+    server: MailServer
 
 
-async def begin_e_mail(session: AsyncSession, runtime: Runtime, notice: Notice, message: Message, email: str) -> Ready:
+async def begin_e_mail(
+    session: AsyncSession, runtime: Runtime, notice: Notice, message: Message, email: str, server: MailServer
+) -> Ready:
     """Write down that the notice is about to be sent to ``email``; the caller commits, then sends."""
     of = await mailboxes.digests(session, runtime.vault)
     token, link = mailboxes.stop_link(of.of(email), runtime.now())
@@ -78,7 +81,7 @@ async def begin_e_mail(session: AsyncSession, runtime: Runtime, notice: Notice, 
         stop_url=f"{runtime.settings.public_url.rstrip('/')}/notifications/v1/unsubscribe/{token}",
         at=runtime.now(),
     )
-    return Ready(notice.id, fence, mail)
+    return Ready(notice.id, fence, mail, server)
 
 
 async def queue_letter(

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -16,6 +17,8 @@ from notifications.loops.planning import not_before, notices_of, plans_for, told
 from notifications.models import Notice, Occasion
 from notifications.policy import POLICY
 from notifications.rules.recipients import Plan
+
+log = structlog.get_logger(__name__)
 
 _AT_ONCE = 50
 _UNCHANGING = frozenset({"told_recently", "too_old"})
@@ -43,7 +46,8 @@ async def decide_recipients(runtime: Runtime) -> None:
     for occasion_id, student_id in await _open(runtime):
         try:
             family = await ask_family(runtime, student_id)
-        except SisterUnavailable:
+        except SisterUnavailable as away:
+            log.warning("families wait for an answer", error="SisterUnavailable", reason=away.detail)
             return
         await _decide(runtime, occasion_id, family)
 

@@ -1,11 +1,13 @@
 """From a notice to a message: at most one reaches a household, and what nobody can know goes to a person."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from uuid import UUID
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -14,7 +16,7 @@ from common.failpoints import failpoint
 from common.inbox import database_was_set_back
 from common.runtime import Runtime
 from notifications.families import Family, ask_family, still_stands
-from notifications.gate import gate_of, why_shut
+from notifications.gate import Gate, gate_of, why_shut
 from notifications.ledger import Matter, add_task, doubt_everything, hold_for_person, withdraw
 from notifications.letters import address_lines
 from notifications.loops.attempts import Ready, begin_e_mail, call_abandoned_uncertain, end_attempt, queue_letter
@@ -35,7 +37,10 @@ from notifications.rules.recipients import Plan
 from notifications.rules.timing import quiet_until, too_old
 from notifications.texts import TEXTS
 
+log = structlog.get_logger(__name__)
+
 _AT_ONCE = 50
+_CHANNELS = ("letter", "email")
 _ONE_AT_A_TIME = 0x7465_6C6C  # any number: attempts begin one after the other, whichever worker begins them
 
 _LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
@@ -80,13 +85,11 @@ class _Asked:
 async def send_due(runtime: Runtime) -> None:
     """Tell every household whose time has come, if sending is on."""
     await call_abandoned_uncertain(runtime)
-    if await _shut(runtime) or not (due := await _due(runtime)):
+    if await _shut(runtime) or not await _due(runtime, _CHANNELS):
         return
     gate = await gate_of(runtime)
-    if gate.server is None:
-        return
-    for notice_id in due:
-        if await _tell(runtime, notice_id, gate.server, only_catcher=gate.only_catcher) is _Pass.ENDS:
+    for notice_id in await _due(runtime, [channel for channel in _CHANNELS if gate.why_waits(channel) is None]):
+        if await _tell(runtime, notice_id, gate) is _Pass.ENDS:
             return
 
 
@@ -101,13 +104,14 @@ async def _shut(runtime: Runtime) -> bool:
         return bool(waits)
 
 
-async def _due(runtime: Runtime) -> list[UUID]:
-    """Notices whose time has come, oldest first; no e-mail while the mail server is left alone."""
+async def _due(runtime: Runtime, open_channels: Sequence[str]) -> list[UUID]:
+    """Notices whose time has come, oldest first, that go through one of the channels; no e-mail while the mail server is left alone."""
     async with runtime.transaction() as session:
         calls = (await session.execute(_LAST_CALLS, {"limit": POLICY.breaker_failures})).all()
         until = broken_until([failed for failed, _ in calls], calls[0][1] if calls else None, POLICY)
         at: datetime = (await session.execute(sa.text("SELECT now()"))).scalar_one()
-        channels = ["letter"] if until and at < until else ["letter", "email"]
+        alone = until is not None and at < until
+        channels = [channel for channel in open_channels if channel != "email" or not alone]
         rows = await session.execute(
             sa.select(col(Notice.id))
             .where(
@@ -121,19 +125,22 @@ async def _due(runtime: Runtime) -> list[UUID]:
         return list(rows.scalars())
 
 
-async def _tell(runtime: Runtime, notice_id: UUID, server: MailServer, *, only_catcher: bool) -> _Pass:
+async def _tell(runtime: Runtime, notice_id: UUID, gate: Gate) -> _Pass:
     """Ask everything again, commit the attempt, and only then speak to the mail server."""
     try:
         asked = await _ask_again(runtime, notice_id)
-    except SisterUnavailable:
+    except SisterUnavailable as away:
+        log.warning("families wait for an answer", error="SisterUnavailable", reason=away.detail)
         return _Pass.ENDS
     if asked.stands is False:
         await _withdraw(runtime, asked)
         return _Pass.GOES_ON
-    begun = await _begin(runtime, notice_id, asked)
+    begun = await _begin(runtime, notice_id, asked, gate.server)
     if not isinstance(begun, Ready):
         return begun
-    answer = await hand_over(begun.mail, server, only_catcher=only_catcher, seconds=float(POLICY.call_seconds))
+    answer = await hand_over(
+        begun.mail, begun.server, only_catcher=gate.only_catcher, seconds=float(POLICY.call_seconds)
+    )
     failpoint("sender-after-send")
     await end_attempt(runtime, begun, answer)
     return _Pass.GOES_ON if answer.reached else _Pass.ENDS
@@ -150,7 +157,7 @@ async def _ask_again(runtime: Runtime, notice_id: UUID) -> _Asked:
     return _Asked(matter, family, fact.decision_id, stands=await still_stands(runtime, fact.decision_id))
 
 
-async def _begin(runtime: Runtime, notice_id: UUID, asked: _Asked) -> Ready | _Pass:
+async def _begin(runtime: Runtime, notice_id: UUID, asked: _Asked, server: MailServer | None) -> Ready | _Pass:
     async with runtime.transaction() as session:
         await session.execute(_LOCK, {"key": _ONE_AT_A_TIME})
         notice = await session.get_one(Notice, notice_id)
@@ -165,21 +172,23 @@ async def _begin(runtime: Runtime, notice_id: UUID, asked: _Asked) -> Ready | _P
         else:
             chosen = await _still_due(session, runtime, occasion, notice, asked.family)
             if chosen is not None:
-                return await _tell_now(session, runtime, notice, chosen, asked.family)
+                return await _tell_now(session, runtime, notice, chosen, asked.family, server)
         return _Pass.GOES_ON
 
 
 async def _tell_now(
-    session: AsyncSession, runtime: Runtime, notice: Notice, chosen: Plan, family: Family
+    session: AsyncSession, runtime: Runtime, notice: Notice, chosen: Plan, family: Family, server: MailServer | None
 ) -> Ready | _Pass:
+    if chosen.email is not None and server is None:  # what was to be a letter has become an e-mail, which waits
+        return _Pass.GOES_ON
     if await _cap_reached(session, runtime):
         return _Pass.ENDS
     message = TEXTS.message(
         notice.purpose, words_for(chosen), student=family.student_first_name, school=family.school_name
     )
     notice.told_on = runtime.today()
-    if chosen.email is not None:
-        return await begin_e_mail(session, runtime, notice, message, chosen.email)
+    if chosen.email is not None and server is not None:
+        return await begin_e_mail(session, runtime, notice, message, chosen.email, server)
     if chosen.address is not None:
         await queue_letter(session, runtime, notice, message, address_lines(chosen.addressee, chosen.address))
     return _Pass.GOES_ON

@@ -16,7 +16,7 @@ from common.inbox import acknowledge_set_back, database_was_set_back
 from common.runtime import Now, RuntimeOf
 from notifications.gate import gate_of
 from notifications.ledger import doubt_everything
-from notifications.mail import mail_server
+from notifications.mail import MailServer, mail_server
 from notifications.models import Switch
 
 router = APIRouter()
@@ -30,29 +30,37 @@ _TOLD = sa.text(
 _PENDING = sa.text(
     """
     SELECT greatest(not_before, :now) AS until, count(*) AS families FROM notifications_notice
-    WHERE state = 'pending' GROUP BY 1 ORDER BY 1
+    WHERE state = 'pending'
+    AND (not_before > :now OR CASE channel WHEN 'letter' THEN CAST(:letter AS text) ELSE CAST(:email AS text) END IS NULL)
+    GROUP BY 1 ORDER BY 1
     """
 )
 _HELD = sa.text(
     """
-    SELECT reason, count(*) AS families FROM (
-        SELECT CASE state WHEN 'uncertain' THEN 'uncertain' ELSE reason END AS reason FROM notifications_notice
-        WHERE state IN ('held', 'uncertain', 'cancelled')
+    SELECT reason, count(DISTINCT family) AS families FROM (
+        SELECT CASE state WHEN 'uncertain' THEN 'uncertain' ELSE reason END AS reason, recipient AS family
+        FROM notifications_notice WHERE state IN ('held', 'uncertain', 'cancelled')
         UNION ALL
-        SELECT reason FROM notifications_occasion AS o
-        WHERE reason <> '' AND NOT EXISTS (SELECT FROM notifications_notice AS n WHERE n.occasion_id = o.id)
-    ) AS held GROUP BY reason ORDER BY reason
+        SELECT CASE channel WHEN 'letter' THEN CAST(:letter AS text) ELSE CAST(:email AS text) END, recipient
+        FROM notifications_notice WHERE state = 'pending' AND not_before <= :now
+        UNION ALL
+        SELECT coalesce(nullif(reason, ''), CAST(:undecided AS text)), student_id FROM notifications_occasion AS o
+        WHERE (reason <> '' OR state = 'open')
+        AND NOT EXISTS (SELECT FROM notifications_notice AS n WHERE n.occasion_id = o.id)
+    ) AS held WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason
     """
 )
 _UNDECIDED = sa.text(
     """
-    SELECT count(*) FROM notifications_occasion AS o WHERE state = 'open' AND reason = ''
+    SELECT count(*) AS waiting, count(*) FILTER (WHERE NOT doubtful) AS may_go_out
+    FROM notifications_occasion AS o WHERE state = 'open' AND reason = ''
     AND NOT EXISTS (SELECT FROM notifications_notice AS n WHERE n.occasion_id = o.id)
     """
 )
 _WOULD_BE_TOLD = sa.text(
     """
-    SELECT channel, language, fallback, count(*) AS families FROM notifications_notice WHERE state = 'pending'
+    SELECT channel, language, fallback, count(*) AS families FROM notifications_notice
+    WHERE state = 'pending' AND (channel = 'letter' OR :mail)
     GROUP BY channel, language, fallback ORDER BY channel, language, fallback
     """
 )
@@ -70,8 +78,8 @@ class PreviewChanged(DomainError):
     """Other families would be told now than those in the preview that was seen; look at it again."""
 
 
-class NoMailServer(DomainError):
-    """No mail server is configured, so sending cannot be switched on."""
+class StillUndecided(DomainError):
+    """For {undecided} students it is not decided yet whom to tell; the preview is complete once it is."""
 
 
 class StillCatchingUp(DomainError):
@@ -95,10 +103,14 @@ class Waiting(BaseModel):
 
 
 class HeldBack(BaseModel):
-    """Families that are not told, and why."""
+    """Families that are not told, and why.
+
+    ``families`` counts each household once for a reason, however many children or matters are held back; where no
+    household is decided yet, it counts students instead.
+    """
 
     reason: str
-    families: int
+    families: int = Field(description="Households, or students where no household is decided.")
 
 
 class Summary(BaseModel):
@@ -107,7 +119,7 @@ class Summary(BaseModel):
     told: list[Told]
     waiting: list[Waiting]
     held_back: list[HeldBack]
-    sending: str = Field(description="Whether messages go out, and why or why not.")
+    sending: str = Field(description="Whether e-mails go out, and why or why not.")
 
 
 class Preview(BaseModel):
@@ -115,6 +127,9 @@ class Preview(BaseModel):
 
     families: int
     told: list[Told]
+    undecided: int = Field(
+        description="Students for whom it is not decided yet whom to tell; sending stays off till then."
+    )
     sending: str
     server: str | None = Field(description="Host and port of the mail server that would be used.")
 
@@ -142,15 +157,13 @@ class Switched(BaseModel):
 async def read_summary(session: Session, runtime: RuntimeOf, now: Now) -> Summary:
     """Families told by channel and language, waiting until when, and held back for which reason."""
     gate = await gate_of(runtime)
-    pending = [Waiting(until=until, families=n) for until, n in await session.execute(_PENDING, {"now": now})]
-    held = [HeldBack(reason=reason, families=families) for reason, families in await session.execute(_HELD)]
-    undecided: int = (await session.execute(_UNDECIDED)).scalar_one()
-    if undecided:
+    why = {"now": now} | {channel: gate.why_waits(channel) for channel in ("letter", "email")}
+    shut = None if gate.letters or gate.server else gate.reason
+    pending = [Waiting(until=until, families=n) for until, n in await session.execute(_PENDING, why)]
+    held = [HeldBack(reason=r, families=n) for r, n in await session.execute(_HELD, why | {"undecided": shut})]
+    undecided, _ = (await session.execute(_UNDECIDED)).one()
+    if undecided and not shut:
         pending.append(Waiting(until=now, families=undecided))
-    due = sum(each.families for each in pending if each.until <= now)
-    if due and gate.server is None:
-        pending = [each for each in pending if each.until > now]
-        held.append(HeldBack(reason=gate.reason, families=due))
     return Summary(told=await _counted(session, _TOLD), waiting=_by_time(pending), held_back=held, sending=gate.reason)
 
 
@@ -158,10 +171,12 @@ async def read_summary(session: Session, runtime: RuntimeOf, now: Now) -> Summar
 async def read_preview(session: Session, runtime: RuntimeOf) -> Preview:
     """How many families would be told once sending is on."""
     gate, server = await gate_of(runtime), mail_server(runtime.settings.smtp_url)
-    told = await _counted(session, _WOULD_BE_TOLD)
+    told = await _would_be_told(session, server)
+    undecided, _ = (await session.execute(_UNDECIDED)).one()
     return Preview(
         families=sum(each.families for each in told),
         told=told,
+        undecided=undecided,
         sending=gate.reason,
         server=server.name if server else None,
     )
@@ -171,25 +186,35 @@ async def read_preview(session: Session, runtime: RuntimeOf) -> Preview:
 async def switch_sending(
     asked: SwitchSending, who: Annotated[Principal, require("district")], session: Session, runtime: RuntimeOf, now: Now
 ) -> Switched:
-    """Let messages out through the configured mail server, or stop them. Who did so, and when, is kept.
+    """Let letters be printed and e-mails go out through the configured mail server, or stop both. Who did so is kept.
 
     After a backup was restored, switching on says that a person has taken over what may have been sent since.
     """
     server = mail_server(runtime.settings.smtp_url)
     if asked.on:
-        if server is None:
-            raise NoMailServer
-        await _check_preview(session, asked.seen)
+        await _check_preview(session, server, asked.seen)
         await _reconcile(session, who.subject)
+        await _check_decided(session)
     name = server.name if server else ""
     session.add(Switch(on=asked.on, server=name, seen=asked.seen, by=who.subject, at=now))
     return Switched(on=asked.on, server=name, seen=asked.seen, by=who.subject, at=now)
 
 
-async def _check_preview(session: AsyncSession, seen: int) -> None:
-    families = sum(each.families for each in await _counted(session, _WOULD_BE_TOLD))
+async def _check_preview(session: AsyncSession, server: MailServer | None, seen: int) -> None:
+    families = sum(each.families for each in await _would_be_told(session, server))
     if families != seen:
         raise PreviewChanged
+
+
+async def _check_decided(session: AsyncSession) -> None:
+    """Refuse while somebody would be told whom no preview named. What is doubtful goes to a person in any case."""
+    _, undecided = (await session.execute(_UNDECIDED)).one()
+    if undecided:
+        raise StillUndecided(undecided=undecided)
+
+
+async def _would_be_told(session: AsyncSession, server: MailServer | None) -> list[Told]:
+    return await _counted(session, _WOULD_BE_TOLD, mail=server is not None)
 
 
 async def _reconcile(session: AsyncSession, by: str) -> None:
@@ -201,8 +226,8 @@ async def _reconcile(session: AsyncSession, by: str) -> None:
     await doubt_everything(session)
 
 
-async def _counted(session: AsyncSession, statement: sa.TextClause) -> list[Told]:
-    return [Told.model_validate(row) for row in (await session.execute(statement)).mappings()]
+async def _counted(session: AsyncSession, statement: sa.TextClause, **given: bool) -> list[Told]:
+    return [Told.model_validate(row) for row in (await session.execute(statement, given)).mappings()]
 
 
 def _by_time(waiting: list[Waiting]) -> list[Waiting]:
