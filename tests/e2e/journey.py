@@ -1,7 +1,5 @@
 """The journey that everything else deepens: a push becomes a course, a decision with its reason, and a correction withdraws it."""
 
-import asyncio
-from collections.abc import Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -60,14 +58,19 @@ async def decided(door: Door, student: UUID, tier: str, *, through: date | None 
 
 
 async def ledger(door: Door, school: School) -> list[list[dict[str, Any]]]:
-    """Every decision about every student, by the student's number, without ids and times."""
+    """Every decision about every student, by the student's number."""
     async with door.http("mtss", "district") as http:
-        answers = await asyncio.gather(*(_decisions(http, school.ids[name]) for name in sorted(school.ids)))
-    return [[{name: each[name] for name in KEPT} for each in answer] for answer in answers]
+        return [await _items(http, school.ids[name], "decisions") for name in sorted(school.ids)]
 
 
-async def _decisions(http: httpx.AsyncClient, student: UUID) -> Sequence[dict[str, Any]]:
-    items: Sequence[dict[str, Any]] = (await http.get(f"/mtss/v1/students/{student}/decisions")).json()["items"]
+async def courses(door: Door, school: School) -> list[list[dict[str, Any]]]:
+    """The course of every student, by the student's number."""
+    async with door.http("mtss", "district") as http:
+        return [await _items(http, school.ids[name], "course") for name in sorted(school.ids)]
+
+
+async def _items(http: httpx.AsyncClient, student: UUID, what: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = (await http.get(f"/mtss/v1/students/{student}/{what}")).json()["items"]
     return items
 
 
@@ -86,9 +89,7 @@ def _misses(student: int, day: int) -> bool:
 def check(decisions: list[list[dict[str, Any]]]) -> None:
     """What the journey must have come to."""
     often, corrected, recovered, *others = decisions
-    assert [(each["tier"], each["cause"]) for each in often] == [("targeted", "entered")] or [
-        each["tier"] for each in often
-    ] == ["universal", "targeted"]
+    assert [each["tier"] for each in often] == ["universal", "targeted"]
     assert [each["tier"] for each in corrected][-2:] == ["targeted", "universal"]
     assert corrected[-1]["cause"] in ("withdrawn", "corrected")
     assert [each["tier"] for each in recovered][-2:] == ["targeted", "universal"]
@@ -98,3 +99,8 @@ def check(decisions: list[list[dict[str, Any]]]) -> None:
     assert reason["clause"] == "attendance"
     assert "days" in reason["in_words"]
     assert reason["what_would_change_it"]
+
+
+def outcomes(decisions: list[list[dict[str, Any]]]) -> list[tuple[str, str]]:
+    """Each student's last tier and since when. How many decisions led there depends on how events fell into batches."""
+    return [(each[-1]["tier"], each[-1]["effective_on"]) for each in decisions]

@@ -203,6 +203,7 @@ async def under_load(*schools: School, settle: float = 60) -> AsyncIterator[None
         until.set()
         await asyncio.wait_for(asyncio.gather(*tasks), 240)
         for district in {id(school.district): school.district for school in schools}.values():
+            assert isinstance(district, District)
             await settled(district, within=settle)
     finally:
         for task in tasks:

@@ -235,7 +235,7 @@ async def _made(
             "TRELLIS_KEYS": str(folder / "keys" / name),
             "TRELLIS_KAFKA": broker.bootstrap,
             "TRELLIS_TIME_ZONE": TIME_ZONE,
-            "TRELLIS_PUBLIC_URL": "http://127.0.0.1",
+            "TRELLIS_PUBLIC_URL": member.url,
             "TRELLIS_PEERS": json.dumps({other: members[other].url for other in services}),
             **{f"TRELLIS_{key.upper()}": value for key, value in settings.items()},
         }

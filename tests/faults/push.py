@@ -5,14 +5,13 @@ import json
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import httpx
-
-from tests.faults.district import District
 
 GIVE_UP_SECONDS = 240
 OK = {200, 201, 204}
@@ -26,11 +25,18 @@ def weekdays(count: int, through: date) -> list[date]:
     return sorted([day for day in days if day.weekday() < 5][:count])
 
 
+class Door(Protocol):
+    """Where services answer."""
+
+    def http(self, service: str, role: str) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+        """A client of one service with a token of this role."""
+
+
 @dataclass
 class School:
     """One made-up school. What was accepted is in ``accepted`` and what must therefore be known is in ``missed``."""
 
-    district: District
+    district: Door
     id: str
     students: int = 30
     days: Sequence[date] = field(default_factory=lambda: weekdays(60, LAST_DAY))
@@ -48,16 +54,30 @@ class School:
 
     async def open(self) -> None:
         """Push the school, its calendar, its students and their enrolments."""
-        await self._bulk("schools", [{"schoolId": self.id, "nameOfInstitution": f"School {self.id}"}])
+        await self.push("schools", [{"schoolId": self.id, "nameOfInstitution": f"School {self.id}"}])
         names = [f"{self.id}-{number}" for number in range(self.students)]
         students = [{"studentUniqueId": name, "firstName": "A", "lastSurname": "B"} for name in names]
-        for name, line in zip(names, await self._bulk("students", students), strict=True):
+        for name, line in zip(names, await self.push("students", students), strict=True):
             self.ids[name] = UUID(line["id"])
         ahead = [self.days[-1] + timedelta(days=n) for n in range(1, 30)]
         calendar = [*self.days, *(day for day in ahead if day.weekday() < 5)]
         lines = "".join(f"{self.id},{day},true\n" for day in calendar)
         await self._send("/sis/v1/calendars", f"school_id,date,instructional\n{lines}", "text/csv")
-        await self._bulk("studentSchoolAssociations", [self._enrolment(name) for name in names])
+        await self.push("studentSchoolAssociations", [self._enrolment(name) for name in names])
+
+    async def push(self, resource: str, rows: Sequence[Any], *, deletes: bool = False) -> list[dict[str, Any]]:
+        """Push rows of one resource until they are accepted; their result lines."""
+        if not rows:
+            return []
+        path = f"/sis/v1/bulk/{resource}" + ("/deletes" if deletes else "")
+        cut, body = self.cut, "".join(json.dumps(row) + "\n" for row in rows)
+        lines = [json.loads(line) for line in (await self._send(path, body, "application/jsonl")).text.splitlines()]
+        gone = {404} if deletes and self.cut > cut else set()  # the answer to the first attempt was cut off
+        for line in lines:
+            assert line["status"] in OK | gone, f"{path} refused a row: {line}"
+            if "id" in line and not deletes:
+                self.accepted.add(UUID(line["id"]))
+        return lines
 
     async def live(self, days: Sequence[date] | None = None, *, until: asyncio.Event | None = None) -> None:
         """Push each day's absences and close it; then corrections, as long as ``until`` is not set."""
@@ -73,7 +93,7 @@ class School:
 
     async def record(self, day: date, absences: Mapping[str, int]) -> None:
         """Push absences of one day, in hundredths by the SIS's student ids."""
-        await self._bulk(
+        await self.push(
             "studentSchoolAttendanceEvents", [self._absence(name, day, share) for name, share in absences.items()]
         )
         self.missed |= {(self.ids[name], day): share for name, share in absences.items()}
@@ -82,7 +102,7 @@ class School:
         """Delete one absence."""
         (name,) = (name for name, identity in self.ids.items() if identity == fact[0])
         row = self._absence(name, fact[1], 100)
-        for line in await self._bulk("studentSchoolAttendanceEvents", [row], deletes=True):
+        for line in await self.push("studentSchoolAttendanceEvents", [row], deletes=True):
             self.accepted.discard(UUID(line.get("id", str(UUID(int=0)))))
         del self.missed[fact]
 
@@ -115,19 +135,6 @@ class School:
             "eventDuration": share / 100,
         }
 
-    async def _bulk(self, resource: str, rows: Sequence[Any], *, deletes: bool = False) -> list[dict[str, Any]]:
-        if not rows:
-            return []
-        path = f"/sis/v1/bulk/{resource}" + ("/deletes" if deletes else "")
-        cut, body = self.cut, "".join(json.dumps(row) + "\n" for row in rows)
-        lines = [json.loads(line) for line in (await self._send(path, body, "application/jsonl")).text.splitlines()]
-        gone = {404} if deletes and self.cut > cut else set()  # the answer to the first attempt was cut off
-        for line in lines:
-            assert line["status"] in OK | gone, f"{path} refused a row: {line}"
-            if "id" in line and not deletes:
-                self.accepted.add(UUID(line["id"]))
-        return lines
-
     async def _send(self, path: str, body: str, kind: str) -> httpx.Response:
         """The answer, however often it takes."""
         headers, until = {"Content-Type": kind}, time.monotonic() + GIVE_UP_SECONDS
@@ -148,25 +155,21 @@ class School:
 
     async def _client(self) -> httpx.AsyncClient:
         if self._http is None:
-            self._http = httpx.AsyncClient(
-                base_url=self.district.members["sis"].url,
-                headers=self.district.headers("sis"),
-                timeout=20,
-                trust_env=False,
-            )
+            self._http = await self._open.enter_async_context(self.district.http("sis", "sis"))
         return self._http
 
     async def leave(self) -> None:
         """Close connections."""
-        if self._http is not None:
-            await self._http.aclose()
+        await self._open.aclose()
+        self._http = None
 
     _http: httpx.AsyncClient | None = None
+    _open: AsyncExitStack = field(default_factory=AsyncExitStack)
 
 
 _numbers: Iterator[int] = iter(range(1, 10_000))
 
 
-def school(district: District, **options: Any) -> School:
+def school(district: Door, **options: Any) -> School:
     """A school that this district does not have yet."""
     return School(district, f"{next(_numbers)}", **options)

@@ -8,6 +8,7 @@ from common.failpoints import NAMES
 from tests.faults.checker import under_load, violations
 from tests.faults.district import District, Member
 from tests.faults.push import school
+from tests.faults.test_contact import SENDER
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
@@ -16,12 +17,15 @@ PASSES = {
     "relay-after-send": {"sis": 3, "mtss": 1},
     "inbox-before-commit": {"mtss": 1, "tally": 7},
     "inbox-after-commit": {"mtss": 7, "tally": 1},
-    "sender-after-send": {},  # test_contact.py: it takes a mail server
 }
 """Which services are killed at each place, and at which time they pass it."""
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if PASSES[name]])
+def test_every_named_place_is_one_where_a_process_is_killed() -> None:
+    assert {*PASSES, SENDER} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", PASSES)
 async def test_killed_at_a_named_place_nothing_is_lost_and_nothing_acts_twice(shared: District, name: str) -> None:
     schools = [school(shared) for _ in range(3)]
 
