@@ -45,7 +45,7 @@ async def _push(sis: Sis, folder: Path) -> list[dict[str, Any]]:
             answers += await sis.bulk(resource, batch)
     calendar = await sis.calendar((folder / "calendar.csv").read_bytes())
     assert calendar.status_code == 200, calendar.text
-    assert calendar.json() == {"schools": 3, "days": 543, "rejected": []}
+    assert calendar.json() == {"schools": 3, "days": 543, "rejected": [], "left": []}
     return answers
 
 

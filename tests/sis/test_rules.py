@@ -113,6 +113,8 @@ def test_no_binary_fraction_decides_a_rounding():
         (identifier, "604822", "604822"),
         (identifier, 604822, "604822"),
         (school_id, 255901001, "255901001"),
+        (school_id, 7000011.0, "7000011"),
+        (school_id, "North_High-2.b", "North_High-2.b"),
         (flag, False, False),
         (year, 2027, 2027),
         (order, 3, 3),
@@ -137,12 +139,17 @@ def test_what_is_well_formed_is_kept(read, value, kept):
     [
         (identifier, True, "must be text"),
         (identifier, 1.5, "must be text"),
+        (identifier, 1e300, "must be text"),
         (identifier, " ", "must not be empty"),
         (identifier, "x" * 61, "must have at most 60 characters"),
         (identifier, "a\x00b", "must not hold control characters"),
         (identifier, "a\nb", "must not hold control characters"),
         (identifier, "\ud800", "must not hold control characters"),
         (school_id, "x" * 41, "must have at most 40 characters"),
+        *(
+            (school_id, name, "must hold only letters, digits, dots, dashes and underscores, and not only dots")
+            for name in ("a/b", "a b", "ä", "a?", "%2F", "..", ".")
+        ),
         (flag, "true", "must be true or false"),
         (flag, 1, "must be true or false"),
         (year, "2027", "must be a year from 1900 to 2199"),
@@ -356,16 +363,35 @@ def test_bad_lines_are_named_by_line_and_column_and_the_others_kept():
         '1,"2026',
     ]
     file = read_calendar("\n".join(lines).encode())
-    assert file.years == {("1", 2026): (TUE,)}
+    assert (file.years, file.incomplete) == ({}, {("1", 2026): 1})
     assert file.rejected == [
-        Rejected(2, "date", "must be a date that exists"),
-        Rejected(3, "instructional", "must be true or false"),
+        Rejected(2, "date", "must be a date that exists", "1"),
+        Rejected(3, "instructional", "must be true or false", "1"),
         Rejected(4, "school_id", "must not be empty"),
-        Rejected(5, "school_year", "must be a year from 1900 to 2199"),
+        Rejected(5, "school_year", "must be a year from 1900 to 2199", "1"),
         Rejected(6, "", "must have 4 columns"),
         Rejected(7, "", "must be well-formed CSV"),
         Rejected(9, "", "must be well-formed CSV"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("bad", "incomplete"),
+    [
+        ("1,2026-09-31,true,2027", {("1", 2027): 1}),
+        ("1,2026-09-31,true,", {("1", 2026): 1, ("1", 2027): 1}),
+        ("3,2026-09-31,true,", {}),
+        ("a/b,2026-09-08,true,2027", {("1", 2027): 1, ("2", 2027): 2}),
+        ("2026-09-08,true,2027", {("1", 2026): 1, ("1", 2027): 1, ("2", 2027): 2}),
+        ('1,"2026-09-08"x,true,2027', {("1", 2026): 1, ("1", 2027): 1, ("2", 2027): 2}),
+    ],
+)
+def test_a_school_year_that_may_have_lost_a_line_is_set_apart(bad, incomplete):
+    good = ["1,2026-05-28,true,2026", "1,2026-09-07,true,2027", "2,2026-09-07,true,2027", "2,2026-09-08,true,2027"]
+    file = read_calendar("\n".join(["school_id,date,instructional,school_year", bad, *good]).encode())
+    assert len(file.rejected) == 1
+    assert file.incomplete == incomplete
+    assert file.years.keys() == {("1", 2026), ("1", 2027), ("2", 2027)} - incomplete.keys()
 
 
 @pytest.mark.parametrize(

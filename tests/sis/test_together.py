@@ -49,7 +49,7 @@ async def test_a_push_that_is_refused_does_not_hold_up_the_others(sis: Sis):
     assert [answer.status_code for answer in answers] == [201, 409, 201]
 
 
-@pytest.mark.parametrize(("error", "statuses"), [(ValueError, [201, 500, 201]), (ConnectionError, [500, 500, 500])])
+@pytest.mark.parametrize(("error", "statuses"), [(ValueError, [201, 500, 201]), (ConnectionError, [503, 503, 503])])
 async def test_a_row_that_cannot_be_stored_fails_alone_but_a_database_that_is_away_is_not_asked_again_and_again(
     sis: Sis, monkeypatch: pytest.MonkeyPatch, error: type[Exception], statuses: Sequence[int]
 ):

@@ -33,12 +33,21 @@ class RejectedLine(BaseModel):
     rule: str
 
 
+class SchoolYearLeft(BaseModel):
+    """A school year that stays as it was, because a line of it was rejected, and how many other lines name it."""
+
+    school_id: str
+    school_year: int
+    lines: int
+
+
 class CalendarTaken(BaseModel):
-    """How many schools and instructional days the file set, and the lines it was read without."""
+    """How many schools and instructional days the file set, the lines it was read without, and what stays as it was."""
 
     schools: int
     days: int
     rejected: list[RejectedLine]
+    left: list[SchoolYearLeft]
 
 
 @router.post(
@@ -49,10 +58,12 @@ async def record_calendar(request: Request, session: Session) -> CalendarTaken:
     """Set the instructional days of every school year that the file names; days it does not name do not count.
 
     Without the column ``school_year`` all lines of a school are one school year, that of its last day. A line that
-    cannot be read, or names a school not known here, is left out and listed.
+    cannot be read, or names a school not known here, is left out and listed. A school year of which a line could not
+    be read stays as it was and is listed, for the day of that line would be lost; a line whose school cannot be read
+    may be of any school.
     """
     file = read_calendar(await request.body())
-    known = await _known({school for school, _ in file.years}, session)
+    known = await _known({school for school, _ in (*file.years, *file.incomplete)}, session)
     years = {key: days for key, days in file.years.items() if key[0] in known}
     await _set(session, years)
     unknown = [
@@ -65,6 +76,11 @@ async def record_calendar(request: Request, session: Session) -> CalendarTaken:
         schools=len({school for school, _ in years}),
         days=sum(map(len, years.values())),
         rejected=sorted(rejected + unknown, key=lambda one: one.line),
+        left=[
+            SchoolYearLeft(school_id=school, school_year=year, lines=lines)
+            for (school, year), lines in file.incomplete.items()
+            if school in known
+        ],
     )
 
 

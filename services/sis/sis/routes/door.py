@@ -113,14 +113,14 @@ def _filters(resource: Resource, wanted: Mapping[str, str]) -> list[sa.ColumnEle
     for name, value in wanted.items():
         if name not in resource.leaves:
             raise InvalidMember(field=name, rule="is not part of the natural key")
+        if "\x00" in value:
+            raise InvalidMember(field=name, rule="must not hold control characters")
         filters += _filter(resource, resource.leaves[name], value)
     return filters
 
 
 def _filter(resource: Resource, path: str, value: str) -> list[sa.ColumnElement[bool]]:
     """Where the member at ``path`` has this value; first by what an index knows, then exactly."""
-    if "\x00" in value:
-        return [sa.false()]
     if len(resource.identity) == 1:
         return [_DOCUMENTS.c.key == key_text(iter([value]))]
     member = _DOCUMENTS.c.body[tuple(path.split("."))].astext

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -39,18 +40,22 @@ class CalendarPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One line of a file that was left out."""
+    """One line of a file that was left out, and the school and year that it names as far as they can be read."""
 
     line: int
     column: str
     rule: str
+    school: str | None = None
+    year: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarFile:
-    """The instructional days that a file names for each school year, ascending, and the lines left out."""
+    """The instructional days that a file names for each whole school year, ascending, and the lines left out."""
 
     years: Mapping[SchoolYear, tuple[date, ...]]
+    incomplete: Mapping[SchoolYear, int]
+    """School years of which a line may have been left out, and how many lines of them were read."""
     rejected: Sequence[Rejected]
     first_lines: Mapping[str, int]
     """The line on which each school is named first."""
@@ -68,13 +73,23 @@ class _Line:
 def read_calendar(body: bytes) -> CalendarFile:
     """The calendar in ``school_id,date,instructional[,school_year]``; of two lines for one day the later one counts.
 
-    Without ``school_year`` a line belongs to the year of the school's last day in the file.
+    Without ``school_year`` a line belongs to the year of the school's last day in the file. A school year of which a
+    line was left out is not among the years: to set it would take the days of that line away. A line whose school
+    cannot be read may be of any school.
 
     Raises:
         InvalidMember: it is not UTF-8, or the header is another one.
     """
     lines, rejected = _lines(_decoded(body))
-    return CalendarFile(_by_year(lines), rejected, {line.school: line.number for line in reversed(lines)})
+    years, counts = _by_year(lines)
+    lost = {(one.school, one.year) for one in rejected}
+    incomplete = {
+        (school, year): count
+        for (school, year), count in counts.items()
+        if lost & {(school, year), (school, None), (None, year), (None, None)}
+    }
+    whole = {key: days for key, days in years.items() if key not in incomplete}
+    return CalendarFile(whole, incomplete, rejected, {line.school: line.number for line in reversed(lines)})
 
 
 def _decoded(body: bytes) -> str:
@@ -90,6 +105,7 @@ def _lines(text: str) -> tuple[list[_Line], list[Rejected]]:
     lines: list[_Line] = []
     rejected: list[Rejected] = []
     header: list[str] = []
+    values: list[str] = []
     while True:
         try:
             values = next(reader)
@@ -103,7 +119,10 @@ def _lines(text: str) -> tuple[list[_Line], list[Rejected]]:
         except csv.Error:
             rejected.append(Rejected(reader.line_num, "", "must be well-formed CSV"))
         except _BadColumn as bad:
-            rejected.append(Rejected(reader.line_num, bad.column, bad.rule))
+            whole = len(values) == len(header)
+            of = dict(zip(header, map(str.strip, values), strict=True)) if whole else {}
+            school, in_year = _readable(of.get("school_id"), school_id), _readable(of.get(_OPTIONAL), _year)
+            rejected.append(Rejected(reader.line_num, bad.column, bad.rule, school, in_year))
 
 
 def _header(names: Sequence[str]) -> list[str]:
@@ -139,6 +158,13 @@ def _cell(cells: Mapping[str, str], column: str, read: Callable[[str], T]) -> T:
         raise _BadColumn(column, str(broken)) from None
 
 
+def _readable(value: str | None, read: Callable[[str], T]) -> T | None:
+    try:
+        return None if value is None else read(value)
+    except BrokenRule:
+        return None
+
+
 def _yes_no(value: str) -> bool:
     if value.lower() not in _YES_NO:
         raise BrokenRule("must be true or false")
@@ -149,12 +175,14 @@ def _year(value: str) -> int:
     return year(int(value) if value.isascii() and value.isdigit() else None)
 
 
-def _by_year(lines: Iterable[_Line]) -> dict[SchoolYear, tuple[date, ...]]:
-    lines = list(lines)
+def _by_year(lines: Sequence[_Line]) -> tuple[dict[SchoolYear, tuple[date, ...]], Counter[SchoolYear]]:
     last: dict[str, date] = {}
     for line in lines:
         last[line.school] = max(line.on, last.get(line.school, line.on))
     days: dict[SchoolYear, dict[date, bool]] = {}
+    lines_of: Counter[SchoolYear] = Counter()
     for line in lines:
-        days.setdefault((line.school, line.year or last[line.school].year), {})[line.on] = line.instructional
-    return {key: tuple(sorted(on for on, counts in of.items() if counts)) for key, of in days.items()}
+        key = line.school, line.year or last[line.school].year
+        days.setdefault(key, {})[line.on] = line.instructional
+        lines_of[key] += 1
+    return {key: tuple(sorted(on for on, counts in of.items() if counts)) for key, of in days.items()}, lines_of

@@ -12,8 +12,11 @@ from typing import Any
 from common.errors import Invalid
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_SCHOOL_ID = re.compile(r"[A-Za-z0-9._-]+")
 _UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _YEARS = (1900, 2199)
+_EXACT = 2**53
+"""From here on a number that was read as a fraction may not be the one that was written."""
 
 
 class InvalidMember(Invalid):
@@ -120,16 +123,20 @@ _words = text(60)
 
 def identifier(value: Any) -> str:
     """An identifier as text, whether it came as text or as a whole number."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     return str(_words(value))
 
 
 def school_id(value: Any) -> str:
-    """A ``schoolId`` as text of at most 40 characters."""
+    """A ``schoolId`` as text of at most 40 characters that may stand in a path."""
     name = identifier(value)
     if len(name) > 40:
         raise BrokenRule("must have at most 40 characters")
+    if not _SCHOOL_ID.fullmatch(name) or not name.strip("."):
+        raise BrokenRule("must hold only letters, digits, dots, dashes and underscores, and not only dots")
     return name
 
 
