@@ -9,12 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from common.events import SchoolCalendarSet, SchoolDayClosed
+from sis.closing import clock_may_move
 from sis.loops import close_by_the_clock, forget_heard_events
 from tests.harness import TIME_ZONE
 from tests.sis.conftest import Sis, absence, enrolment, school
 
 ATTENDANCE = "studentSchoolAttendanceEvents"
-LEASE = "/sis/v1/closing-clock/lease"
+LEASE, OTHER = (f"/sis/v1/closing-clock/leases/00000000-0000-4000-8000-00000000000{n}" for n in (1, 2))
 HEADER = "school_id,date,instructional\n"
 WEEK = [f"2026-09-{day:02}" for day in range(7, 12)]  # Monday to Friday
 
@@ -42,7 +43,7 @@ async def test_a_calendar_file_sets_whole_school_years_and_the_same_again_says_n
     await sis.put_in("schools", school(1), school(2))
     body = HEADER + "1,2026-09-07,true\n1,2026-09-08,false\n1,2027-05-28,true\n2,2026-09-07,true\n"
     for _ in range(2):
-        assert (await sis.calendar(body)).json() == {"schools": 2, "days": 3, "rejected": []}
+        assert (await sis.calendar(body)).json() == {"schools": 2, "days": 3, "rejected": [], "left": []}
     first, second = await sis.running.said(SchoolCalendarSet)
     assert (first.fact_key, first.instructional_days) == (("1", 2027), (date(2026, 9, 7), date(2027, 5, 28)))
     assert second.fact_key == ("2", 2026)
@@ -52,8 +53,10 @@ async def test_a_calendar_file_sets_whole_school_years_and_the_same_again_says_n
 
 
 async def test_lines_that_cannot_be_used_are_listed_and_the_others_kept(sis: Sis):
-    await sis.put_in("schools", school())
-    answer = (await sis.calendar(HEADER + "1,2026-09-31,true\n9,2026-09-08,true\n1,2026-09-09,true\n")).json()
+    await sis.put_in("schools", school(1), school(2))
+    await sis.calendar(HEADER + "1,2026-09-08,true\n1,2026-09-09,true\n")
+    lines = "1,2026-09-31,true\n9,2026-09-08,true\n1,2026-09-09,true\n1,2026-09-10,true\n2,2026-09-09,true\n"
+    answer = (await sis.calendar(HEADER + lines)).json()
     assert answer == {
         "schools": 1,
         "days": 1,
@@ -61,13 +64,22 @@ async def test_lines_that_cannot_be_used_are_listed_and_the_others_kept(sis: Sis
             {"line": 2, "column": "date", "rule": "must be a date that exists"},
             {"line": 3, "column": "school_id", "rule": "must be a school known here"},
         ],
+        "left": [{"school_id": "1", "school_year": 2026, "lines": 2}],
     }
+    first, second = await sis.running.said(SchoolCalendarSet)
+    assert first.instructional_days == (date(2026, 9, 8), date(2026, 9, 9))
+    assert second.fact_key == ("2", 2026)
 
 
 async def test_another_header_is_a_problem_that_names_the_line(sis: Sis):
     refused = await sis.calendar("school,day\n1,2026-09-08\n")
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "line 1")
-    assert (await sis.calendar(b"\xef\xbb\xbf" + HEADER.encode())).json() == {"schools": 0, "days": 0, "rejected": []}
+    assert (await sis.calendar(b"\xef\xbb\xbf" + HEADER.encode())).json() == {
+        "schools": 0,
+        "days": 0,
+        "rejected": [],
+        "left": [],
+    }
 
 
 def calendar_date(on: str, *events: str, code: str = "A") -> dict[str, Any]:
@@ -214,6 +226,33 @@ async def test_while_the_lease_is_held_the_clock_closes_nothing(sis: Sis):
     assert [day for day, _ in await closed(sis)] == WEEK[:2]
 
 
+async def test_a_lease_is_let_go_by_its_holder_only_and_may_be_renewed(sis: Sis):
+    await open_school(sis)
+    await sis.put_in(ATTENDANCE, absence("2026-09-08"))
+    sis.running.clock.set(at("2026-09-11", 20))
+    for lease in (LEASE, OTHER, LEASE):
+        held = await sis.call("PUT", lease)
+        assert (held.status_code, held.json()["id"]) == (200, lease.rpartition("/")[2])
+    for _ in range(2):
+        assert (await sis.call("DELETE", OTHER)).status_code == 204
+    await close_by_the_clock(sis.running.runtime)
+    assert await closed(sis) == []
+    await sis.call("DELETE", LEASE)
+    await close_by_the_clock(sis.running.runtime)
+    assert len(await closed(sis)) == 2
+    assert (await sis.call("PUT", "/sis/v1/closing-clock/leases/mine")).status_code == 422
+
+
+async def test_a_lease_begins_only_once_the_clock_has_come_to_rest(sis: Sis):
+    async with sis.running.runtime.transaction() as session:
+        assert await clock_may_move(session)
+        begins = asyncio.create_task(sis.call("PUT", LEASE))
+        assert not (await asyncio.wait([begins], timeout=0.3))[0]
+    assert (await begins).status_code == 200
+    async with sis.running.runtime.transaction() as session:
+        assert not await clock_may_move(session)
+
+
 async def test_a_lease_that_ran_out_by_the_databases_clock_holds_nothing(sis: Sis):
     await open_school(sis)
     await sis.put_in(ATTENDANCE, absence("2026-09-08"))
@@ -223,6 +262,7 @@ async def test_a_lease_that_ran_out_by_the_databases_clock_holds_nothing(sis: Si
         await session.execute(sa.text("UPDATE sis_lease SET until = clock_timestamp() - interval '1 second'"))
     await close_by_the_clock(sis.running.runtime)
     assert len(await closed(sis)) == 2
+    assert await sis.rows("SELECT 1 FROM sis_lease") == []
     assert (await sis.call("PUT", LEASE, role="district")).status_code == 403
 
 

@@ -46,6 +46,28 @@ def test_a_dry_run_lists_what_would_be_rejected_by_file_and_line(run, fill):
     assert "1 rows would be pushed, 5 rejected." in result.output
 
 
+def test_files_that_nothing_reads_are_named(run, fill):
+    folder = fill(students=[{"studentUniqueId": "a"}], student=[{"studentUniqueId": "b"}])
+    (folder / ".hidden").touch()
+
+    result = run(folder, "--dry-run")
+
+    assert result.exit_code == 0
+    assert "student.jsonl: left unread, no file of this name is known\n1 rows would be pushed" in result.output
+    assert "hidden" not in result.output
+    assert "students.jsonl" not in result.output
+
+
+def test_a_school_year_that_is_left_as_it_was_is_named(run, fill):
+    result = run(fill("school_id,date,instructional\n1,2025-09-31,true\n1,2025-09-01,true\n"), "--dry-run")
+
+    assert result.exit_code == 1
+    assert (
+        "calendar.csv: school 1, school year 2025: left as it was, because a line of it was rejected" in result.output
+    )
+    assert "0 rows would be pushed, 1 rejected." in result.output
+
+
 def test_what_a_person_can_mend_is_one_sentence(run, fill, tmp_path, monkeypatch):
     monkeypatch.setattr("sis.loading.door.Door.__init__.__kwdefaults__", {"patience": 0.0})
     folder = fill(students=[{"studentUniqueId": "a"}])

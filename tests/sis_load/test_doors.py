@@ -76,6 +76,17 @@ async def test_what_answers_but_is_not_trellis_is_said():
             pass
 
 
+async def test_the_clock_is_held_once_a_busy_trellis_answers_and_a_failing_one_is_said():
+    answers = [problem(503, "unavailable"), problem(503, "unavailable"), *(httpx.Response(200) for _ in range(2))]
+
+    async with clock_held(door(lambda _: answers.pop(0))):
+        assert len(answers) == 1
+    assert answers == []
+    with pytest.raises(Stop, match="not Trellis, or not well"):
+        async with clock_held(door(lambda _: problem(500, "internal-error"))):
+            pass
+
+
 async def test_a_request_that_is_refused_whole_is_halved_until_the_row_is_found(fill, report):
     rows = [{"studentUniqueId": f"s{number}"} for number in range(40)]
 

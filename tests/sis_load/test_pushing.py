@@ -76,7 +76,8 @@ async def test_the_public_district_loads_whole_and_again_without_a_word(sis, pub
     again = await load(sis, public)
 
     assert first.rejected == again.rejected == []
-    assert sum(first.taken.values()) == sum(again.taken.values()) == 7532 + 3  # and three schools' days
+    assert sum(first.taken.values()) == sum(again.taken.values()) == 7532
+    assert first.closed > 0
     assert len(await sis.said()) == said
     assert {school["closed_through"] for school in (await summary(sis))["schools"]} == {"2022-05-27"}
     assert again.closed == 0
@@ -140,17 +141,77 @@ async def test_days_close_through_the_newest_row_and_not_beyond(sis, fill):
 
 
 async def test_rows_dated_ahead_close_nothing_ahead(sis, fill):
+    days = ("2025-09-02", "2025-09-03", "2025-09-04", "2199-09-02")
     folder = fill(
-        "school_id,date,instructional\n1,2025-09-02,true\n1,2199-09-02,true\n",
+        "school_id,date,instructional\n" + "".join(f"1,{day},true\n" for day in days),
         schools=[school(1)],
         students=[{"studentUniqueId": "a"}],
-        studentSchoolAttendanceEvents=[absence("a", "2199-09-02")],
+        studentSchoolAttendanceEvents=[absence("a", "2025-09-02"), absence("a", "2199-09-02")],
     )
 
     report = await load(sis, folder)
 
     assert report.rejected == []
     assert [event.on for event in await sis.said(SchoolDayClosed)] == [date(2025, 9, 2)]
+
+
+async def test_rows_that_were_not_taken_close_nothing(sis, fill):
+    unreadable = [absence("a", "") | {"eventDate": on} for on in ("9999-12-31", "zzz", "20250904", 7, None)]
+    folder = fill(
+        "school_id,date,instructional\n" + "".join(f"1,2025-09-0{day},true\n" for day in range(1, 6)),
+        schools=[school(1)],
+        students=[{"studentUniqueId": "a"}],
+        studentSchoolAttendanceEvents=[absence("a", "2025-09-02"), *unreadable, absence("ghost", "2025-09-04")],
+    )
+
+    for single in (False, True):
+        await sis.empty()
+        report = await load(sis, folder, single=single)
+
+        assert len(report.rejected) == 6
+        assert [event.on.day for event in await sis.said(SchoolDayClosed)] == [1, 2]
+
+
+def test_only_a_readable_past_date_closes_a_day(fill):
+    calendar = "date,instructional,school_id\n2025-09-02,true,1\n2025-09-03,true,1\n2025-09-02,false,2\n"
+
+    def closing(*rows: object) -> dict[str, date]:
+        return Folder(fill(calendar, studentSchoolAttendanceEvents=rows)).days_to_close(date(2025, 9, 3))
+
+    ahead = [absence("a", on) for on in ("2027-05-03", "9999-12-31", "zzz", "")]
+    assert closing(*ahead, {}, b"[") == {}
+    assert closing(*ahead, absence("a", "2025-09-02")) == {"1": date(2025, 9, 2)}
+    assert closing(*ahead, absence("a", "2025-09-01")) == {}
+
+
+def test_only_calendar_dates_that_the_door_would_take_name_days_to_close(fill):
+    def dated(school: object, events: object) -> dict[str, object]:
+        reference = {"calendarCode": "A", "schoolId": school, "schoolYear": 2026}
+        return {"calendarReference": reference, "date": "2025-09-02", "calendarEvents": events}
+
+    counts = [{"calendarEventDescriptor": "x#Instructional day"}]
+    rows = [dated(1.0, counts), dated("a/b", counts), dated("\x00", counts), dated(2, 7), dated(3, ["x"]), b"[]"]
+    folder = Folder(fill(calendarDates=rows, studentSchoolAttendanceEvents=[absence("a", "2025-09-02")]))
+
+    assert folder.days_to_close(date(2025, 9, 3)) == {"1": date(2025, 9, 2)}
+
+
+async def test_a_school_year_that_lost_a_line_is_named_and_its_lines_are_not_counted(sis, fill):
+    folder = fill(
+        "school_id,date,instructional\n1,2025-09-01,true\n1,2025-09-31,true\n2,2025-09-01,true\n",
+        schools=[school(1), school(2)],
+    )
+
+    report = await load(sis, folder)
+    dry = Report(Silent())
+    check_folder(Folder(folder), dry)
+
+    for one in (report, dry):
+        assert one.rejected == [("calendar.csv", 3, "date must be a date that exists")]
+        assert one.left_years == [("1", 2025)]
+        assert one.taken == {"schools": 2, "calendar.csv": 1}
+        assert isinstance(one.progress, Silent)
+        assert one.progress.done["calendar.csv"] == one.progress.totals["calendar.csv"] == 3
 
 
 async def test_bad_rows_are_named_by_file_and_line_and_the_others_kept(sis, fill):
@@ -226,7 +287,9 @@ async def test_a_token_of_another_role_leaves_out_what_it_may_not_push(sis, dist
 
     assert report.rejected == []
     assert {"schools", "students", "calendar.csv", "disciplineActions"} <= set(report.left_out)
-    assert report.taken == {"school days": 4}
+    assert report.taken == {}
+    assert isinstance(report.progress, Silent)
+    assert report.progress.done == {"school days": 4}
 
 
 async def test_the_clock_is_held_while_rows_come_in_and_let_go_after(sis, fill, monkeypatch):
@@ -243,7 +306,8 @@ async def test_the_clock_is_held_while_rows_come_in_and_let_go_after(sis, fill, 
     tokens = MintedTokens(read_signing_key(sis.keys / "staff"))
     await push(Folder(folder), Report(Silent()), "http://testserver", tokens, transport=Noting())
 
-    lease = "/sis/v1/closing-clock/lease"
+    lease = calls[0][1]
+    assert lease.startswith("/sis/v1/closing-clock/leases/")
     assert calls[0] == ("PUT", lease)
     assert calls[-1] == ("DELETE", lease)
     assert calls.count(("PUT", lease)) > 1
@@ -264,6 +328,21 @@ def test_a_large_calendar_keeps_each_school_together():
     assert len(set().union(*seen)) == sum(map(len, seen)) == 9
     assert sum(len(part.splitlines()) - 1 for part in parts) == 27
     assert list(calendars_of(body, 10_000)) == [body]
+
+
+def test_a_large_calendar_is_parted_by_school_wherever_its_column_stands():
+    from sis.loading.folder import calendars_of
+
+    body = b"\xef\xbb\xbfdate, School_ID ,instructional\n" + b"".join(
+        b'2025-09-0%d,"%d",true\n' % (d, s) for d in (1, 2, 3) for s in range(9)
+    )
+
+    parts = [part.splitlines()[1:] for part in calendars_of(body, 200)]
+
+    assert len(parts) > 1
+    schools = [{line.split(b",")[1] for line in part} for part in parts]
+    assert len(set().union(*schools)) == sum(map(len, schools)) == 9
+    assert sum(map(len, parts)) == 27
 
 
 def test_no_resource_comes_before_what_it_refers_to():

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,8 +14,6 @@ from common.events import AttendanceRecorded, SchoolCalendarSet, SchoolDayClosed
 from sis import facts
 from sis.facts import Fact, FactKey, say
 from sis.rules.closing import ClosedDay, days_to_close
-
-CLOCK = "closing-clock"
 
 _CALENDARS = sa.text("SELECT state FROM sis_fact WHERE type = :type AND school_id = :school AND NOT deleted")
 _CLOSED = sa.text("SELECT on_date FROM sis_fact WHERE type = :type AND school_id = :school AND NOT deleted")
@@ -43,19 +42,18 @@ _DUE = sa.text(
     ORDER BY school.school_id
     """
 )
+# Leases begin side by side, but only once the clock has come to rest: it keeps its lock until the days are closed.
+_AT_REST = sa.text("SELECT pg_advisory_xact_lock_shared(hashtext('sis closing clock'))")
+_MOVING = sa.text("SELECT pg_advisory_xact_lock(hashtext('sis closing clock'))")
 _HOLD_STILL = sa.text(
     """
-    INSERT INTO sis_lease AS lease (name, until) VALUES (:name, clock_timestamp() + make_interval(secs => :seconds))
-    ON CONFLICT (name) DO UPDATE SET until = excluded.until RETURNING until
+    INSERT INTO sis_lease (id, until) VALUES (:id, clock_timestamp() + make_interval(secs => :seconds))
+    ON CONFLICT (id) DO UPDATE SET until = excluded.until RETURNING until
     """
 )
-# The row stays locked until the days are closed: a lease begins only once the clock has come to rest.
-_MAY_MOVE = sa.text(
-    """
-    INSERT INTO sis_lease AS lease (name, until) VALUES (:name, clock_timestamp())
-    ON CONFLICT (name) DO UPDATE SET until = lease.until RETURNING until <= clock_timestamp()
-    """
-)
+_LET_GO = sa.text("DELETE FROM sis_lease WHERE id = :id")
+_FORGET_RUN_OUT = sa.text("DELETE FROM sis_lease WHERE until <= clock_timestamp()")
+_NOBODY_HOLDS = sa.text("SELECT NOT EXISTS (SELECT FROM sis_lease)")
 
 
 class NoInstructionalDay(DomainError):
@@ -97,15 +95,23 @@ async def schools_due(session: AsyncSession, latest: date) -> Sequence[tuple[str
     return [(row.school_id, row.through) for row in rows]
 
 
-async def hold_clock(session: AsyncSession, seconds: int) -> datetime:
-    """Keep the clock still for ``seconds`` from now by the database's clock; returns until when."""
-    until: datetime = (await session.execute(_HOLD_STILL, {"name": CLOCK, "seconds": seconds})).scalar_one()
+async def hold_clock(session: AsyncSession, lease: UUID, seconds: int) -> datetime:
+    """Keep the clock still for ``seconds`` from now by the database's clock; returns until when this lease lasts."""
+    await session.execute(_AT_REST)
+    until: datetime = (await session.execute(_HOLD_STILL, {"id": lease, "seconds": seconds})).scalar_one()
     return until
+
+
+async def let_go_of_clock(session: AsyncSession, lease: UUID) -> None:
+    """End this lease; the clock stays still while there is another."""
+    await session.execute(_LET_GO, {"id": lease})
 
 
 async def clock_may_move(session: AsyncSession) -> bool:
     """Whether nobody holds the clock; nobody can until this transaction ends."""
-    return bool((await session.execute(_MAY_MOVE, {"name": CLOCK})).scalar_one())
+    await session.execute(_MOVING)
+    await session.execute(_FORGET_RUN_OUT)
+    return bool((await session.execute(_NOBODY_HOLDS)).scalar_one())
 
 
 async def _instructional(session: AsyncSession, school: str) -> set[date]:

@@ -17,7 +17,7 @@ from sis.loading.checking import check_folder
 from sis.loading.closing import clock_held, close_days
 from sis.loading.conferences import ConferencePusher
 from sis.loading.door import As, Door, MintedTokens, NotPermitted, Refused, Stop, TokenFromFile, Tokens
-from sis.loading.folder import Folder
+from sis.loading.folder import CALENDAR_FILE, Folder
 from sis.loading.report import Report
 from sis.loading.rows import Pusher
 from sis.loading.surveys import SurveyPusher
@@ -82,7 +82,7 @@ def load(
             sentence = ""
     if sentence:
         _stop(console, sentence)
-    _tell(console, report, dry_run=dry_run)
+    _tell(console, report, source.unread_names(), dry_run=dry_run)
     raise typer.Exit(1 if report.rejected_count else 0)
 
 
@@ -109,7 +109,8 @@ async def push(
             await surveys.push_all()
             if surveys.windows:
                 await _scores_said(door)
-            await close_days(door, folder, report, datetime.now().astimezone().date())
+            today = datetime.now().astimezone().date()
+            await close_days(door, folder, report, today, without=pusher.not_attended)
         await ConferencePusher(pusher).push_all()
 
 
@@ -149,13 +150,20 @@ def _bars(console: Console) -> Iterator[_Bars]:
         yield _Bars(progress)
 
 
-def _tell(console: Console, report: Report, *, dry_run: bool) -> None:
+def _tell(console: Console, report: Report, unread: list[str], *, dry_run: bool) -> None:
     for file, line, reason in sorted(report.rejected):
         console.print(f"{file}{f':{line}' if line else ''}: {reason}", soft_wrap=True, markup=False, highlight=False)
     if report.rejected_count > len(report.rejected):
         console.print(f"… and {report.rejected_count - len(report.rejected)} more", highlight=False)
     for part in report.left_out:
         console.print(f"{part}: left out, this token's role may not push it", highlight=False)
+    for school, year in report.left_years:
+        sentence = f"school {school}, school year {year}: left as it was, because a line of it was rejected"
+        console.print(f"{CALENDAR_FILE}: {sentence}", soft_wrap=True, markup=False, highlight=False)
+    for name in unread:
+        console.print(
+            f"{name}: left unread, no file of this name is known", soft_wrap=True, markup=False, highlight=False
+        )
     rows = sum(report.taken.values())
     what = "would be pushed" if dry_run else "taken"
     closed = f", {report.closed} school days closed" if report.closed else ""

@@ -92,11 +92,11 @@ class Restriction(Table, table=True):
 
 
 class Lease(Table, table=True):
-    """Until when something is kept still, by the database's clock."""
+    """Until when one holder keeps the closing clock still, by the database's clock."""
 
     __tablename__ = "sis_lease"
 
-    name: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+    id: UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
     until: datetime = _time()
 
 

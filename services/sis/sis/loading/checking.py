@@ -57,13 +57,15 @@ def _check_calendar(body: bytes, report: Report) -> None:
     lines = max(0, len(body.splitlines()) - 1)
     report.begin(CALENDAR_FILE, lines)
     try:
-        rejected = read_calendar(body).rejected
+        file = read_calendar(body)
     except DomainError as error:
         report.reject(CALENDAR_FILE, 1, error.detail)
         return
-    for line in rejected:
+    for line in file.rejected:
         report.reject(CALENDAR_FILE, line.line, f"{line.column} {line.rule}".strip())
-    report.take(CALENDAR_FILE, lines - len(rejected))
+    for (school, year), left in file.incomplete.items():
+        report.leave_year(CALENDAR_FILE, school, year, left)
+    report.take(CALENDAR_FILE, lines - len(file.rejected) - sum(file.incomplete.values()))
 
 
 def _require(members: tuple[str, ...], row: Any) -> None:

@@ -1,16 +1,17 @@
 """School days: the closing clock stands still while rows come in, then each school's days are closed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager, suppress
 from datetime import date
+from uuid import uuid4
 
 from sis.loading.door import Door, NotPermitted, Refused, Stop
 from sis.loading.folder import Folder
 from sis.loading.report import Report
 
 CLOSED = "school days"
-_LEASE = "/sis/v1/closing-clock/lease"
+_LEASES = "/sis/v1/closing-clock/leases"
 _RENEW_SECONDS, _RELEASE_SECONDS = 40.0, 2.0
 
 
@@ -21,14 +22,15 @@ async def clock_held(door: Door) -> AsyncIterator[None]:
     Raises:
         Stop: what answers knows no such clock.
     """
+    lease = f"{_LEASES}/{uuid4()}"
     try:
-        await door.send("PUT", _LEASE)
+        await door.send("PUT", lease)
     except NotPermitted:
         yield
         return
     except Refused as refused:
         raise Stop(f"What answers there is not Trellis, or not well ({refused}): is --url right?") from None
-    renewal = asyncio.create_task(_renew(door))
+    renewal = asyncio.create_task(_renew(door, lease))
     try:
         yield
     finally:
@@ -36,12 +38,14 @@ async def clock_held(door: Door) -> AsyncIterator[None]:
         await asyncio.gather(renewal, return_exceptions=True)
         with suppress(Stop, Refused, NotPermitted, TimeoutError):  # it runs out by itself in two minutes
             async with asyncio.timeout(_RELEASE_SECONDS):
-                await door.send("DELETE", _LEASE)
+                await door.send("DELETE", lease)
 
 
-async def close_days(door: Door, folder: Folder, report: Report, today: date) -> None:
-    """Close the days of each school through the newest attendance row."""
-    days = folder.days_to_close(today)
+async def close_days(
+    door: Door, folder: Folder, report: Report, today: date, *, without: Container[int] = frozenset()
+) -> None:
+    """Close the days of each school through the newest attendance row; lines ``without`` were not taken."""
+    days = folder.days_to_close(today, without=without)
     if not days:
         return
     report.begin(CLOSED, len(days))
@@ -55,13 +59,13 @@ async def close_days(door: Door, folder: Folder, report: Report, today: date) ->
             report.reject(f"{CLOSED} of {school}", 0, str(refused), part=CLOSED)
         else:
             report.closed += answer.json().get("closed", 0)
-            report.take(CLOSED)
+            report.settle(CLOSED)
 
 
-async def _renew(door: Door) -> None:
+async def _renew(door: Door, lease: str) -> None:
     while True:
         await asyncio.sleep(_RENEW_SECONDS)
         try:
-            await door.send("PUT", _LEASE)
+            await door.send("PUT", lease)
         except (Stop, Refused, NotPermitted):
             return

@@ -3,14 +3,18 @@
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from common.errors import DomainError
 from sis.policy import CALENDAR
 from sis.resources import RESOURCES
-from sis.rules.members import value_at
+from sis.rows import read_row
+from sis.rules.calendar import read_calendar
+from sis.rules.members import BrokenRule, day, identifier
 
 WAVES = (
     ("schools", "staffs", "students", "contacts"),
@@ -28,7 +32,7 @@ WAVES = (
 
 CALENDAR_FILE = "calendar.csv"
 WINDOWS, RESPONSES, STEPS = "surveyWindows", "surveyResponses", "conferenceSteps"
-_ATTENDANCE = "studentSchoolAttendanceEvents"
+ATTENDANCE = "studentSchoolAttendanceEvents"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -81,31 +85,42 @@ class Folder:
         found = [f"{name}.jsonl" for name in every if self.has(name)]
         return [*found, CALENDAR_FILE] if (self.path / CALENDAR_FILE).exists() else found
 
-    def days_to_close(self, today: date) -> dict[str, date]:
-        """For each school its last instructional day on or before the newest attendance row, and not after today."""
-        newest = max((str(line.value().get("eventDate", "")) for line in self._attendance()), default="")
-        through = min(newest, today.isoformat())
-        last: dict[str, str] = {}
-        for school, day in self._instructional_days():
-            if last.get(school, "") < day <= through:
-                last[school] = day
-        return {school: date.fromisoformat(day) for school, day in sorted(last.items())}
+    def unread_names(self) -> list[str]:
+        """The names of files that nothing here reads, such as a misspelled resource."""
+        known = set(self.known_names())
+        return sorted(
+            path.name
+            for path in self.path.iterdir()
+            if path.is_file() and path.name not in known and not path.name.startswith(".")
+        )
+
+    def days_to_close(self, today: date, *, without: Container[int] = frozenset()) -> dict[str, date]:
+        """For each school its last instructional day on or before the newest attendance row that is not after today.
+
+        Rows dated after today, undated ones and lines ``without`` close nothing.
+        """
+        rows = (_day(line.value().get("eventDate")) for line in self._attendance() if line.number not in without)
+        newest = max((on for on in rows if on is not None and on <= today), default=date.min)
+        last: dict[str, date] = {}
+        for school, on in self._instructional_days():
+            if on <= newest and on > last.get(school, date.min):
+                last[school] = on
+        return dict(sorted(last.items()))
 
     def _attendance(self) -> Iterator[Line]:
-        return self.lines(_ATTENDANCE) if self.has(_ATTENDANCE) else iter(())
+        return self.lines(ATTENDANCE) if self.has(ATTENDANCE) else iter(())
 
-    def _instructional_days(self) -> Iterator[tuple[str, str]]:
-        body = self.calendar()
-        if body is not None:
-            for row in csv.DictReader(body.decode("utf-8-sig", "replace").splitlines()):
-                cells = {(name or "").strip().lower(): (cell or "").strip() for name, cell in row.items() if name}
-                if cells.get("instructional", "").lower() in ("true", "1", "yes") and _is_day(cells.get("date", "")):
-                    yield cells.get("school_id", ""), cells["date"]
+    def _instructional_days(self) -> Iterator[tuple[str, date]]:
+        with suppress(DomainError):  # whoever got the file has said so
+            for (school, _), days in read_calendar(self.calendar() or b"").years.items():
+                for on in days:
+                    yield school, on
         for line in self.lines("calendarDates") if self.has("calendarDates") else ():
-            row_ = line.value()
-            events = [str(value_at(event, "calendarEventDescriptor")) for event in row_.get("calendarEvents") or ()]
-            if CALENDAR.is_instructional(events) and _is_day(row_.get("date")):
-                yield str(value_at(row_, "calendarReference.schoolId")), row_["date"]
+            with suppress(DomainError):
+                body = read_row(RESOURCES["calendarDates"], line.value()).content.body
+                events = (event["calendarEventDescriptor"] for event in body["calendarEvents"])
+                if CALENDAR.is_instructional(events):
+                    yield body["calendarReference"]["schoolId"], date.fromisoformat(body["date"])
 
     def _lines_path(self, name: str) -> Path:
         return self.path / f"{name}.jsonl"
@@ -117,9 +132,11 @@ def calendars_of(body: bytes, largest: int) -> Iterator[bytes]:
         yield body
         return
     header, *lines = body.splitlines(keepends=True)
-    schools: dict[bytes, list[bytes]] = defaultdict(list)
+    names = [name.strip().lower() for name in _cells(header.removeprefix(_BYTE_ORDER_MARK))]
+    column = names.index("school_id") if "school_id" in names else 0
+    schools: dict[str, list[bytes]] = defaultdict(list)
     for line in lines:
-        schools[line.partition(b",")[0]].append(line)
+        schools["".join(_cells(line)[column : column + 1]).strip()].append(line)
     part, size = [header], len(header)
     for of_school in schools.values():
         more = sum(map(len, of_school))
@@ -131,9 +148,23 @@ def calendars_of(body: bytes, largest: int) -> Iterator[bytes]:
     yield b"".join(part)
 
 
-def _is_day(value: Any) -> bool:
+def as_text(value: Any) -> str:
+    """An identifier as the doors read it; whatever else there is, as some text."""
     try:
-        date.fromisoformat(value)
-    except (TypeError, ValueError):
-        return False
-    return True
+        return identifier(value)
+    except BrokenRule:
+        return str(value)
+
+
+def _cells(line: bytes) -> list[str]:
+    try:
+        return next(csv.reader([line.decode("utf-8", "replace")]), [])
+    except csv.Error:
+        return []
+
+
+def _day(value: Any) -> date | None:
+    try:
+        return date.fromisoformat(day(value))
+    except BrokenRule:
+        return None

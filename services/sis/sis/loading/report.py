@@ -27,6 +27,7 @@ class Report:
     rejected: list[tuple[str, int, str]] = field(default_factory=list)
     rejected_count: int = 0
     left_out: list[str] = field(default_factory=list)
+    left_years: list[tuple[str, int]] = field(default_factory=list)
     closed: int = 0
 
     def begin(self, part: str, total: int) -> None:
@@ -36,14 +37,23 @@ class Report:
     def take(self, part: str, rows: int = 1) -> None:
         """Rows were taken."""
         self.taken[part] += rows
-        self.progress.advance(part, rows)
+        self.settle(part, rows)
+
+    def settle(self, part: str, steps: int = 1) -> None:
+        """So much of a part is done that is no row taken."""
+        self.progress.advance(part, steps)
 
     def reject(self, file: str, line: int, reason: str, *, part: str | None = None) -> None:
         """A row was rejected. The first ten thousand are listed, so that memory stays flat."""
         self.rejected_count += 1
         if len(self.rejected) < _LISTED:
             self.rejected.append((file, line, reason))
-        self.progress.advance(part or file.removesuffix(".jsonl"), 1)
+        self.settle(part or file.removesuffix(".jsonl"))
+
+    def leave_year(self, part: str, school: str, year: int, lines: int) -> None:
+        """A school year stays as it was, for a line of it was rejected; so many other lines count for nothing."""
+        self.left_years.append((school, year))
+        self.settle(part, lines)
 
     def leave_out(self, part: str) -> None:
         """A part that the token's role may not push."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sis.loading.door import Door, NotPermitted, Refused, jsonl, reason_of
-from sis.loading.folder import CALENDAR_FILE, RESPONSES, STEPS, WAVES, Folder, Line, calendars_of
+from sis.loading.folder import ATTENDANCE, CALENDAR_FILE, RESPONSES, STEPS, WAVES, Folder, Line, as_text, calendars_of
 from sis.loading.lanes import in_lanes
 from sis.loading.report import Report
 from sis.policy import BULK_ROWS
@@ -30,6 +30,8 @@ class Pusher:
     report: Report
     single: bool = False
     ids: dict[tuple[str, str], str] = field(default_factory=dict)
+    not_attended: set[int] = field(default_factory=set)
+    """Lines of the attendance file that were rejected: they close no day."""
     _in_flight: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_IN_FLIGHT))
 
     async def push_all(self) -> None:
@@ -87,11 +89,15 @@ class Pusher:
             except Refused as refused:
                 self.report.reject(CALENDAR_FILE, 1, str(refused))
                 return
-            rejected = answer.json().get("rejected") or ()
+            taken = answer.json()
+            rejected, left = taken.get("rejected") or (), taken.get("left") or ()
             for line in rejected:
                 reason = f"{line.get('column') or ''} {line.get('rule') or 'is not acceptable'}".strip()
                 self.report.reject(CALENDAR_FILE, line["line"], reason)
-            self.report.take(CALENDAR_FILE, max(0, len(part.splitlines()) - 1 - len(rejected)))
+            for year in left:
+                self.report.leave_year(CALENDAR_FILE, year["school_id"], year["school_year"], year["lines"])
+            lost = len(rejected) + sum(year["lines"] for year in left)
+            self.report.take(CALENDAR_FILE, max(0, len(part.splitlines()) - 1 - lost))
 
 
 @dataclass
@@ -114,7 +120,7 @@ class _Part:
         for line in self.pusher.folder.lines(self.file):
             row = line.value()
             first = value_at(row, path)
-            yield str(row.get(path.rpartition(".")[2]) if first is None else first), line
+            yield as_text(row.get(path.rpartition(".")[2]) if first is None else first), line
 
     async def push_bulk(self, lines: list[Line]) -> None:
         """Push up to 500 lines in one request; a request that is refused as a whole is halved until the row is found."""
@@ -164,10 +170,12 @@ class _Part:
         if status in _DONE or (self.deletes and status == _GONE_ALREADY):
             self.pusher.report.take(self.file)
             if self.pusher.remembers(self.resource) and result.get("id"):
-                unique_id = str(line.value().get(RESOURCES[self.resource].identity[0]))
+                unique_id = as_text(line.value().get(RESOURCES[self.resource].identity[0]))
                 self.pusher.ids[self.resource, unique_id] = result["id"]
         else:
             self._reject(line, reason_of(result.get("problem") or {}) or f"status {status}")
 
     def _reject(self, line: Line, reason: str) -> None:
+        if self.file == ATTENDANCE:
+            self.pusher.not_attended.add(line.number)
         self.pusher.report.reject(f"{self.file}.jsonl", line.number, reason)

@@ -1,6 +1,7 @@
 """Closing a school's days, and keeping the clock still while a load is under way."""
 
 from datetime import date, datetime
+from uuid import UUID
 
 import sqlalchemy as sa
 from fastapi import Response
@@ -11,7 +12,7 @@ from common.app import Router
 from common.db import Session
 from common.errors import Invalid, NotFound
 from common.runtime import Today
-from sis.closing import close_days, hold_clock
+from sis.closing import close_days, hold_clock, let_go_of_clock
 from sis.policy import CLOSING
 from sis.resources import key_text
 
@@ -30,8 +31,9 @@ class DaysClosed(BaseModel):
 
 
 class Lease(BaseModel):
-    """Until when the clock closes nothing."""
+    """Until when this holder keeps the clock from closing anything."""
 
+    id: UUID
     until: datetime
 
 
@@ -50,13 +52,18 @@ async def close_school_day(school_id: str, day: date, session: Session, today: T
     return DaysClosed(school_id=school_id, closed_through=closed.through, closed=closed.days, implied=closed.implied)
 
 
-@router.put("/v1/closing-clock/lease", dependencies=[require("sis")])
-async def hold_closing_clock(session: Session) -> Lease:
-    """Keep the closing clock still for two minutes from now; ask again to go on."""
-    return Lease(until=await hold_clock(session, CLOSING.lease_seconds))
+@router.put("/v1/closing-clock/leases/{lease_id}", dependencies=[require("sis")])
+async def hold_closing_clock(lease_id: UUID, session: Session) -> Lease:
+    """Keep the closing clock still for two minutes from now; ask again under the same id to go on.
+
+    Whoever holds it makes up the id, so that a request whose answer was lost may be repeated.
+    """
+    return Lease(id=lease_id, until=await hold_clock(session, lease_id, CLOSING.lease_seconds))
 
 
-@router.delete("/v1/closing-clock/lease", status_code=204, response_class=Response, dependencies=[require("sis")])
-async def release_closing_clock(session: Session) -> None:
-    """Let the closing clock go on."""
-    await hold_clock(session, 0)
+@router.delete(
+    "/v1/closing-clock/leases/{lease_id}", status_code=204, response_class=Response, dependencies=[require("sis")]
+)
+async def release_closing_clock(lease_id: UUID, session: Session) -> None:
+    """Let go of the closing clock; it goes on once nobody else holds it."""
+    await let_go_of_clock(session, lease_id)

@@ -1,4 +1,4 @@
-"""Documents, facts, their earlier revisions, restrictions, the closing clock's lease and the events taken in."""
+"""Documents, facts, their earlier revisions, restrictions, the closing clock's leases and the events taken in."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -40,7 +40,7 @@ def upgrade() -> None:
     op.create_index("sis_restriction_association", "sis_restriction", ["association_id", "revision"], unique=True)
     op.create_table(
         "sis_lease",
-        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("id", sa.Uuid, primary_key=True),
         sa.Column("until", _MOMENT, nullable=False),
     )
     op.create_table(
