@@ -66,6 +66,7 @@ class Machine:
             "TRELLIS_KAFKA": self.kafka.bootstrap,
             "TRELLIS_KEYS": str(self.folder / "keys" / service),
             "TRELLIS_TIME_ZONE": TIME_ZONE,
+            "TRELLIS_PUBLIC_URL": "http://127.0.0.1",
             "TRELLIS_LOG_FOLDER": str(self.folder / "logs"),
         }
         port = _free_port()

@@ -14,17 +14,11 @@ from pathlib import Path
 import pytest
 
 from common import embedded
-from trial.demo import _sentence
+from common.cli import file_sentence
+from tests.processes import TRELLIS, free_port
 from trial.mailbox import caught
 
-TRELLIS = (sys.executable, "-c", "from common.cli import main; main()")
 READY_SECONDS = 110
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -100,7 +94,7 @@ def test_a_folder_that_is_a_file_is_one_sentence(tmp_path):
     with demo(tmp_path / "var", free_port()) as (process, said):
         assert process.wait(60) == 1
 
-    assert said.read_text().strip().endswith("choose another folder with --data.")
+    assert said.read_text().strip().endswith("is a file: choose a folder with --data.")
     assert "Traceback" not in said.read_text()
 
 
@@ -110,8 +104,8 @@ def test_a_folder_that_is_a_file_is_one_sentence(tmp_path):
         (errno.ENOSPC, "No space is left for var: free some, or choose another folder with --data."),
         (errno.EACCES, "No permission to write var: choose another folder with --data."),
         (errno.EROFS, "No permission to write var: choose another folder with --data."),
-        (errno.ENOTDIR, "var cannot be used (Not a directory): choose another folder with --data."),
+        (errno.ENOTDIR, "var cannot be used (Not a directory): choose another file or folder."),
     ],
 )
 def test_what_the_system_refuses_says_what_to_do(number, says):
-    assert _sentence(OSError(number, os.strerror(number)), Path("var")) == says
+    assert file_sentence(OSError(number, os.strerror(number)), Path("var")) == says
