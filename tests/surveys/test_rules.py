@@ -298,3 +298,14 @@ def test_an_unknown_instrument_is_refused_by_field():
 def test_an_incomplete_instrument_is_refused(change):
     with pytest.raises(ValueError, match=r"every language|differ"):
         Instrument.model_validate(instrument_named("belonging-8").model_dump() | change)
+
+
+@pytest.mark.parametrize("on", [date(1999, 12, 31), CLOSES + timedelta(days=1)])
+def test_consent_cannot_be_of_the_last_century_or_of_tomorrow(on: date) -> None:
+    with pytest.raises(rules.ConsentDayImpossible):
+        rules.check_said(on, today=CLOSES)
+
+
+@pytest.mark.parametrize("on", [date(2000, 1, 1), CLOSES])
+def test_consent_of_today_or_long_ago_is_heard(on: date) -> None:
+    rules.check_said(on, today=CLOSES)
