@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ def running() -> Iterator[Running]:
             yield Running(data, f"http://127.0.0.1:{port}")
     finally:
         embedded.stop(data)
+        shutil.rmtree(folder)
 
 
 async def test_an_operator_sees_replays_discards_and_lets_everything_be_said_again(running: Running) -> None:

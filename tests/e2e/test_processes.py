@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -48,6 +49,7 @@ def alone() -> Iterator[Alone]:
             yield Alone(data, f"http://127.0.0.1:{port}")
     finally:
         embedded.stop(data)
+        shutil.rmtree(folder)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
