@@ -22,7 +22,7 @@ from common.logs import place_of
 from common.operations import forget_old_events, measure, operations_router
 from common.problems import INTERNAL_ERROR, Problem, install, problem_of, response_of
 from common.routing import EventRouter
-from common.runtime import Runtime
+from common.runtime import Runtime, end
 from common.settings import Settings
 from common.strict import Router
 from common.telemetry import Telemetry
@@ -79,9 +79,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         await runtime.close()
         app.state.telemetry.flush()
 

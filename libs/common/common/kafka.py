@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -26,7 +27,7 @@ from aiokafka.structs import ConsumerRecord
 
 from common.inbox import EverythingFails, Inbox
 from common.outbox import BATCH, LARGEST_EVENT_BYTES, Record, Send, relay
-from common.runtime import Runtime
+from common.runtime import Runtime, asked_to_stop
 
 SEND_SECONDS = 30.0
 """How long the relay waits for the broker before it says that it waits and begins again with a new producer."""
@@ -122,8 +123,9 @@ async def send_from(runtime: Runtime) -> None:
             linger_ms=0,
         )
         try:
-            await asyncio.wait_for(producer.start(), SEND_SECONDS)
-            yield lambda records: asyncio.wait_for(_send(producer, runtime.name, records), SEND_SECONDS)
+            async with asyncio.timeout(SEND_SECONDS):
+                await producer.start()
+            yield partial(_send, producer, runtime.name)
         finally:
             await _abandon(producer)
 
@@ -135,23 +137,24 @@ async def consume(runtime: Runtime, inbox: Inbox) -> None:
     while True:
         try:
             await _consume(runtime, inbox)
-        except asyncio.CancelledError:
-            raise
         except EverythingFails:
             log.error("consumer stops: nothing can be handled", service=runtime.name)  # noqa: TRY400 (no traceback)
             await asyncio.sleep(60)
-        except Exception as error:  # noqa: BLE001 (the broker or the database is away: wait and begin again)
+        except (Exception, asyncio.CancelledError) as error:
+            if asked_to_stop(error):
+                raise
             log.warning("consumer waits", service=runtime.name, error=type(error).__name__)
             runtime.beat("consumer")
             await asyncio.sleep(_RETRY_SECONDS)
 
 
 async def _send(producer: AIOKafkaProducer, topic: str, records: Sequence[Record]) -> None:
-    futures = [
-        await producer.send(topic, record.body, key=record.key.encode(), headers=record_headers(topic, record))
-        for record in records
-    ]
-    await asyncio.gather(*futures)
+    async with asyncio.timeout(SEND_SECONDS):
+        futures = [
+            await producer.send(topic, record.body, key=record.key.encode(), headers=record_headers(topic, record))
+            for record in records
+        ]
+        await asyncio.gather(*futures)
 
 
 async def _abandon(producer: AIOKafkaProducer) -> None:
@@ -295,7 +298,8 @@ async def _consume(runtime: Runtime, inbox: Inbox) -> None:
     assignment, runtime.lag = _Assignment(inbox, consumer), None
     consumer.subscribe(inbox.router.owners(), listener=assignment)
     try:
-        await asyncio.wait_for(consumer.start(), SEND_SECONDS)
+        async with asyncio.timeout(SEND_SECONDS):
+            await consumer.start()
         await _pump(runtime, inbox, consumer, assignment)
     finally:
         await _stop(consumer)
@@ -348,7 +352,8 @@ async def _behind(consumer: AIOKafkaConsumer) -> set[TopicPartition]:
     partitions = list(consumer.assignment())
     if not partitions:
         return set()
-    ends = await asyncio.wait_for(consumer.end_offsets(partitions), SEND_SECONDS)
+    async with asyncio.timeout(SEND_SECONDS):
+        ends = await consumer.end_offsets(partitions)
     return {partition for partition in partitions if await consumer.position(partition) < ends[partition]}
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from common.errors import TooLarge
 from common.events import Event
 from common.failpoints import failpoint
-from common.runtime import Runtime
+from common.runtime import Runtime, asked_to_stop
 from common.telemetry import traceparent
 
 LARGEST_EVENT_BYTES = 1024 * 1024
@@ -106,9 +106,9 @@ async def relay(runtime: Runtime, sending: Callable[[], Any]) -> None:
         try:
             async with _alone(runtime) as (connection, said), sending() as send:
                 await _pump(runtime, connection, said, send)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001 (whatever went wrong, the rows still wait and are tried again)
+        except (Exception, asyncio.CancelledError) as error:
+            if asked_to_stop(error):
+                raise
             log.warning("relay waits", service=runtime.name, error=type(error).__name__)
             runtime.beat("relay")
             await asyncio.sleep(_RETRY_SECONDS)
@@ -150,8 +150,10 @@ async def _mark(connection: AsyncConnection, rows: Sequence[Record]) -> None:
 
 
 async def _wait(said: asyncio.Event) -> None:
+    # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the end of the waiting.
     try:
-        await asyncio.wait_for(said.wait(), _IDLE_SECONDS)
+        async with asyncio.timeout(_IDLE_SECONDS):
+            await said.wait()
     except TimeoutError:
         return
 
@@ -161,18 +163,22 @@ async def _alone(runtime: Runtime) -> AsyncIterator[tuple[AsyncConnection, async
     """A connection that holds the relay's lock, and an event set whenever something was said."""
     said = asyncio.Event()
     async with runtime.engine.connect() as plain:
-        connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
-        while not (await connection.execute(sa.text("SELECT pg_try_advisory_lock(:k)"), {"k": _RELAY_LOCK})).scalar():
-            runtime.beat("relay")
-            await asyncio.sleep(_IDLE_SECONDS)
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-
-        def heard(*_: object) -> None:
-            said.set()
-
-        await driver.add_listener("outbox", heard)
         try:
-            yield connection, said
+            yield await _locked(runtime, plain, said), said
         finally:
             # The lock lives as long as the session: a pooled connection must not keep it.
             await plain.invalidate()
+
+
+async def _locked(runtime: Runtime, plain: AsyncConnection, said: asyncio.Event) -> AsyncConnection:
+    connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+    while not (await connection.execute(sa.text("SELECT pg_try_advisory_lock(:k)"), {"k": _RELAY_LOCK})).scalar():
+        runtime.beat("relay")
+        await asyncio.sleep(_IDLE_SECONDS)
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+
+    def heard(*_: object) -> None:
+        said.set()
+
+    await driver.add_listener("outbox", heard)
+    return connection

@@ -13,7 +13,7 @@ from common.errors import NotFound
 from common.inbox import Inbox
 from common.local import deliver
 from common.problems import problem_of, response_of
-from common.runtime import Runtime
+from common.runtime import Runtime, end
 from common.telemetry import metrics_page
 
 
@@ -49,9 +49,7 @@ class Process:
             try:
                 yield
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await end(tasks)
 
     @property
     def runtimes(self) -> list[Runtime]:

@@ -1,7 +1,8 @@
 """What one running service holds: settings, database, keys, clients and the clock."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -17,6 +18,21 @@ from common.keys import Keys, KeysMissing, read_keys
 from common.migrations import pending
 from common.sealed import Vault
 from common.settings import NotConfigured, Settings
+
+
+def asked_to_stop(error: BaseException) -> bool:
+    """Whether this task was cancelled by whoever runs it. aiokafka may cancel what waits for it: that ends nothing."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel ``tasks`` and wait until they are over; one that loses a cancellation is asked again."""
+    waiting = set(tasks)
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=0.5)
 
 
 def _utc_now() -> datetime:

@@ -104,7 +104,8 @@ def migrate(service: Annotated[str | None, typer.Argument(help="One service; all
                 ) from None
             out.print(f"{name}: {', '.join(applied) if applied else 'already current'}")
         if settings.kafka:
-            made = asyncio.run(create_topics(settings, names))
+            heard = {topic for name in names for topic in _known(name).state.events.owners()}
+            made = asyncio.run(create_topics(settings, {*names, *heard}))
             out.print(f"topics: {', '.join(made) if made else 'all there'}")
 
 
