@@ -60,6 +60,8 @@ def demo(
 @contextmanager
 def _stoppable(console: Console, data: Path) -> Iterator[None]:
     """Ctrl-C and a polite kill end it cleanly; what a person can mend is one sentence."""
+    # Also where whoever started us lets Ctrl-C be ignored, as a shell does in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
