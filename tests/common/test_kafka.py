@@ -17,10 +17,10 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.errors import KafkaError
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 
-import common.kafka
 from common.events import TierDecided, by_type
 from common.inbox import Inbox
 from common.kafka import consume, create_topics, record_headers, send_from
+from common.kafka import hearing as consumer
 from common.outbox import LARGEST_EVENT_BYTES, Record, publish
 from common.runtime import Runtime
 from common.settings import Settings
@@ -317,7 +317,7 @@ async def test_a_database_that_is_away_when_partitions_are_assigned_costs_nothin
     async with hearing(topics, echo):
         await heard(echo, *students)
     await echo.empty()  # Kafka's offset is now beyond the database's: beginning there would lose all five
-    ask, away = common.kafka._stored, iter([True])
+    ask, away = consumer._stored, iter([True])
 
     async def once_away(runtime: Runtime) -> Any:
         await asyncio.sleep(0.5)  # time enough to fetch from Kafka's own offset
@@ -325,11 +325,55 @@ async def test_a_database_that_is_away_when_partitions_are_assigned_costs_nothin
             raise OSError
         return await ask(runtime)
 
-    monkeypatch.setattr(common.kafka, "_stored", once_away)
+    monkeypatch.setattr(consumer, "_stored", once_away)
 
     async with hearing(topics, echo):
         await produce(topics, record(decided(late := uuid4())))
         await heard(echo, *students, late)
+
+
+async def test_a_client_whose_own_task_died_in_an_outage_is_replaced(
+    topics: Broker, echo: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen once with a broker that was killed: aiokafka's metadata task was gone, and a commit waited for it for ever."""
+    monkeypatch.setattr(consumer, "ANSWER_SECONDS", 3.0)
+    before, after = [uuid4() for _ in range(3)], [uuid4() for _ in range(3)]
+    async with hearing(topics, echo):
+        await produce(topics, *(record(decided(student)) for student in before))
+        await heard(echo, *before)
+
+        end("_md_synchronizer")
+        topics.kill()
+        await asyncio.to_thread(topics.start)
+
+        for student in after:  # one by one: the first may still be heard, its commit is what hangs
+            await produce(topics, record(decided(student)))
+            await heard(echo, student)
+
+
+async def test_a_consumer_that_is_given_no_partitions_for_long_is_replaced(
+    topics: Broker, echo: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "_ASSIGNED_WITHIN_SECONDS", 3.0)
+    asked, ask = 0, consumer._stored
+
+    async def never_answers_the_first(runtime: Runtime) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await asyncio.Event().wait()
+        return await ask(runtime)
+
+    monkeypatch.setattr(consumer, "_stored", never_answers_the_first)
+    async with hearing(topics, echo):
+        await produce(topics, record(decided(student := uuid4())))
+        await heard(echo, student)
+
+
+def end(coroutine: str) -> None:
+    """Cancel the running task of this coroutine."""
+    (task,) = (each for each in asyncio.all_tasks() if each.get_coro().__name__ == coroutine)
+    task.cancel()
 
 
 async def test_offsets_never_go_beyond_the_transaction(topics: Broker, echo: Running) -> None:

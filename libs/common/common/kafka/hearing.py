@@ -1,135 +1,31 @@
-"""Events over Kafka: the relay's sending and the consumer. The only file that knows aiokafka.
-
-CloudEvents 1.0 in binary mode: one header per attribute, the body as JSON.
-"""
+"""The consumer: hears the topics of a service from where its own database says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from datetime import datetime
-from functools import partial
-from typing import Any
-from uuid import UUID, uuid5
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import (
-    CommitFailedError,
-    IllegalStateError,
-    NoError,
-    ProducerClosed,
-    TopicAlreadyExistsError,
-    for_code,
-)
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import ConsumerRecord
 
 from common.inbox import EverythingFails, Inbox
-from common.outbox import BATCH, LARGEST_EVENT_BYTES, Record, Send, relay
+from common.kafka.clients import ANSWER_SECONDS, connection, ended_in_time
+from common.kafka.records import record_of
+from common.outbox import BATCH
 from common.runtime import Runtime, asked_to_stop
 
-SEND_SECONDS = 30.0
-"""How long the relay waits for the broker before it says that it waits and begins again with a new producer."""
-_PARTITIONS = 6
-_RETENTION_MS = 30 * 24 * 3600 * 1000
 _RETRY_SECONDS = 2.0
-_STOP_SECONDS = 5.0
 _PROBE_SECONDS = 30.0
-_UNKNOWN = UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
+_ASSIGNED_WITHIN_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
 
 class ConsumerHangs(Exception):
-    """The topic holds more than we were given for a while: the consumer must be made anew."""
-
-
-def record_headers(source: str, record: Record) -> list[tuple[str, bytes]]:
-    """The CloudEvents attributes of a record as Kafka headers."""
-    at = (record.created_at or datetime.now().astimezone()).isoformat()
-    attributes = {
-        "ce_specversion": "1.0",
-        "ce_id": str(record.id),
-        "ce_type": record.type,
-        "ce_source": f"/trellis/{source}",
-        "ce_time": at,
-        "ce_subject": record.subject,
-        "content-type": "application/json",
-    }
-    if record.traceparent:
-        attributes["traceparent"] = record.traceparent
-    return [(name, value.encode()) for name, value in attributes.items()]
-
-
-def record_of(message: "ConsumerRecord[bytes, bytes]") -> Record:
-    """What came from Kafka as a record. Without readable headers its id is made from its place and its type is empty."""
-    headers = {name: value for name, value in message.headers if value is not None}
-    try:
-        identity, kind = UUID(headers["ce_id"].decode()), headers["ce_type"].decode()
-        subject = headers.get("ce_subject", b"").decode()
-    except (KeyError, ValueError):
-        identity, kind, subject = uuid5(_UNKNOWN, f"{message.topic}/{message.partition}/{message.offset}"), "", ""
-    return Record(
-        id=identity,
-        type=kind,
-        subject=_storable(subject),
-        key=_storable((message.key or b"").decode(errors="replace")),
-        body=message.value or b"",
-        traceparent=_storable(headers["traceparent"].decode(errors="replace")) if "traceparent" in headers else None,
-        topic=message.topic,
-        partition=message.partition,
-        offset=message.offset,
-    )
-
-
-def _storable(text: str) -> str:
-    # PostgreSQL's text holds no NUL: what cannot even be parked would stop the consumer for ever.
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
-async def create_topics(settings: Any, topics: Iterable[str], *, partitions: int = _PARTITIONS) -> list[str]:
-    """Create the topics that are missing; returns their names.
-
-    Raises:
-        KafkaError: the broker refuses one of them.
-    """
-    admin = AIOKafkaAdminClient(**_connection(settings))
-    await admin.start()
-    try:
-        missing = sorted(set(topics) - set(await admin.list_topics()))
-        configuration = {"retention.ms": str(_RETENTION_MS), "max.message.bytes": str(LARGEST_EVENT_BYTES + 65536)}
-        # No assignments of our own, and -1: as many replicas as the broker gives by itself.
-        new = [NewTopic(name, partitions, -1, replica_assignments={}, topic_configs=configuration) for name in missing]
-        for _, code, *_ in (await admin.create_topics(new)).topic_errors:
-            if code not in {NoError.errno, TopicAlreadyExistsError.errno}:
-                raise for_code(code)
-        return missing
-    finally:
-        await admin.close()
-
-
-async def send_from(runtime: Runtime) -> None:
-    """Relay this service's outbox to its topic, for ever."""
-
-    @asynccontextmanager
-    async def sending() -> AsyncIterator[Send]:
-        producer = AIOKafkaProducer(
-            **_connection(runtime.settings),
-            client_id=f"{runtime.name}-relay",
-            enable_idempotence=True,
-            max_request_size=LARGEST_EVENT_BYTES + 65536,
-            request_timeout_ms=15_000,
-            linger_ms=0,
-        )
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await producer.start()
-            yield partial(_send, producer, runtime.name)
-        finally:
-            await _abandon(producer)
-
-    await relay(runtime, sending)
+    """Nothing was assigned to us, or the topic holds more than we were given, for a while: a new consumer must be made."""
 
 
 async def consume(runtime: Runtime, inbox: Inbox) -> None:
@@ -148,47 +44,6 @@ async def consume(runtime: Runtime, inbox: Inbox) -> None:
             await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def _send(producer: AIOKafkaProducer, topic: str, records: Sequence[Record]) -> None:
-    async with asyncio.timeout(SEND_SECONDS):
-        futures = [
-            await producer.send(topic, record.body, key=record.key.encode(), headers=record_headers(topic, record))
-            for record in records
-        ]
-        await asyncio.gather(*futures)
-
-
-async def _abandon(producer: AIOKafkaProducer) -> None:
-    """Send nothing more: what was not acknowledged is in the outbox, and the next producer begins with it.
-
-    A plain ``stop`` would go on delivering in the background for as long as the broker is away, beside the next producer.
-    """
-    if sender := producer._sender.sender_task:  # noqa: SLF001 (aiokafka has no other way to give up)
-        sender.cancel()
-    producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001
-    await _in_time(producer.client.close())
-    await _stop(producer)
-
-
-async def _stop(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
-    # A stop that waits for a broker that is away must not hold up the next attempt.
-    if not await _in_time(client.stop()):
-        log.info("a Kafka client did not stop in time")
-
-
-async def _in_time(closing: Coroutine[Any, Any, None]) -> bool:
-    """Whether it ended within a few seconds. Its errors stay there: aiokafka cancels itself when a connection was cut."""
-    task = asyncio.create_task(closing)
-    await asyncio.wait({task}, timeout=_STOP_SECONDS)
-    if not task.done():
-        task.cancel()
-        return False
-    return task.cancelled() or task.exception() is None
-
-
-def _connection(settings: Any) -> dict[str, Any]:
-    return {"bootstrap_servers": settings.kafka, **settings.kafka_security}
-
-
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
     """Where to begin on each partition we are given, and a lock held while records are processed.
 
@@ -202,18 +57,33 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self.begun: set[TopicPartition] = set()
         self.lags: dict[TopicPartition, int] = {}
         self.failure: Exception | None = None
+        self.unassigned_since: float | None = time.monotonic()
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         async with self.busy:
             self.expected.clear()
             self.begun.clear()
             self.lags.clear()
+            self.unassigned_since = time.monotonic()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         try:
             await self._begin_all(list(assigned))
+            self.unassigned_since = None
         except Exception as error:  # noqa: BLE001 (the loop that hears raises it again)
             self.failure = error
+
+    def check(self) -> None:
+        """Nothing, as long as partitions can be heard.
+
+        Raises:
+            ConsumerHangs: for too long nobody has said which partitions are ours.
+            Exception: what kept us from beginning on those we were given.
+        """
+        if self.failure:
+            raise self.failure
+        if self.unassigned_since and time.monotonic() - self.unassigned_since > _ASSIGNED_WITHIN_SECONDS:
+            raise ConsumerHangs
 
     async def _begin_all(self, partitions: Sequence[TopicPartition]) -> None:
         if not partitions:
@@ -283,7 +153,7 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
 async def _consume(runtime: Runtime, inbox: Inbox) -> None:
     consumer = AIOKafkaConsumer(
-        **_connection(runtime.settings),
+        **connection(runtime.settings),
         group_id=runtime.name,
         client_id=runtime.name,
         enable_auto_commit=False,
@@ -298,11 +168,23 @@ async def _consume(runtime: Runtime, inbox: Inbox) -> None:
     assignment, runtime.lag = _Assignment(inbox, consumer), None
     consumer.subscribe(inbox.router.owners(), listener=assignment)
     try:
-        async with asyncio.timeout(SEND_SECONDS):
+        async with asyncio.timeout(ANSWER_SECONDS):
             await consumer.start()
         await _pump(runtime, inbox, consumer, assignment)
     finally:
-        await _stop(consumer)
+        await _abandon(consumer)
+
+
+async def _abandon(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group; what hangs is cut off, so that it does not stay a member beside the next consumer."""
+    if await ended_in_time(consumer.stop()):
+        return
+    coordinator = consumer._coordinator  # noqa: SLF001 (aiokafka has no other way to give up)
+    for task in (coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task):  # noqa: SLF001
+        if task:
+            task.cancel()
+    await ended_in_time(consumer._fetcher.close())  # noqa: SLF001
+    await ended_in_time(consumer._client.close())  # noqa: SLF001
 
 
 async def _pump(runtime: Runtime, inbox: Inbox, consumer: AIOKafkaConsumer, assignment: _Assignment) -> None:
@@ -311,8 +193,7 @@ async def _pump(runtime: Runtime, inbox: Inbox, consumer: AIOKafkaConsumer, assi
     while True:
         fetched = await consumer.getmany(timeout_ms=1000, max_records=BATCH)
         runtime.beat("consumer")
-        if assignment.failure:
-            raise assignment.failure
+        assignment.check()
         if fetched:
             probed_at, behind = clock(), set()
             await _process(inbox, consumer, assignment, fetched)
@@ -342,7 +223,9 @@ async def _commit(consumer: AIOKafkaConsumer, messages: Sequence["ConsumerRecord
     still_ours = {partition: offset for partition, offset in offsets.items() if partition in consumer.assignment()}
     try:
         if still_ours:
-            await consumer.commit(still_ours)
+            # aiokafka waits for ever for metadata that its own task, once it has died, never brings.
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await consumer.commit(still_ours)
     except (CommitFailedError, IllegalStateError):
         log.info("offsets were not committed to Kafka; the database has them")
 
@@ -352,9 +235,9 @@ async def _behind(consumer: AIOKafkaConsumer) -> set[TopicPartition]:
     partitions = list(consumer.assignment())
     if not partitions:
         return set()
-    async with asyncio.timeout(SEND_SECONDS):
+    async with asyncio.timeout(ANSWER_SECONDS):
         ends = await consumer.end_offsets(partitions)
-    return {partition for partition in partitions if await consumer.position(partition) < ends[partition]}
+        return {partition for partition in partitions if await consumer.position(partition) < ends[partition]}
 
 
 async def _stored(runtime: Runtime) -> dict[tuple[str, int], tuple[int, UUID]]:
