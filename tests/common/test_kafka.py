@@ -372,7 +372,7 @@ async def test_a_consumer_that_is_given_no_partitions_for_long_is_replaced(
 
 def end(coroutine: str) -> None:
     """Cancel the running task of this coroutine."""
-    (task,) = (each for each in asyncio.all_tasks() if each.get_coro().__name__ == coroutine)
+    (task,) = (each for each in asyncio.all_tasks() if getattr(each.get_coro(), "__name__", "") == coroutine)
     task.cancel()
 
 
