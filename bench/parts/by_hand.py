@@ -21,9 +21,10 @@ from aiokafka.structs import ConsumerRecord
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from common.events import AttendanceRecorded, Tier
-from common.inbox import _BLOCKED, _OFFSETS, _REMEMBER
+from common.inbox import _OFFSETS, _REMEMBER
 from common.kafka import record_headers
 from common.outbox import _INSERT, _MARK, _UNPUBLISHED, Record
+from common.parking import _BLOCKED
 from mtss.handlers.decisions import (
     _CLOSE_PROPOSALS,
     _DECIDE,

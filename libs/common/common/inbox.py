@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -13,11 +12,11 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.db import is_transient
-from common.errors import DomainError, NotFound
+from common.errors import DomainError
 from common.events import Event
 from common.failpoints import failpoint
 from common.outbox import LARGEST_EVENT_BYTES, Record
-from common.problems import field_errors
+from common.parking import Refused, describe, park, split_blocked, subject_of, take_next
 from common.routing import EventRouter
 from common.runtime import Runtime
 from common.telemetry import Telemetry, record_batch
@@ -27,19 +26,7 @@ _STREAK = 20
 
 log = structlog.get_logger(__name__)
 
-_BLOCKED = sa.text(
-    "SELECT DISTINCT subject FROM inbox_parked WHERE discarded_at IS NULL AND subject = ANY(CAST(:subjects AS text[]))"
-)
 _REMEMBER = sa.text("INSERT INTO inbox (id) SELECT unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING RETURNING id")
-_PARK = sa.text(
-    """
-    INSERT INTO inbox_parked (id, type, subject, key, body, traceparent, error)
-    SELECT p.* FROM unnest(CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:subjects AS text[]), CAST(:keys AS text[]),
-        CAST(:bodies AS bytea[]), CAST(:traceparents AS text[]), CAST(:errors AS text[])) AS p(id, type, subject, key, body, traceparent, error)
-    WHERE NOT EXISTS (SELECT FROM inbox WHERE inbox.id = p.id)
-    ON CONFLICT (id) DO NOTHING
-    """
-)
 _OFFSETS = sa.text(
     """
     INSERT INTO inbox_offset (topic, partition, next_offset, last_event_id)
@@ -47,18 +34,6 @@ _OFFSETS = sa.text(
     ON CONFLICT (topic, partition) DO UPDATE
     SET next_offset = excluded.next_offset, last_event_id = excluded.last_event_id
     RETURNING topic, partition, old.next_offset
-    """
-)
-_PARKED_OF = sa.text(
-    """
-    SELECT id, type, subject, key, body, traceparent FROM inbox_parked
-    WHERE subject = :subject AND discarded_at IS NULL ORDER BY position LIMIT 1 FOR UPDATE
-    """
-)
-_PARKED = sa.text(
-    """
-    SELECT id, type, error, parked_at, position FROM inbox_parked
-    WHERE discarded_at IS NULL AND position > :after ORDER BY position LIMIT :limit
     """
 )
 
@@ -69,14 +44,6 @@ class EverythingFails(Exception):
 
 class PlaceLost(ConnectionError):
     """The database does not hold the offset this process stored last: it was set back, or another process hears now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A record that is not an event we can read, and why."""
-
-    record: Record
-    error: str
 
 
 @dataclass
@@ -119,7 +86,9 @@ class Inbox:
             NotFound: no such event is parked.
             Exception: what the handler raised; this event and those behind it stay parked.
         """
-        subject, handled = await self._subject_of(identity), 0
+        async with self.runtime.transaction() as session:
+            subject = await subject_of(session, identity)
+        handled = 0
         while await self._replay_next(subject):
             handled += 1
         return handled
@@ -140,16 +109,16 @@ class Inbox:
     async def _park_failed(self, record: Record, error: Exception) -> None:
         log.error("event parked", service=self.runtime.name, event_type=record.type, error=type(error).__name__)
         async with self.runtime.transaction() as session:
-            await _park(session, [Refused(record, describe(error))])
+            await park(session, [Refused(record, describe(error))])
             places = await self._store_offsets(session, [record])
         self.places |= places
 
     async def _transact(self, records: Sequence[Record]) -> None:
         events, refused = self._read(records)
         async with self.runtime.transaction() as session:
-            events, behind = await _split_blocked(session, records, events, refused)
+            events, behind = await split_blocked(session, records, events, refused)
             fresh = await _remember(session, [record for record, _ in events])
-            await _park(session, behind)
+            await park(session, behind)
             await self.router.dispatch(_once(events, fresh), session)
             places = await self._store_offsets(session, records)
             failpoint("inbox-before-commit")
@@ -186,45 +155,14 @@ class Inbox:
                 refused.append(Refused(record, describe(error)))
         return events, refused
 
-    async def _subject_of(self, identity: UUID) -> str:
-        async with self.runtime.transaction() as session:
-            found = await session.execute(
-                sa.text("SELECT subject FROM inbox_parked WHERE id = :id AND discarded_at IS NULL"), {"id": identity}
-            )
-            subject: str | None = found.scalar()
-        if subject is None:
-            raise NotFound(what="parked event")
-        return subject
-
     async def _replay_next(self, subject: str) -> bool:
         async with self.runtime.transaction() as session:
-            row = (await session.execute(_PARKED_OF, {"subject": subject})).first()
-            if row is None:
+            record = await take_next(session, subject)
+            if record is None:
                 return False
-            record = Record(*row)
-            await session.execute(sa.text("DELETE FROM inbox_parked WHERE id = :id"), {"id": record.id})
             if await _remember(session, [record]):
                 await self.router.dispatch([_parse(self.router.hears().get(record.type), record)], session)
         return True
-
-
-async def list_parked(session: AsyncSession, *, after: int, limit: int) -> Sequence[Any]:
-    """Parked events after position ``after``: id, type, error, parked_at, position. Never their content."""
-    return (await session.execute(_PARKED, {"after": after, "limit": limit})).all()
-
-
-async def discard(session: AsyncSession, identity: UUID) -> None:
-    """Give up a parked event; it stays on record as discarded.
-
-    Raises:
-        NotFound: no such event is parked.
-    """
-    done = await session.execute(
-        sa.text("UPDATE inbox_parked SET discarded_at = now() WHERE id = :id AND discarded_at IS NULL RETURNING id"),
-        {"id": identity},
-    )
-    if done.first() is None:
-        raise NotFound(what="parked event")
 
 
 async def database_was_set_back(session: AsyncSession) -> bool:
@@ -246,15 +184,6 @@ async def acknowledge_set_back(session: AsyncSession, by: str) -> None:
     )
 
 
-def describe(error: Exception) -> str:
-    """An error in words that hold no value of the event."""
-    if isinstance(error, ValidationError):
-        return "; ".join(f"{each.field}: {each.rule}" for each in field_errors(error.errors()))[:500]
-    if isinstance(error, DomainError):
-        return f"{error.kind()}: {error.detail}"[:500]
-    return type(error).__name__
-
-
 class Unreadable(DomainError):
     """The event is not one this service can read: {rule}."""
 
@@ -268,27 +197,6 @@ def _parse(kind: type[Event] | None, record: Record) -> Event:
     if record.subject != event.subject:
         raise Unreadable(rule="its subject is not the one its body names")
     return event
-
-
-async def _split_blocked(
-    session: AsyncSession, records: Sequence[Record], events: list[tuple[Record, Event]], refused: list[Refused]
-) -> tuple[list[tuple[Record, Event]], list[Refused]]:
-    """Events whose way is free, and what must park: the refused and those behind an earlier one of their subject."""
-    found = await session.execute(_BLOCKED, {"subjects": list({record.subject for record, _ in events})})
-    blocked = set(found.scalars())
-    if not blocked and not refused:
-        return events, []
-    order = {record.id: place for place, record in enumerate(records)}
-    first_refused = {each.record.subject: order[each.record.id] for each in reversed(refused)}
-    free: list[tuple[Record, Event]] = []
-    behind = list(refused)
-    for record, event in events:
-        late = order[record.id] > first_refused.get(record.subject, len(records))
-        if record.subject in blocked or late:
-            behind.append(Refused(record, "behind: an earlier event of its subject is parked"))
-        else:
-            free.append((record, event))
-    return free, sorted(behind, key=lambda each: order[each.record.id])
 
 
 def _once(events: Sequence[tuple[Record, Event]], fresh: set[UUID]) -> list[Event]:
@@ -308,20 +216,3 @@ async def _remember(session: AsyncSession, records: Iterable[Record]) -> set[UUI
     if not ids:
         return set()
     return set((await session.execute(_REMEMBER, {"ids": ids})).scalars())
-
-
-async def _park(session: AsyncSession, refused: Sequence[Refused]) -> None:
-    if not refused:
-        return
-    await session.execute(
-        _PARK,
-        {
-            "ids": [each.record.id for each in refused],
-            "types": [each.record.type for each in refused],
-            "subjects": [each.record.subject for each in refused],
-            "keys": [each.record.key for each in refused],
-            "bodies": [each.record.body for each in refused],
-            "traceparents": [each.record.traceparent for each in refused],
-            "errors": [each.error for each in refused],
-        },
-    )

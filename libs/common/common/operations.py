@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import inbox
+from common import parking
 from common.access import require
 from common.db import Session
 from common.errors import NotFound
@@ -102,7 +102,7 @@ def operations_router(name: str, events: EventRouter) -> APIRouter:
     async def list_parked(session: Session, limit: Limit = 100, cursor: Cursor = None) -> Page[ParkedEvent]:
         """Parked events, oldest first."""
         after = int(decode_cursor(cursor, 1)[0]) if cursor else 0
-        rows = await inbox.list_parked(session, after=after, limit=limit)
+        rows = await parking.list_parked(session, after=after, limit=limit)
         items = [ParkedEvent(id=row.id, type=row.type, error=row.error, parked_at=row.parked_at) for row in rows]
         return Page(items=items, next=encode_cursor(str(rows[-1].position)) if len(rows) == limit else None)
 
@@ -114,7 +114,7 @@ def operations_router(name: str, events: EventRouter) -> APIRouter:
     @router.post("/v1/events/parked/{event_id}/discard")
     async def discard_parked(event_id: UUID, session: Session) -> Done:
         """Give up a parked event; it stays on record. Those behind it are handled by a replay of one of them."""
-        await inbox.discard(session, event_id)
+        await parking.discard(session, event_id)
         return Done(events=1)
 
     @router.post("/v1/events/resend")
