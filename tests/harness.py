@@ -63,9 +63,12 @@ class Running:
     admin: AsyncEngine
     clock: Clock
 
-    def headers(self, role: str, *, schools: Sequence[str] = (), staff: UUID | None = None) -> dict[str, str]:
+    def headers(
+        self, role: str, *, schools: Sequence[str] = (), staff: UUID | None = None, permissions: Sequence[str] = ()
+    ) -> dict[str, str]:
         """The header of a staff or SIS token."""
-        token = auth.staff_token(read_signing_key(self.keys / "staff"), role=role, schools=schools, staff=staff)
+        key = read_signing_key(self.keys / "staff")
+        token = auth.staff_token(key, role=role, schools=schools, staff=staff, permissions=permissions)
         return {"Authorization": f"Bearer {token}"}
 
     def service_headers(self, caller: str) -> dict[str, str]:

@@ -46,6 +46,15 @@ def test_a_staff_token_gives_role_schools_and_person(folder: Path, keys: Keys) -
     assert (who.role, who.schools, who.staff_id, who.service) == ("facilitator", frozenset({"7"}), person, None)
 
 
+def test_a_staff_token_carries_its_permissions_and_a_role_brings_none(folder: Path, keys: Keys) -> None:
+    key = read_signing_key(folder / "staff")
+    bare = staff_token(key, role="district")
+    named = staff_token(key, role="district", permissions=["surveys.import-paper"])
+
+    assert principal_of(bare, service="mtss", trusted=keys.trusted).permissions == frozenset()
+    assert principal_of(named, service="mtss", trusted=keys.trusted).permissions == {"surveys.import-paper"}
+
+
 def test_a_service_token_is_good_for_one_sister_only(folder: Path, keys: Keys) -> None:
     token = service_token(read_signing_key(folder / "notifications"), caller="notifications", callee="mtss")
 
@@ -87,6 +96,9 @@ def test_a_token_that_was_good_is_not_once_its_issuer_is_trusted_no_more(folder:
         {"iss": None},
         {"schools": 7},
         {"staff": "not an id"},
+        {"permissions": "surveys.import-paper"},
+        {"permissions": {"surveys.import-paper": False}},
+        {"permissions": [7]},
     ],
     ids=str,
 )

@@ -38,11 +38,23 @@ def test_a_token_is_printed_and_nothing_else(tmp_path: Path) -> None:
     assert (who.role, who.schools, printed.stdout.count("\n")) == ("principal", frozenset({"7", "8"}), 1)
 
 
+def test_a_token_is_given_the_permission_that_is_named(tmp_path: Path) -> None:
+    write_keys(tmp_path / "keys", ["surveys"])
+
+    printed = trellis(
+        "token", "--role", "district", "--permission", "surveys.import-paper", "--data", str(tmp_path)
+    ).stdout
+
+    who = principal_of(printed.strip(), service="surveys", trusted=read_keys(tmp_path / "keys" / "surveys").trusted)
+    assert (who.role, who.permissions) == ("district", frozenset({"surveys.import-paper"}))
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["token", "--role", "root"], "There is no role of that name"),
         (["token", "--role", "district", "--data", "/nowhere"], "There is no signing key"),
+        (["token", "--role", "district", "--permission", "root"], "No route knows a permission of that name"),
         (["token", "--role", "facilitator", "--staff", "207219"], "--staff takes our id"),
         (["serve", "nothing"], "There is no service of that name"),
         (["serve", "mtss"], "TRELLIS_KAFKA is missing"),

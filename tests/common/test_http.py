@@ -5,8 +5,10 @@ from uuid import uuid4
 
 import pytest
 
-from common.access import UndeclaredPermission
+from common.access import UndeclaredPermission, declared, require
 from common.app import Router, create_app
+from common.auth import PERMISSIONS
+from common.cli import services
 from tests.harness import Running
 
 CANARY = "Aurelia-Canary"
@@ -93,6 +95,35 @@ async def test_another_role_is_403(echo: Running) -> None:
 async def test_only_the_named_sister_gets_in(echo: Running) -> None:
     assert (await echo.http.get("/echo/v1/who", headers=echo.service_headers("mtss"))).status_code == 200
     assert (await echo.http.get("/echo/v1/who", headers=echo.service_headers("surveys"))).status_code == 403
+
+
+async def test_a_named_permission_opens_what_the_role_alone_does_not(echo: Running) -> None:
+    alone = await echo.http.get("/echo/v1/drawer", headers=echo.headers("district"))
+    other = await echo.http.get("/echo/v1/drawer", headers=echo.headers("district", permissions=["another"]))
+    named = await echo.http.get("/echo/v1/drawer", headers=echo.headers("district", permissions=[*PERMISSIONS]))
+
+    assert [answer.status_code for answer in (alone, other, named)] == [403, 403, 200]
+    assert alone.json()["type"] == "urn:trellis:problem:permission-missing"
+    assert "surveys.import-paper" in alone.json()["detail"]
+
+
+async def test_a_named_permission_is_no_role(echo: Running) -> None:
+    stranger = await echo.http.get("/echo/v1/drawer", headers=echo.headers("principal", permissions=[*PERMISSIONS]))
+    sister = await echo.http.get("/echo/v1/drawer", headers=echo.service_headers("mtss"))
+
+    assert (stranger.json()["type"], sister.status_code) == ("urn:trellis:problem:forbidden", 200)
+
+
+@pytest.mark.parametrize("permission", ["root", ""])
+def test_a_route_cannot_demand_a_permission_that_nobody_can_be_given(permission: str) -> None:
+    with pytest.raises(ValueError, match="unknown"):
+        require("district", permission=permission)
+
+
+def test_every_permission_that_can_be_given_is_demanded_by_a_route() -> None:
+    routes = [permissions for load in services().values() for _, permissions in declared(load())]
+
+    assert {each.named for permissions in routes for each in permissions} - {None} == PERMISSIONS
 
 
 def test_a_route_without_a_declared_permission_fails_at_start() -> None:

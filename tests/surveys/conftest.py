@@ -13,6 +13,7 @@ from tests.harness import Running, run_service
 
 SCHOOL, OTHER_SCHOOL = "255901001", "255901044"
 OPENS, TODAY, CLOSES = date(2026, 10, 5), date(2026, 10, 7), date(2026, 10, 16)
+IMPORTER = ("surveys.import-paper",)
 ITEMS = (
     *("adult_support_1", "adult_support_2", "peer_support_1", "peer_support_2"),
     *("belonging_1", "belonging_2", "feeling_heard_1", "feeling_heard_2"),
@@ -80,7 +81,9 @@ class Surveys:
 
     async def bring(self, window: str, *sheets: Any) -> dict[str, Any]:
         """Import sheets of paper."""
-        response = await self.ask("POST", f"/windows/{window}/responses/import", {"items": sheets})
+        response = await self.ask(
+            "POST", f"/windows/{window}/responses/import", {"items": sheets}, permissions=IMPORTER
+        )
         assert response.status_code == 200, response.text
         answer: dict[str, Any] = response.json()
         return answer

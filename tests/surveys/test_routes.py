@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from common.events import SurveyScored
-from tests.surveys.conftest import CLOSES, ITEMS, OPENS, OTHER_SCHOOL, SCHOOL, TODAY, WINDOW, Surveys, sheet
+from tests.surveys.conftest import CLOSES, IMPORTER, ITEMS, OPENS, OTHER_SCHOOL, SCHOOL, TODAY, WINDOW, Surveys, sheet
 
 CANARY = "Aurelia-Canary"
 
@@ -78,7 +78,8 @@ async def test_a_window_opens_only_once_its_notice_is_recorded(surveys: Surveys)
 
     stage = (await surveys.ask("GET", f"/windows/{window}")).json()["stage"]
     no_links = await surveys.ask("POST", f"/windows/{window}/links", {})
-    no_import = await surveys.ask("POST", f"/windows/{window}/responses/import", {"items": [sheet(student)]})
+    sheets = {"items": [sheet(student)]}
+    no_import = await surveys.ask("POST", f"/windows/{window}/responses/import", sheets, permissions=IMPORTER)
     recorded = await surveys.ask("PUT", f"/windows/{window}/notice", WINDOW["notice"])
 
     assert stage == "awaiting_notice"
@@ -158,7 +159,10 @@ async def test_an_unknown_window_is_404(surveys: Surveys, method: str, path: str
     said = {"state": "consented", "by": "guardian", "on": "2026-09-20"}
     body = bodies.get(path, said if path.startswith("/consents") else None)
 
-    assert problem(await surveys.ask(method, f"/windows/{uuid4()}{path}", body)) == (404, "not-found")
+    assert problem(await surveys.ask(method, f"/windows/{uuid4()}{path}", body, permissions=IMPORTER)) == (
+        404,
+        "not-found",
+    )
 
 
 @pytest.mark.parametrize("role", ["principal", "counselor", "facilitator", "sis"])
@@ -173,7 +177,20 @@ async def test_an_unknown_window_is_404(surveys: Surveys, method: str, path: str
     ],
 )
 async def test_only_the_district_changes_anything(surveys: Surveys, role: str, method: str, path: str) -> None:
-    assert problem(await surveys.ask(method, path, {}, role=role, schools=[SCHOOL])) == (403, "forbidden")
+    refused = await surveys.ask(method, path, {}, role=role, schools=[SCHOOL], permissions=IMPORTER)
+
+    assert problem(refused) == (403, "forbidden")
+
+
+async def test_paper_comes_in_only_with_the_permission_for_it(surveys: Surveys) -> None:
+    (student,) = await surveys.enrol()
+    window = await surveys.window()
+
+    refused = await surveys.ask("POST", f"/windows/{window}/responses/import", {"items": [sheet(student)]})
+
+    assert problem(refused) == (403, "permission-missing")
+    assert (await surveys.ask("GET", f"/windows/{window}")).json()["answered"] == 0
+    assert await surveys.running.said() == []
 
 
 # Consents
@@ -450,7 +467,7 @@ async def test_an_answer_belongs_to_the_school_of_its_day(surveys: Surveys) -> N
     ids=["none", "too many", "twice", "utf8", "cut", "deep"],
 )
 async def test_a_body_that_is_no_list_of_sheets_is_refused_whole(surveys: Surveys, body: bytes, status: int) -> None:
-    headers = surveys.running.headers("district") | {"Content-Type": "application/json"}
+    headers = surveys.running.headers("district", permissions=IMPORTER) | {"Content-Type": "application/json"}
     window = await surveys.window()
 
     response = await surveys.http.post(f"/surveys/v1/windows/{window}/responses/import", content=body, headers=headers)

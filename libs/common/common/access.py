@@ -1,5 +1,6 @@
 """Who may do what: each route declares it, and one filter bounds every query on student rows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy import ColumnElement
 
-from common.auth import STAFF_ROLES, Principal, principal_of
-from common.errors import Forbidden, Unauthenticated
+from common.auth import PERMISSIONS, STAFF_ROLES, Principal, principal_of
+from common.errors import Forbidden, PermissionMissing, Unauthenticated
 
 _SEES_ALL = frozenset({"district", "sis", "service"})
 
@@ -21,11 +22,15 @@ class UndeclaredPermission(Exception):
 
 @dataclass(frozen=True)
 class Permission:
-    """Roles that may call a route, and sister services that may; both empty: anybody, for the reason given."""
+    """Roles that may call a route, and sister services that may; both empty: anybody, for the reason given.
+
+    ``named``: the permission that a token of these roles must carry besides, if any.
+    """
 
     roles: frozenset[str]
     services: frozenset[str]
     public: str = ""
+    named: str | None = None
 
     async def __call__(self, request: Request) -> Principal:
         """The principal behind the request.
@@ -33,6 +38,7 @@ class Permission:
         Raises:
             Unauthenticated: no valid bearer token.
             Forbidden: the role, or the calling service, is not among those permitted.
+            PermissionMissing: the role is, and the token does not carry the permission that the route demands.
         """
         if self.public:
             return Principal(role="public", subject="public")
@@ -44,18 +50,21 @@ class Permission:
         permitted = principal.service in self.services if principal.service else principal.role in self.roles
         if not permitted:
             raise Forbidden
+        if self.named and not principal.service and self.named not in principal.permissions:
+            raise PermissionMissing(permission=self.named)
         return principal
 
 
-def require(*roles: str, services: tuple[str, ...] = ()) -> Any:
+def require(*roles: str, services: tuple[str, ...] = (), permission: str | None = None) -> Any:
     """The dependency that lets in these roles and these sister services, and gives the :class:`Principal`.
 
-    Use it as ``who: Annotated[Principal, require("district")]``, or in ``dependencies=[…]``.
+    Use it as ``who: Annotated[Principal, require("district")]``, or in ``dependencies=[…]``. With ``permission`` the role
+    is not enough: a staff token must carry it by name.
     """
-    unknown = set(roles) - STAFF_ROLES
+    unknown = set(roles) - STAFF_ROLES | {permission} - PERMISSIONS - {None}
     if unknown or not (roles or services):
-        raise ValueError(f"unknown or missing roles: {sorted(unknown)}")
-    return Depends(Permission(frozenset(roles), frozenset(services)))
+        raise ValueError(f"unknown or missing roles or permissions: {sorted(map(str, unknown))}")
+    return Depends(Permission(frozenset(roles), frozenset(services), named=permission))
 
 
 def public(reason: str) -> Any:
@@ -76,9 +85,16 @@ def visible_to(principal: Principal, school: ColumnElement[str] | Any) -> Column
 
 def check_declared(app: FastAPI) -> None:
     """Raise :class:`UndeclaredPermission` unless each route declares exactly one permission."""
+    for route, permissions in declared(app):
+        if len(permissions) != 1:
+            raise UndeclaredPermission(f"{route} must declare exactly one permission")
+
+
+def declared(app: FastAPI) -> Iterator[tuple[str, set[Permission]]]:
+    """Each route by methods and path, with what it declares, itself or through what it depends on."""
     for context in iter_route_contexts(app.routes):
-        if isinstance(context.original_route, APIRoute) and len(_permissions(context.dependant)) != 1:
-            raise UndeclaredPermission(f"{context.methods} {context.path} must declare exactly one permission")
+        if isinstance(context.original_route, APIRoute):
+            yield f"{context.methods} {context.path}", _permissions(context.dependant)
 
 
 def _permissions(dependant: Dependant) -> set[Permission]:

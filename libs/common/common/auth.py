@@ -19,6 +19,8 @@ from common.keys import STAFF, SigningKey, Trusted
 AUDIENCE = "trellis"
 """The audience of staff and SIS tokens. A service token's audience is the service it calls."""
 STAFF_ROLES = frozenset({"sis", "district", "principal", "counselor", "facilitator"})
+PERMISSIONS = frozenset({"surveys.import-paper"})
+"""What no role brings by itself: a staff token carries it by name, for the routes that demand it."""
 SERVICE_TOKEN_SECONDS = 60
 _ALGORITHMS = ["Ed25519", "EdDSA", "RS256"]
 _TYPE = "at+jwt"
@@ -34,6 +36,7 @@ class Principal:
     schools: frozenset[str] = frozenset()
     staff_id: UUID | None = None
     service: str | None = None
+    permissions: frozenset[str] = frozenset()
 
 
 def staff_token(
@@ -42,10 +45,13 @@ def staff_token(
     role: str,
     schools: Sequence[str] = (),
     staff: UUID | None = None,
+    permissions: Sequence[str] = (),
     lifetime_seconds: int = 12 * 3600,
 ) -> str:
-    """A signed token for one of ``STAFF_ROLES``."""
+    """A signed token for one of ``STAFF_ROLES``, with what it may do besides, of ``PERMISSIONS``."""
     claims = {"sub": str(staff) if staff else role, "role": role, "schools": list(schools)}
+    if permissions:
+        claims["permissions"] = list(permissions)
     if staff:
         claims["staff"] = str(staff)
     return _sign(key, STAFF, AUDIENCE, claims, lifetime_seconds)
@@ -124,6 +130,13 @@ def _principal(claims: Mapping[str, Any], *, service: str | None) -> Principal:
             schools=frozenset(map(str, schools)),
             staff_id=UUID(staff) if staff else None,
             service=service,
+            permissions=_names(claims.get("permissions", [])),
         )
     except (KeyError, TypeError, ValueError):
         raise Unauthenticated(reason="a claim is malformed") from None
+
+
+def _names(claim: object) -> frozenset[str]:
+    if not isinstance(claim, list) or not all(isinstance(name, str) for name in claim):
+        raise TypeError("names are a list of texts")
+    return frozenset(claim)

@@ -2,7 +2,7 @@
 
 import errno
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
-from common.auth import STAFF_ROLES, staff_token
+from common.auth import PERMISSIONS, STAFF_ROLES, staff_token
 from common.embedded import EmbeddedError
 from common.keys import KeysMissing, read_signing_key, write_keys
 from common.settings import NotConfigured
@@ -129,6 +129,9 @@ def token(
     staff: Annotated[
         str | None, typer.Option(help="Our id of the staff member, as GET /sis/…/staffs gives it.")
     ] = None,
+    permission: Annotated[
+        list[str] | None, typer.Option(help=f"What no role brings by itself: {', '.join(sorted(PERMISSIONS))}.")
+    ] = None,
     data: Data = HERE,
 ) -> None:
     """Print a signed token and nothing else. Only for embedded data.
@@ -138,13 +141,16 @@ def token(
     with one_sentence():
         if role not in STAFF_ROLES:
             raise Stop(f"There is no role of that name: choose one of {', '.join(sorted(STAFF_ROLES))}.")
+        if not PERMISSIONS.issuperset(permission or []):
+            raise Stop(f"No route knows a permission of that name: choose of {', '.join(sorted(PERMISSIONS))}.")
         try:
             person = UUID(staff) if staff else None
         except ValueError:
             raise Stop(
                 "--staff takes our id, a UUID: GET /sis/data/v3/ed-fi/staffs?staffUniqueId=… shows it."
             ) from None
-        sys.stdout.write(make_token(data, role, schools=school or [], staff=person) + "\n")
+        made = make_token(data, role, schools=school or [], staff=person, permissions=permission or [])
+        sys.stdout.write(made + "\n")
 
 
 @app.command()
@@ -225,13 +231,16 @@ def services() -> dict[str, Callable[[], Any]]:
     return {each.name: each.load for each in entry_points(group="trellis.services")}
 
 
-def make_token(data: Path, role: str, *, schools: list[str] | None = None, staff: UUID | None = None) -> str:
+def make_token(
+    data: Path, role: str, *, schools: Sequence[str] = (), staff: UUID | None = None, permissions: Sequence[str] = ()
+) -> str:
     """A token signed with the staff key of embedded data.
 
     Raises:
         KeysMissing: there is no such key in ``data``.
     """
-    return staff_token(read_signing_key(data / "keys" / "staff"), role=role, schools=schools or [], staff=staff)
+    key = read_signing_key(data / "keys" / "staff")
+    return staff_token(key, role=role, schools=schools, staff=staff, permissions=permissions)
 
 
 @contextmanager

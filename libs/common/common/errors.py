@@ -53,6 +53,10 @@ class Forbidden(DomainError):
     status = 403
 
 
+class PermissionMissing(Forbidden):
+    """This token's role does not bring the permission {permission}; the token must carry it by name."""
+
+
 class TooLarge(DomainError):
     """{what} is larger than {limit} bytes."""
 

@@ -79,7 +79,7 @@ def install(app: FastAPI) -> None:
 COMMON_RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request is malformed."},
     401: {"model": Problem, "description": "A valid bearer token is needed."},
-    403: {"model": Problem, "description": "This token's role does not permit this."},
+    403: {"model": Problem, "description": "This token's role or permissions do not allow this."},
     404: {"model": Problem, "description": "There is no such thing, or it is not visible to this token."},
     409: {"model": Problem, "description": "The state of things does not allow this."},
     413: {"model": Problem, "description": "The body is too large."},

@@ -31,7 +31,7 @@ def load(
     url: Annotated[str, typer.Option(help="Where Trellis answers.")] = "http://127.0.0.1:8080",
     data: Annotated[Path, typer.Option(help="The folder whose keys sign the tokens.")] = Path("var"),
     token_file: Annotated[
-        Path | None, typer.Option(help="A file with a token; parts its role may not push are left out.")
+        Path | None, typer.Option(help="A file with a token; parts it may not push are left out.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and count every row, push nothing.")] = False,
     single: Annotated[
@@ -156,7 +156,7 @@ def _tell(console: Console, report: Report, unread: list[str], *, dry_run: bool)
     if report.rejected_count > len(report.rejected):
         console.print(f"… and {report.rejected_count - len(report.rejected)} more", highlight=False)
     for part in report.left_out:
-        console.print(f"{part}: left out, this token's role may not push it", highlight=False)
+        console.print(f"{part}: left out, this token may not push it", highlight=False)
     for school, year in report.left_years:
         sentence = f"school {school}, school year {year}: left as it was, because a line of it was rejected"
         console.print(f"{CALENDAR_FILE}: {sentence}", soft_wrap=True, markup=False, highlight=False)

@@ -55,6 +55,10 @@ async def read_who(who: Annotated[Principal, require("principal", services=("mts
     return {"schools": sorted(who.schools)}
 
 
+@router.get("/v1/drawer", dependencies=[require("district", services=("mtss",), permission="surveys.import-paper")])
+async def read_drawer() -> None: ...
+
+
 @router.get("/v1/open/{number}", dependencies=[public("a test needs one")])
 async def read_open(number: Annotated[int, Path(ge=1)]) -> dict[str, int]:
     return {"number": number}

@@ -22,7 +22,7 @@ class Stop(Exception):
 
 
 class NotPermitted(Exception):
-    """The token's role may not push this part."""
+    """The token may not push this part: by its role, or for want of a permission."""
 
 
 class Refused(Exception):
@@ -50,11 +50,12 @@ def reason_of(problem: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class As:
-    """In which role a request is made, and for whom."""
+    """In which role a request is made, for whom, and with which permissions besides."""
 
     role: str = "sis"
     schools: tuple[str, ...] = ()
     staff: UUID | None = None
+    permissions: tuple[str, ...] = ()
 
 
 class Tokens(Protocol):
@@ -72,10 +73,12 @@ class MintedTokens:
         self._made: dict[As, tuple[float, str]] = {}
 
     def token(self, who: As) -> str:
-        """A token for exactly this role and these schools."""
+        """A token for exactly this role, these schools and these permissions."""
         at, token = self._made.get(who, (0.0, ""))
         if not token or time.monotonic() - at > 3600:
-            token = staff_token(self._key, role=who.role, schools=who.schools, staff=who.staff)
+            token = staff_token(
+                self._key, role=who.role, schools=who.schools, staff=who.staff, permissions=who.permissions
+            )
             self._made[who] = time.monotonic(), token
         return token
 

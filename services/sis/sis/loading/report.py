@@ -56,6 +56,6 @@ class Report:
         self.settle(part, lines)
 
     def leave_out(self, part: str) -> None:
-        """A part that the token's role may not push."""
+        """A part that the token may not push."""
         if part not in self.left_out:
             self.left_out.append(part)

@@ -13,6 +13,7 @@ from sis.loading.lanes import in_lanes
 from sis.loading.rows import Pusher
 
 _DISTRICT = As("district")
+_IMPORTER = As("district", permissions=("surveys.import-paper",))
 _LANES, _AT_ONCE = 2, 500
 _NOT_YET_KNOWN = "student-not-yet-known"
 _PATIENCE, _PAUSE = 120.0, 0.5
@@ -79,7 +80,7 @@ class SurveyPusher:
                 answer = await self.pusher.door.send(
                     "POST",
                     f"/surveys/v1/windows/{window}/responses/import",
-                    _DISTRICT,
+                    _IMPORTER,
                     json={"items": [sheet for _, sheet in sheets]},
                 )
             except NotPermitted:

@@ -85,7 +85,7 @@ class Imported(BaseModel):
 
 @router.post(
     "/v1/windows/{window_id}/responses/import",
-    dependencies=[require("district")],
+    dependencies=[require("district", permission="surveys.import-paper")],
     response_model_exclude_none=True,
 )
 async def import_responses(
