@@ -1,8 +1,11 @@
 """Letters: what they say, in which scripts, and that names are only ever shown."""
 
+import tomllib
 from datetime import date
+from importlib.resources import files
 from io import BytesIO
 from itertools import chain
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +15,11 @@ import pytest
 from notifications.letters import LetterNotPrintable, address_lines, letter_pdf
 from notifications.rules.contacts import Address, Contact
 from notifications.rules.language import wording
-from notifications.texts import TEXTS, Message, read_texts
+from notifications.texts import TEXTS, Message, WordingNotApproved, digest_of, read_texts
 
 ON = date(2026, 11, 20)
 ADDRESS = Address(("12 Ash St", "Apt #4"), "Denver", "CO", "80201")
+FILE = files("notifications").joinpath("templates/texts.toml").read_text(encoding="utf-8")
 PURPOSES = ("tier", "conference_offered", "agreement_completed")
 
 
@@ -91,11 +95,62 @@ def test_an_address_is_written_as_the_post_wants_it() -> None:
     assert address_lines(Contact(UUID(int=1)), Address(("1 A",), "Ely", "", "89301")) == ["1 A", "Ely, 89301"]
 
 
-def test_a_text_that_nobody_approved_is_not_used() -> None:
-    texts = read_texts(
-        'version="1"\n[languages.en]\napproved=true\n[languages.fr]\napproved=false\n[interpreter]\nother="-"\n'
-    )
-    assert set(texts.languages) == {"en"}
+def test_every_text_is_approved_as_it_stands() -> None:
+    texts = tomllib.loads(FILE)
+    used = {"languages": TEXTS.languages, "interpreter": TEXTS.interpreter}
+    waiting = {
+        f"{code}, version {text['version']}": digest_of(text)
+        for kind in used
+        for code, text in texts[kind].items()
+        if code not in used[kind]
+    }
+    assert waiting == {}
+
+
+def test_every_approval_belongs_to_a_release_that_the_changelog_knows() -> None:
+    changes = (Path(__file__).parents[2] / "CHANGELOG.md").read_text()
+    texts = tomllib.loads(FILE)
+    approvals = [each for kind in ("languages", "interpreter") for each in texts[kind].values()]
+    releases = {mark["release"] for text in approvals for mark in text["approved"].values()}
+    assert all(f"\n## {release} (" in changes for release in releases)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Estimada familia", "Querida familia"),
+        ("nada más.", "más."),
+        ("Thank you for your support.", ""),
+        ("turjumaan", "x"),
+    ],
+)
+def test_a_changed_sentence_is_refused_under_the_version_that_was_approved(before: str, after: str) -> None:
+    assert FILE.count(before) == 1
+    with pytest.raises(WordingNotApproved, match="is not the wording that was approved as its version"):
+        read_texts(FILE.replace(before, after))
+
+
+def test_a_version_that_nobody_approved_is_not_used() -> None:
+    spanish, line = TEXTS.languages["es"]["version"], 1
+    raised = FILE.replace(f"[languages.es]\nversion = {spanish}", f"[languages.es]\nversion = {spanish + 1}")
+    raised = raised.replace(f"[interpreter.so]\nversion = {line}", f"[interpreter.so]\nversion = {line + 1}")
+
+    texts = read_texts(raised)
+
+    assert TEXTS.languages.keys() - texts.languages.keys() == {"es"}
+    assert TEXTS.interpreter.keys() - texts.interpreter.keys() == {"so"}
+
+
+@pytest.mark.parametrize("text", ["languages.en", "interpreter.other"])
+def test_nothing_stands_in_for_english(text: str) -> None:
+    with pytest.raises(WordingNotApproved, match="nothing can stand in"):
+        read_texts(FILE.replace(f"[{text}]\nversion = ", f"[{text}]\nversion = 9"))
+
+
+def test_no_version_is_approved_twice() -> None:
+    approval = next(line for line in FILE.splitlines() if line.startswith("approved."))
+    with pytest.raises(tomllib.TOMLDecodeError):
+        read_texts(FILE.replace(approval, f"{approval}\n{approval}"))
 
 
 def test_every_approved_language_has_every_purpose_and_page() -> None:

@@ -9,6 +9,7 @@ import pypdf
 import pytest
 import sqlalchemy as sa
 
+from notifications.texts import TEXTS
 from tests.harness import Running
 from tests.notifications.made_up import (
     FRIDAY_MORNING,
@@ -284,6 +285,7 @@ async def test_notices_say_how_and_why(notifications: Running, student: UUID) ->
         "household": "one contact",
         "channel": "an e-mail address may be used",
         "language": "the text is approved in the home language",
+        "text": f"en, version {TEXTS.languages['en']['version']}",
         "policy": "default-1",
     }
     assert [attempt["state"] for attempt in notice["attempts"]] == ["accepted"]

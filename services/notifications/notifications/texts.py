@@ -1,14 +1,21 @@
 """What families read: approved texts, filled with a name and a school."""
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from notifications.rules.language import Wording
+from common.settings import NotConfigured
+from notifications.rules.language import ENGLISH, OTHER, Wording
 
 RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ps", "ur"})
+
+
+class WordingNotApproved(NotConfigured):
+    """A text is not what was approved. The message is one sentence for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +35,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Every approved text of one version."""
+    """Every approved text, and every approved interpreter line."""
 
-    version: str
     languages: Mapping[str, Mapping[str, Any]]
     interpreter: Mapping[str, str]
 
@@ -47,8 +53,12 @@ class Texts:
             stop=words["stop"],
             line=self.interpreter[wording.line] if wording.line else None,
             language=wording.text,
-            line_language="en" if wording.line == "other" else wording.line,
+            line_language=ENGLISH if wording.line == OTHER else wording.line,
         )
+
+    def version(self, wording: Wording) -> str:
+        """Which text that is, and which version of it, such as ``es, version 2``."""
+        return f"{wording.text}, version {self.languages[wording.text]['version']}"
 
 
 def _one_line(text: str) -> str:
@@ -56,10 +66,40 @@ def _one_line(text: str) -> str:
 
 
 def read_texts(text: str) -> Texts:
-    """The approved texts of a TOML file; languages that nobody approved are left out."""
+    """The approved texts of a TOML file; one whose version nobody approved is left out.
+
+    Raises:
+        WordingNotApproved: a text says something else than the approved one of its version, or one is left out that
+            nothing can stand in for.
+    """
     entries = tomllib.loads(text)
-    approved = {code: words for code, words in entries["languages"].items() if words["approved"]}
-    return Texts(entries["version"], approved, entries["interpreter"])
+    languages, lines = (_approved(entries[kind]) for kind in ("languages", "interpreter"))
+    if ENGLISH not in languages or OTHER not in lines:
+        raise WordingNotApproved(
+            "The English text and interpreter line must be approved: nothing can stand in for them."
+        )
+    return Texts(languages, {code: line["text"] for code, line in lines.items()})
+
+
+def digest_of(text: Mapping[str, Any]) -> str:
+    """The SHA-256 of every word of a text, in hex: what an approval is for."""
+    words = {name: value for name, value in text.items() if name not in ("version", "approved")}
+    return hashlib.sha256(json.dumps(words, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+
+
+def _approved(texts: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {code: text for code, text in texts.items() if _is_approved(code, text)}
+
+
+def _is_approved(code: str, text: Mapping[str, Any]) -> bool:
+    version = str(text["version"])
+    approval = text.get("approved", {}).get(version)
+    if approval and approval["sha256"] != digest_of(text):
+        raise WordingNotApproved(
+            f"The text {code} is not the wording that was approved as its version {version}: "
+            "take the change back, or raise the version and have that approved."
+        )
+    return approval is not None
 
 
 TEXTS = read_texts(files("notifications").joinpath("templates/texts.toml").read_text(encoding="utf-8"))

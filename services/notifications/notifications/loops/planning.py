@@ -83,5 +83,6 @@ def write_plan(notice: Notice, chosen: Plan, at: datetime) -> None:
         "household": f"{len(chosen.household)} {shared}" if len(chosen.household) > 1 else "one contact",
         "channel": chosen.reason,
         "language": words.reason,
+        "text": TEXTS.version(words),
         "policy": POLICY.version,
     }
