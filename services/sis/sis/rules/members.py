@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 from common.errors import Invalid
 
@@ -15,6 +15,8 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SCHOOL_ID = re.compile(r"[A-Za-z0-9._-]+")
 _UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _YEARS = (1900, 2199)
+_LONGEST_DESCRIPTOR = 306
+"""A namespace of 255 characters, a # and a code value of 50. Source: Ed-Fi Data Standard 5.2."""
 _EXACT = 2**53
 """From here on a number that was read as a fraction may not be the one that was written."""
 
@@ -29,14 +31,39 @@ class BrokenRule(Exception):
     """A value breaks the rule in the message; who reads it adds where it stands."""
 
 
-Reader = Callable[[Any], Any]
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Reader(Protocol[T_co]):
+    """Reads one value; ``schema`` is the JSON schema of what it takes."""
+
+    schema: Mapping[str, Any]
+
+    def __call__(self, value: Any, /) -> T_co:
+        """The value as it is kept.
+
+        Raises:
+            BrokenRule: it is not acceptable.
+        """
+
+
+def takes(type_: str, **schema: Any) -> Callable[[Callable[[Any], T]], Reader[T]]:
+    """A decorator that gives a reader the JSON schema of what it takes; the reader itself stays the bare function."""
+
+    def describe(read: Callable[[Any], T]) -> Reader[T]:
+        reader = cast(Reader[T], read)
+        reader.schema = {"type": type_, **schema}
+        return reader
+
+    return describe
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """One member of a document: a value with its reader, an object with its shape, or a list of such."""
 
-    read: "Reader | Mapping[str, Member]"
+    read: "Reader[Any] | Mapping[str, Member]"
     required: bool = False
     many: bool = False
 
@@ -70,7 +97,7 @@ def _read_member(member: Member, value: Any, at: str) -> Any:
     return [_read_value(member.read, item, f"{at}[{index}]") for index, item in enumerate(value)]
 
 
-def _read_value(read: Reader | Shape, value: Any, at: str) -> Any:
+def _read_value(read: Reader[Any] | Shape, value: Any, at: str) -> Any:
     if not callable(read):
         return read_shape(read, value, at)
     try:
@@ -101,9 +128,10 @@ def _steps(path: str) -> tuple[str, ...]:
     return tuple(path.split("."))
 
 
-def text(longest: int, *, lines: bool = False) -> Reader:
+def text(longest: int, *, lines: bool = False) -> Reader[str]:
     """A reader of text with at least one visible character and at most ``longest`` characters."""
 
+    @takes("string", minLength=1, maxLength=longest)
     def read(value: Any) -> str:
         if not isinstance(value, str):
             raise BrokenRule("must be text")
@@ -121,17 +149,22 @@ def text(longest: int, *, lines: bool = False) -> Reader:
 _words = text(60)
 
 
+@takes("string", minLength=1, maxLength=60)
 def identifier(value: Any) -> str:
     """An identifier as text, whether it came as text or as a whole number."""
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    return str(_words(value))
+    return _words(value)
 
 
+@takes("integer", format="int64")
 def school_id(value: Any) -> str:
-    """A ``schoolId`` as text of at most 40 characters that may stand in a path."""
+    """A ``schoolId`` as text of at most 40 characters that may stand in a path.
+
+    Its schema is that of the standard, a whole number; a district whose schools have names may send those.
+    """
     name = identifier(value)
     if len(name) > 40:
         raise BrokenRule("must have at most 40 characters")
@@ -140,6 +173,7 @@ def school_id(value: Any) -> str:
     return name
 
 
+@takes("boolean")
 def flag(value: Any) -> bool:
     """True or false."""
     if not isinstance(value, bool):
@@ -147,6 +181,7 @@ def flag(value: Any) -> bool:
     return value
 
 
+@takes("integer", format="int32", minimum=0, maximum=10_000)
 def order(value: Any) -> int:
     """A place in an order: a whole number from 0."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10_000:
@@ -154,6 +189,7 @@ def order(value: Any) -> int:
     return value
 
 
+@takes("integer", format="int32", minimum=_YEARS[0], maximum=_YEARS[1])
 def year(value: Any) -> int:
     """A school year: the year in which it ends."""
     if isinstance(value, bool) or not isinstance(value, int) or not _YEARS[0] <= value <= _YEARS[1]:
@@ -161,6 +197,7 @@ def year(value: Any) -> int:
     return value
 
 
+@takes("string", format="date")
 def day(value: Any) -> str:
     """A date as ``YYYY-MM-DD``."""
     if not isinstance(value, str) or not _DAY.fullmatch(value):
@@ -174,6 +211,7 @@ def day(value: Any) -> str:
     return value
 
 
+@takes("string", format="date-time")
 def moment(value: Any) -> datetime:
     """A date and time, aware; without an offset it is UTC."""
     try:
@@ -185,15 +223,16 @@ def moment(value: Any) -> datetime:
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
+@takes("string", minLength=1, maxLength=_LONGEST_DESCRIPTOR)
 def descriptor(value: Any) -> str:
     """A descriptor as it was sent, such as ``uri://ed-fi.org/GradeLevelDescriptor#Fifth grade``."""
-    sent = str(_descriptor(value))
+    sent = _descriptor(value)
     if not code_value(sent):
         raise BrokenRule("must be a descriptor with a code value after #")
     return sent
 
 
-_descriptor = text(306)
+_descriptor = text(_LONGEST_DESCRIPTOR)
 
 
 def code_value(sent: str) -> str:
@@ -201,9 +240,10 @@ def code_value(sent: str) -> str:
     return sent.rpartition("#")[2].strip()
 
 
-def known_code(codes: "Mapping[str, Any] | frozenset[str]") -> Reader:
+def known_code(codes: "Mapping[str, Any] | frozenset[str]") -> Reader[str]:
     """A reader of descriptors whose code value is one of ``codes``, in any case."""
 
+    @takes("string", minLength=1, maxLength=_LONGEST_DESCRIPTOR)
     def read(value: Any) -> str:
         sent = descriptor(value)
         if code_value(sent).lower() not in codes:
@@ -213,9 +253,10 @@ def known_code(codes: "Mapping[str, Any] | frozenset[str]") -> Reader:
     return read
 
 
-def days(most: int) -> Reader:
+def days(most: int) -> Reader[float]:
     """A reader of a length in days from 0 to ``most``, to hundredths, half up."""
 
+    @takes("number", format="double", minimum=0, maximum=most)
     def read(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise BrokenRule("must be a number")
