@@ -1,9 +1,6 @@
 """Many rows at once, deletions by natural key, and CloudEvents."""
 
 import json
-from typing import Any
-
-import pytest
 
 from common.events import AttendanceRecorded
 from tests.sis.conftest import Sis, absence, enrolment, school, student
@@ -84,60 +81,3 @@ async def test_a_batch_of_deletions_leaves_what_is_still_referred_to(sis: Sis):
     await sis.put_in("studentSchoolAssociations", enrolment("s1"))
     answers = await sis.bulk("students", [{"studentUniqueId": "s1"}, {"studentUniqueId": "s2"}], deletes=True)
     assert [answer["status"] for answer in answers] == [409, 204]
-
-
-def headers(identity: str = "1", kind: str = f"sis.{ATTENDANCE}.upserted.v1", **more: str) -> dict[str, str]:
-    return {"ce-specversion": "1.0", "ce-id": identity, "ce-source": "urn:sis", "ce-type": kind, **more}
-
-
-async def test_an_event_is_taken_in_once_by_its_source_and_id(sis: Sis):
-    await sis.roster()
-
-    async def hear(row: dict[str, Any], **attributes: str) -> str:
-        response = await sis.call("POST", "/sis/v1/events", json=row, headers=headers(**attributes))
-        assert response.status_code == 200, response.text
-        return str(response.json()["outcome"])
-
-    assert await hear(absence(eventDuration=0.5)) == "created"
-    assert await hear(absence(eventDuration=1), identity="2") == "updated"
-    assert await hear(absence(eventDuration=0.5)) == "repeated"
-    assert await hear(absence(eventDuration=0.5), **{"ce-source": "urn:other"}) == "updated"
-    assert await hear(absence(), identity="3", kind=f"sis.{ATTENDANCE}.deleted.v1") == "deleted"
-    assert [event.hundredths_absent for event in await sis.running.said(AttendanceRecorded)] == [50, 100, 50, 0]
-
-
-async def test_the_time_of_an_event_stands_for_a_missing_date(sis: Sis):
-    await sis.roster()
-    outcomes = []
-    for number, (time, tenth) in enumerate((("2020-09-02T10:00:00Z", 5), ("2020-09-02T09:00:00Z", 9))):
-        row, attributes = absence(eventDuration=tenth / 10), headers(str(number), **{"ce-time": time})
-        outcomes.append((await sis.call("POST", "/sis/v1/events", json=row, headers=attributes)).json()["outcome"])
-    assert outcomes == ["created", "stale"]
-
-
-async def test_an_event_that_is_refused_may_be_sent_again(sis: Sis):
-    refused = await sis.call("POST", "/sis/v1/events", json=absence(), headers=headers())
-    assert refused.status_code == 409
-    await sis.roster()
-    again = await sis.call("POST", "/sis/v1/events", json=absence(), headers=headers())
-    assert again.json() == {"outcome": "created"}
-
-
-@pytest.mark.parametrize(
-    ("attributes", "field"),
-    [
-        ({"ce-specversion": "0.3"}, "ce-specversion"),
-        ({"ce-type": "sis.grades.upserted.v1"}, "ce-type"),
-        ({"ce-id": ""}, "ce-id"),
-        ({"ce-source": "x" * 501}, "ce-source"),
-        ({"ce-time": "now"}, "ce-time"),
-    ],
-)
-async def test_a_malformed_attribute_of_an_event_is_named(sis: Sis, attributes: dict[str, str], field: str):
-    refused = await sis.call("POST", "/sis/v1/events", json=absence(), headers=headers() | attributes)
-    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, field)
-
-
-async def test_an_event_in_structured_mode_is_another_media_type(sis: Sis):
-    structured = headers() | {"content-type": "application/cloudevents+json"}
-    assert (await sis.call("POST", "/sis/v1/events", json={}, headers=structured)).status_code == 415
