@@ -11,9 +11,20 @@ from hypothesis import strategies as st
 from common.errors import Invalid
 from surveys import rules
 from surveys.instruments import Instrument, instrument_named, instruments
+from surveys.policy import POLICY, read_policy
 from surveys.rules import ConsentState, Door, Enrolment, Item, NoticeKind, ScoringKey, Stage, Window
 
 OPENS, CLOSES = date(2026, 10, 5), date(2026, 10, 16)
+EARLIEST = date(2000, 1, 1)
+SOURCED = """
+[earliest_said_on]
+value = 2000-01-01
+source = "a"
+
+[answered_percent_at_least]
+value = 50
+source = "b"
+"""
 OURS = instrument_named("belonging-8").scoring_key()
 
 
@@ -303,9 +314,23 @@ def test_an_incomplete_instrument_is_refused(change):
 @pytest.mark.parametrize("on", [date(1999, 12, 31), CLOSES + timedelta(days=1)])
 def test_consent_cannot_be_of_the_last_century_or_of_tomorrow(on: date) -> None:
     with pytest.raises(rules.ConsentDayImpossible):
-        rules.check_said(on, today=CLOSES)
+        rules.check_said(on, today=CLOSES, earliest=EARLIEST)
 
 
 @pytest.mark.parametrize("on", [date(2000, 1, 1), CLOSES])
 def test_consent_of_today_or_long_ago_is_heard(on: date) -> None:
-    rules.check_said(on, today=CLOSES)
+    rules.check_said(on, today=CLOSES, earliest=EARLIEST)
+
+
+def test_every_number_of_the_policy_has_its_source():
+    assert read_policy('version = "x"\n' + SOURCED).earliest_said_on == EARLIEST
+    with pytest.raises(ValueError, match="without a source: answered_percent_at_least"):
+        read_policy('version = "x"\n' + SOURCED.replace('source = "b"', ""))
+
+
+def test_no_instrument_scores_a_subscale_on_fewer_answers_than_the_district_allows():
+    scoring = {"answered_percent": POLICY.answered_percent_at_least - 1}
+    ours = instrument_named("belonging-8").model_dump()
+
+    with pytest.raises(ValueError, match="never_below_percent"):
+        Instrument.model_validate(ours | {"scoring": ours["scoring"] | scoring}).scoring_key()

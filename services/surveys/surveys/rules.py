@@ -11,10 +11,6 @@ from common.errors import DomainError, Invalid
 Answers = Mapping[str, int | None]
 """Item key → answer on the item's scale; ``None`` is *prefer not to answer*, a missing key is not answered yet."""
 
-
-EARLIEST_CONSENT = date(2000, 1, 1)
-"""Ours: a day before it is a slip of the pen."""
-
 Student = TypeVar("Student")
 Said = TypeVar("Said")
 
@@ -82,7 +78,7 @@ class ConsentMissing(DomainError):
 
 
 class ConsentDayImpossible(DomainError):
-    """The day on which this was said must not lie in the future, nor before the year {earliest}."""
+    """The day on which this was said must not lie in the future, nor before {earliest}."""
 
     status = 422
 
@@ -160,10 +156,10 @@ def may_answer(notice: NoticeKind, state: ConsentState | None) -> bool:
     return state in (None, ConsentState.CONSENTED)
 
 
-def check_said(on: date, *, today: date) -> None:
-    """Raise :class:`ConsentDayImpossible` unless something may have been said on that day."""
-    if not EARLIEST_CONSENT <= on <= today:
-        raise ConsentDayImpossible(earliest=EARLIEST_CONSENT.year)
+def check_said(on: date, *, today: date, earliest: date) -> None:
+    """Raise :class:`ConsentDayImpossible` unless something may have been said on that day; both bounds are possible."""
+    if not earliest <= on <= today:
+        raise ConsentDayImpossible(earliest=earliest)
 
 
 def school_on(enrolments: Sequence[Enrolment], on: date) -> str | None:
@@ -205,9 +201,9 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class ScoringKey:
-    """How answers become scores. All percentages and counts are the instrument's data.
+    """How answers become scores. All percentages and counts are data: the instrument's, and the district's floor.
 
-    Source of the defaults in our own instrument: no standard exists; see the instrument's ``scoring.source``.
+    Source of the defaults: no standard exists; see the instrument's ``scoring.source`` and ``policy.toml``.
     """
 
     items: tuple[Item, ...]

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from common.errors import Invalid
+from surveys.policy import POLICY
 from surveys.rules import Item, ScoringKey
 
 Language = Literal["en", "es"]
@@ -58,7 +59,6 @@ class Scoring(_Data):
     """The numbers of the scoring rules, and where they come from."""
 
     answered_percent: int
-    never_below_percent: int
     straight_line_items: int
     source: str
 
@@ -102,7 +102,7 @@ class Instrument(_Data):
             lowest=self.scale.values[0],
             highest=self.scale.values[-1],
             answered_percent=self.scoring.answered_percent,
-            never_below_percent=self.scoring.never_below_percent,
+            never_below_percent=POLICY.answered_percent_at_least,
             straight_line_items=self.scoring.straight_line_items,
         )
 

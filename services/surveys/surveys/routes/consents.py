@@ -15,6 +15,7 @@ from common.auth import Principal
 from common.db import Session, transaction_time
 from common.runtime import Today
 from surveys.models import Consent, Draft, Enrolment, Window, enrolled
+from surveys.policy import POLICY
 from surveys.routes.windows import window_with
 from surveys.rules import ConsentState, StudentNotYetKnown, check_said
 
@@ -60,7 +61,7 @@ async def record_consent(
     today: Today,
 ) -> SaidOnRecord:
     """Record what was said. Anything but consent stops the student's link at once and forgets answers not yet sent."""
-    check_said(said.on, today=today)
+    check_said(said.on, today=today, earliest=POLICY.earliest_said_on)
     window = await window_with(session, window_id)
     await _check_known(session, window, student_id)
     history = await _history(session, window_id, student_id)
