@@ -98,9 +98,10 @@ def mailbox(email: str) -> str:
 
 
 def place(address: Address, policy: Policy) -> str:
-    """A postal address as it is compared: letters and digits, usual abbreviations, five digits of the ZIP code."""
+    """A postal address as it is compared: letters and digits, usual abbreviations, the start of the postal code."""
     words = re.findall(r"\w+", " ".join((*address.lines, address.city, address.state)).casefold())
-    return " ".join([*(policy.street_words.get(word, word) for word in words), address.postal_code.strip()[:5]])
+    code = address.postal_code.strip()[: policy.postal_code_characters]
+    return " ".join([*(policy.street_words.get(word, word) for word in words), code])
 
 
 def households(contacts: Sequence[Contact], today: date, policy: Policy) -> list[tuple[Contact, ...]]:
@@ -133,13 +134,13 @@ def _traits(contact: Contact, today: date, policy: Policy) -> Iterable[str]:
     yield from (f"mailbox {mailbox(email)}" for email in contact.emails if email.strip())
     if confidential(contact.restriction, today):
         return
-    yield from (f"number {number}" for phone in contact.phones if (number := _number(phone)))
+    yield from (f"number {number}" for phone in contact.phones if (number := _number(phone, policy)))
     if contact.address is not None and contact.address.complete:
         yield f"place {place(contact.address, policy)}"
 
 
-def _number(phone: str) -> str:
-    return re.sub(r"\D", "", phone)[-10:]
+def _number(phone: str, policy: Policy) -> str:
+    return re.sub(r"\D", "", phone)[-policy.phone_digits :]
 
 
 def _relation(text: str | None) -> str:

@@ -27,3 +27,5 @@ class Policy:
     ask_again_minutes: int
     guardians: frozenset[str]
     street_words: Mapping[str, str]
+    postal_code_characters: int
+    phone_digits: int
