@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey, RSAKey
 
-from common.auth import AUDIENCE, principal_of, service_token, staff_token
+from common.auth import AUDIENCE, Principal, door_token, principal_of, service_token, staff_token
 from common.errors import Unauthenticated
-from common.keys import STAFF, Keys, KeysMissing, Trusted, read_keys, read_signing_key, write_keys
+from common.keys import DOOR, STAFF, Keys, KeysMissing, Trusted, read_keys, read_signing_key, write_keys
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,58 @@ def test_a_service_token_is_good_for_one_sister_only(folder: Path, keys: Keys) -
         principal_of(token, service="notifications", trusted=keys.trusted)
 
 
+@pytest.fixture(scope="module")
+def sis(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    made = tmp_path_factory.mktemp("door")
+    write_keys(made, ["sis", "mtss"])
+    return read_keys(made / "sis")
+
+
+def signed_by_door(sis: Keys, **claims: Any) -> str:
+    return signed(sis.door, **{"iss": DOOR, "aud": "sis", "role": "sis"} | claims)
+
+
+def test_a_door_token_is_the_client_in_the_role_sis_and_nothing_more(sis: Keys) -> None:
+    assert sis.door
+    bare = door_token(sis.door, client="a client", lifetime_seconds=60)
+    wider = signed_by_door(sis, schools=["7"], staff=str(uuid4()), permissions=["surveys.import-paper"])
+
+    assert principal_of(bare, service="sis", trusted=sis.trusted) == Principal(role="sis", subject="a client")
+    assert principal_of(wider, service="sis", trusted=sis.trusted) == Principal(role="sis", subject="x")
+
+
+@pytest.mark.parametrize(
+    "claims", [{"role": "district"}, {"role": "service"}, {"aud": AUDIENCE}, {"aud": "mtss"}, {"iss": STAFF}], ids=str
+)
+def test_the_doors_key_gives_no_other_role_audience_or_issuer(sis: Keys, claims: dict[str, Any]) -> None:
+    with pytest.raises(Unauthenticated):
+        principal_of(signed_by_door(sis, **claims), service="sis", trusted=sis.trusted)
+
+
+def test_no_other_key_speaks_for_the_door(folder: Path, sis: Keys) -> None:
+    for key in (sis.signing, read_signing_key(folder / "staff")):
+        with pytest.raises(Unauthenticated):
+            principal_of(signed(key, iss=DOOR, aud="sis", role="sis"), service="sis", trusted=sis.trusted)
+
+
+def test_the_door_is_known_to_sis_alone(tmp_path: Path) -> None:
+    write_keys(tmp_path, ["sis", "mtss"])
+
+    assert [path.parent.name for path in tmp_path.rglob("door.jwk")] == ["sis"]
+    assert DOOR in read_keys(tmp_path / "sis").trusted.of
+    assert DOOR not in read_keys(tmp_path / "mtss").trusted.of
+    assert DOOR not in (tmp_path / "sis" / "trusted.json").read_text()
+
+
+def test_a_deployment_of_before_gets_the_doors_key_and_keeps_all_others(tmp_path: Path) -> None:
+    write_keys(tmp_path, ["sis", "mtss"])
+    (tmp_path / "sis" / "door.jwk").unlink()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.js*") if path.is_file()}
+
+    assert write_keys(tmp_path, ["sis", "mtss"]) == [tmp_path / "sis" / "door.jwk"]
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_a_token_that_was_good_expires_all_the_same(folder: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     token = staff_token(read_signing_key(folder / "staff"), role="district", lifetime_seconds=60)
     assert principal_of(token, service="mtss", trusted=keys.trusted).role == "district"
@@ -92,6 +144,7 @@ def test_a_token_that_was_good_is_not_once_its_issuer_is_trusted_no_more(folder:
         {"role": "service"},
         {"role": "root"},
         {"role": None},
+        {"role": ["district"]},
         {"iss": "somebody"},
         {"iss": None},
         {"schools": 7},

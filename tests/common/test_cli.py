@@ -74,6 +74,24 @@ def test_what_an_operator_can_mend_is_one_sentence(arguments: list[str], says: s
     assert "Traceback" not in refused.stderr + refused.stdout
 
 
+def test_sis_refuses_to_start_without_the_key_of_its_door(tmp_path: Path) -> None:
+    write_keys(tmp_path, ["sis"])
+    (tmp_path / "sis" / "door.jwk").unlink()
+    settings = {
+        "TRELLIS_KAFKA": "127.0.0.1:1",
+        "TRELLIS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/sis",
+        "TRELLIS_TIME_ZONE": "America/Denver",
+        "TRELLIS_PUBLIC_URL": "https://trellis.example.org",
+        "TRELLIS_KEYS": str(tmp_path / "sis"),
+    }
+
+    refused = trellis("serve", "sis", **settings)
+
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert refused.stderr.startswith("door.jwk is missing")
+    assert "`trellis keys DIR`" in refused.stderr
+
+
 @pytest.mark.parametrize("missing", ["TRELLIS_DATABASE_URL", "TRELLIS_TIME_ZONE", "TRELLIS_PUBLIC_URL", "TRELLIS_KEYS"])
 def test_a_service_alone_refuses_to_start_without_what_it_needs(tmp_path: Path, missing: str) -> None:
     write_keys(tmp_path, ["mtss"])
@@ -117,7 +135,7 @@ def test_keys_are_written_once(tmp_path: Path) -> None:
     first = trellis("keys", str(tmp_path / "keys"))
     second = trellis("keys", str(tmp_path / "keys"))
 
-    assert "11 keys written" in first.stdout
+    assert "12 keys written" in first.stdout
     assert "nothing was written" in second.stdout
 
 

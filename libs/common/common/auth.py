@@ -14,13 +14,15 @@ from joserfc.errors import JoseError
 from joserfc.jws import extract_compact
 
 from common.errors import Unauthenticated
-from common.keys import STAFF, SigningKey, Trusted
+from common.keys import DOOR, DOOR_SERVICE, STAFF, SigningKey, Trusted
 
 AUDIENCE = "trellis"
-"""The audience of staff and SIS tokens. A service token's audience is the service it calls."""
+"""The audience of staff tokens. The audience of any other token is the one service it is good for."""
 STAFF_ROLES = frozenset({"sis", "district", "principal", "counselor", "facilitator"})
 PERMISSIONS = frozenset({"surveys.import-paper"})
 """What no role brings by itself: a staff token carries it by name, for the routes that demand it."""
+DOOR_ROLE = "sis"
+"""The only role that a token of the door's key may have."""
 SERVICE_TOKEN_SECONDS = 60
 _ALGORITHMS = ["Ed25519", "EdDSA", "RS256"]
 _TYPE = "at+jwt"
@@ -29,7 +31,7 @@ _LEEWAY_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: a person or a SIS in a staff role, or a sister service in the role ``service``."""
+    """Who asks: a person or a SIS in a staff role, an OAuth client by its id, or a sister service in the role ``service``."""
 
     role: str
     subject: str
@@ -62,6 +64,11 @@ def service_token(key: SigningKey, *, caller: str, callee: str) -> str:
     return _sign(key, caller, callee, {"sub": caller, "role": "service"}, SERVICE_TOKEN_SECONDS)
 
 
+def door_token(key: SigningKey, *, client: str, lifetime_seconds: int) -> str:
+    """A token with which an OAuth client may use the door whose ``key`` this is; ``client`` becomes the subject."""
+    return _sign(key, DOOR, DOOR_SERVICE, {"sub": client, "role": DOOR_ROLE}, lifetime_seconds)
+
+
 def principal_of(token: str, *, service: str, trusted: Trusted) -> Principal:
     """Whom ``token`` speaks for, at ``service``.
 
@@ -71,14 +78,23 @@ def principal_of(token: str, *, service: str, trusted: Trusted) -> Principal:
     """
     claims = _verified(token, trusted)
     issuer, role = claims["iss"], claims.get("role")
-    staff = issuer == STAFF
-    if claims.get("aud") != (AUDIENCE if staff else service):
+    audience, roles = _given_by(issuer, service)
+    if claims.get("aud") != audience:
         raise Unauthenticated(reason="the audience is another one")
     if not _in_time(claims):
         raise Unauthenticated(reason="it has expired or is not valid yet")
-    if not (role in STAFF_ROLES if staff else role == "service"):
+    if not isinstance(role, str) or role not in roles:
         raise Unauthenticated(reason="its issuer may not give this role")
-    return _principal(claims, service=None if staff else issuer)
+    if issuer != STAFF:  # what bounds or widens a person is for staff tokens alone
+        claims = {name: value for name, value in claims.items() if name in ("sub", "role")}
+    return _principal(claims, service=issuer if role == "service" else None)
+
+
+def _given_by(issuer: str, service: str) -> tuple[str, frozenset[str]]:
+    """The audience and the roles that a token of ``issuer`` may have at ``service``."""
+    if issuer == STAFF:
+        return AUDIENCE, STAFF_ROLES
+    return service, frozenset({DOOR_ROLE if issuer == DOOR else "service"})
 
 
 def _sign(key: SigningKey, issuer: str, audience: str, claims: dict[str, Any], lifetime_seconds: int) -> str:

@@ -6,6 +6,7 @@ Layout of a folder made by :func:`write_keys`::
     <service>/signing.jwk      signs this service's tokens, for its sister services alone
     <service>/sealing.json     {key id: base64 of 32 bytes}; the first seals
     <service>/trusted.json     {issuer: public key set}
+    sis/door.jwk               signs and checks the tokens of OAuth clients; nobody but sis knows of it
 """
 
 import base64
@@ -20,8 +21,13 @@ from joserfc.jwk import KeySet, OKPKey, RSAKey, import_key
 
 STAFF = "trellis-staff"
 """The issuer of staff tokens."""
+DOOR = "trellis-sis-door"
+"""The issuer of the tokens that OAuth clients get at the door for student information systems."""
+DOOR_SERVICE = "sis"
+"""The service that holds the door's key, and the only one that trusts it."""
 
 SigningKey = OKPKey | RSAKey
+_SIGNING, _DOOR = "signing.jwk", "door.jwk"
 
 
 class KeysMissing(Exception):
@@ -42,13 +48,17 @@ class Keys:
     signing: SigningKey
     sealing: dict[str, bytes]
     trusted: Trusted
+    door: SigningKey | None = None
+    """The key of the door, where it is held: its issuer is then among the trusted."""
 
 
 def write_keys(folder: Path, services: Iterable[str]) -> list[Path]:
     """Write every key that is not there yet; returns the files written. Nothing is ever overwritten."""
     services = sorted(services)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    written = [path for name in ("staff", *services) if (path := _signing_key(folder / name))]
+    signing = [folder / name / _SIGNING for name in ("staff", *services)]
+    signing += [folder / name / _DOOR for name in services if name == DOOR_SERVICE]
+    written = [path for each in signing if (path := _signing_key(each))]
     written += [path for name in services if (path := _sealing_key(folder / name))]
     public = {STAFF: _public(folder / "staff")} | {name: _public(folder / name) for name in services}
     for name in services:
@@ -65,10 +75,14 @@ def read_keys(folder: Path) -> Keys:
     try:
         sealing = json.loads((folder / "sealing.json").read_text())
         trusted = json.loads((folder / "trusted.json").read_text())
+        door = _read_private(folder / _DOOR) if (folder / _DOOR).exists() else None
+        if door:
+            trusted[DOOR] = {"keys": [door.as_dict(private=False)]}
         return Keys(
             signing=read_signing_key(folder),
             sealing={name: base64.b64decode(key) for name, key in sealing.items()},
             trusted=Trusted({issuer: KeySet.import_key_set(keys) for issuer, keys in trusted.items()}),
+            door=door,
         )
     except (OSError, ValueError) as error:
         raise KeysMissing(
@@ -83,11 +97,15 @@ def read_signing_key(folder: Path) -> SigningKey:
         KeysMissing: it is not there.
     """
     try:
-        key = import_key(json.loads((folder / "signing.jwk").read_text()))
+        return _read_private(folder / _SIGNING)
     except (OSError, ValueError):
         raise KeysMissing(f"There is no signing key in {folder}: run `trellis up` or `trellis keys` first.") from None
+
+
+def _read_private(path: Path) -> SigningKey:
+    key = import_key(json.loads(path.read_text()))
     if not isinstance(key, OKPKey | RSAKey):
-        raise KeysMissing(f"The signing key in {folder} is neither Ed25519 nor RSA.")
+        raise KeysMissing(f"The signing key {path} is neither Ed25519 nor RSA.")
     return key
 
 
@@ -98,8 +116,7 @@ def _trust(path: Path, public: Mapping[str, Any]) -> None:
         _write(path, json.dumps({**public, **before}, indent=1), replace=True)
 
 
-def _signing_key(folder: Path) -> Path | None:
-    path = folder / "signing.jwk"
+def _signing_key(path: Path) -> Path | None:
     if path.exists():
         return None
     key = OKPKey.generate_key("Ed25519", {"use": "sig"}, private=True)

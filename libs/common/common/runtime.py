@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from common.clients import Clients
 from common.db import create_engine
-from common.keys import Keys, KeysMissing, read_keys
+from common.keys import DOOR_SERVICE, Keys, KeysMissing, read_keys
 from common.migrations import pending
 from common.sealed import Vault
 from common.settings import NotConfigured, Settings
@@ -60,7 +60,8 @@ class Runtime:
         """A runtime from its settings.
 
         Raises:
-            NotConfigured: no database address, no keys, no time zone or no public address.
+            NotConfigured: no database address, no time zone or no public address.
+            KeysMissing: no keys, or at the door not that of its clients' tokens.
         """
         settings = settings.filled(name)
         if not settings.database_url:
@@ -72,6 +73,11 @@ class Runtime:
                 "TRELLIS_PUBLIC_URL is missing: the address at which people and services reach Trellis."
             )
         keys = keys or _configured_keys(settings)
+        if name == DOOR_SERVICE and keys.door is None:
+            raise KeysMissing(
+                "door.jwk is missing from the keys of sis, and OAuth clients get their tokens from it: run `trellis keys DIR`, "
+                "which adds it and leaves every other key as it is."
+            )
         return cls(
             name=name,
             settings=settings,
