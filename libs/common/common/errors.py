@@ -69,6 +69,18 @@ class MalformedJson(DomainError):
     status = 400
 
 
+class BrokenEncoding(DomainError):
+    """The body is not whole, or not what its Content-Encoding says."""
+
+    status = 400
+
+
+class UnknownEncoding(DomainError):
+    """The body's Content-Encoding is none of gzip, deflate and identity."""
+
+    status = 415
+
+
 class SisterUnavailable(DomainError):
     """The service {service} does not answer at the moment."""
 

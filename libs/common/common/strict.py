@@ -1,18 +1,24 @@
-"""Requests read strictly: no body over the limit or without end, no JSON member twice."""
+"""Requests read strictly: no body over the limit or without end, compressed or not, and no JSON member twice."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
 from common import json as strict_json
-from common.errors import DomainError, MalformedJson, TooLarge, TooSlow
+from common.errors import BrokenEncoding, DomainError, MalformedJson, TooLarge, TooSlow, UnknownEncoding
 from common.problems import COMMON_RESPONSES
 
 BODY_SECONDS = 30
 """How long a body may take to arrive: a client that never ends it must not hold a place for ever."""
+_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+"""How zlib is told which wrapping to expect."""
+_PIECE_BYTES = 64 * 1024
+_MOST_FILES = 1000
+"""In one body: a million empty ones would cost seconds to begin and unpack to nothing."""
 
 
 class _Refused(HTTPException):
@@ -24,11 +30,27 @@ class _Refused(HTTPException):
 
 class _StrictRequest(Request):
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        limit = self.app.state.runtime.settings.body_limit_bytes
-        length, read = self.headers.get("content-length", ""), 0
+        """The body as it was before it was compressed, cut off where it grows over the limit."""
+        limit, read = self.app.state.runtime.settings.body_limit_bytes, 0
+        length = self.headers.get("content-length", "")
         if length.isdecimal() and int(length) > limit:
             raise _Refused(TooLarge(what="The body", limit=limit))
-        until, chunks = asyncio.get_running_loop().time() + BODY_SECONDS, super().stream()
+        async for piece in self._pieces(limit):
+            read += len(piece)
+            if read > limit:
+                raise _Refused(TooLarge(what="The body", limit=limit))
+            yield piece
+
+    def _pieces(self, limit: int) -> AsyncIterator[bytes]:
+        encoding = self.headers.get("content-encoding", "").strip().lower()
+        if encoding in ("", "identity"):
+            return self._arriving(limit)
+        if encoding not in _WINDOWS:
+            raise _Refused(UnknownEncoding())
+        return _unpacked(self._arriving(limit), _WINDOWS[encoding])
+
+    async def _arriving(self, limit: int) -> AsyncGenerator[bytes, None]:
+        until, chunks, read = asyncio.get_running_loop().time() + BODY_SECONDS, super().stream(), 0
         while True:
             try:
                 async with asyncio.timeout_at(until):
@@ -38,7 +60,7 @@ class _StrictRequest(Request):
             except TimeoutError:
                 raise _Refused(TooSlow(seconds=BODY_SECONDS)) from None
             read += len(chunk)
-            if read > limit:
+            if read > limit:  # also of what unpacks to nothing there is only so much
                 raise _Refused(TooLarge(what="The body", limit=limit))
             yield chunk
 
@@ -47,6 +69,32 @@ class _StrictRequest(Request):
             return strict_json.parse(await self.body())
         except MalformedJson as error:
             raise _Refused(error) from None
+
+
+async def _unpacked(chunks: AsyncIterator[bytes], window: int) -> AsyncGenerator[bytes, None]:
+    """What ``chunks`` unpack to, in pieces that stay small however well they were packed."""
+    unpacker, files = zlib.decompressobj(window), 0
+    async for chunk in chunks:
+        more = bool(chunk)
+        while more:
+            if chunk and (unpacker.eof or not files):  # gzip may come as several files, one after the other
+                unpacker, files = zlib.decompressobj(window), files + 1
+            if files > _MOST_FILES:
+                raise _Refused(BrokenEncoding())
+            piece = _unpack(unpacker, chunk)
+            chunk = unpacker.unconsumed_tail or unpacker.unused_data
+            more = bool(chunk) or len(piece) == _PIECE_BYTES
+            if piece:
+                yield piece
+    if files and not unpacker.eof:
+        raise _Refused(BrokenEncoding())
+
+
+def _unpack(unpacker: "zlib._Decompress", chunk: bytes) -> bytes:
+    try:
+        return unpacker.decompress(chunk, _PIECE_BYTES)
+    except zlib.error:
+        raise _Refused(BrokenEncoding()) from None
 
 
 class _StrictRoute(APIRoute):
