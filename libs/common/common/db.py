@@ -1,15 +1,22 @@
 """Transactions: one per request, committed before the response."""
 
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 import sqlalchemy as sa
 from fastapi import Depends, Request
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import SQLModel
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TRUSTED_SECONDS = 1.0
+"""A connection that was used less long ago is taken as it is: only a network that broke without a word could have cut it."""
+_DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for its dialects
 
 
 class Table(SQLModel):
@@ -23,15 +30,35 @@ def create_engine(url: str, *, pool_size: int = 8) -> AsyncEngine:
 
     ``url`` may start with ``postgresql://`` or ``postgresql+asyncpg://``.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         url.replace("postgresql://", "postgresql+asyncpg://", 1),
         hide_parameters=True,
         pool_size=pool_size,
         max_overflow=8,
-        pool_pre_ping=True,
         pool_use_lifo=True,  # the connection used last has its statements prepared and its plans warm
         connect_args={"server_settings": {"timezone": "UTC", "jit": "off"}},
     )
+    sa.event.listen(engine.sync_engine, "checkout", _check_rested)
+    sa.event.listen(engine.sync_engine, "checkin", _note_rest)
+    return engine
+
+
+# As SQLAlchemy's pre-ping, which asks the database three times before each transaction: here only a connection that has rested
+# is asked. One that the server ended is known without asking.
+def _check_rested(connection: Any, record: ConnectionPoolEntry, _: object) -> None:
+    if connection.driver_connection.is_closed():
+        raise sa.exc.InvalidatePoolError
+    now = time.monotonic()
+    if now - record.info.get("rests since", now) < _TRUSTED_SECONDS:
+        return
+    try:
+        connection.ping()
+    except Exception:  # noqa: BLE001 (whatever it is, another connection may still be had)
+        raise sa.exc.InvalidatePoolError from None
+
+
+def _note_rest(_: object, record: ConnectionPoolEntry) -> None:
+    record.info["rests since"] = time.monotonic()
 
 
 async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
@@ -42,6 +69,37 @@ async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
 
 # scope="function": the commit comes before the response, so no 201 is sent for a commit that failed.
 Session = Annotated[AsyncSession, Depends(open_session, scope="function")]
+
+
+async def fetch(session: AsyncSession, statement: sa.TextClause, values: Mapping[str, Any]) -> Sequence[Any]:
+    """The rows of a statement that is executed very often, as tuples; in the session's transaction.
+
+    It goes straight to the driver, which takes a quarter of the time that SQLAlchemy takes; the first statement of a
+    transaction, which begins it, and those of an engine that somebody listens to (traces) go the whole way.
+    """
+    transaction, driver = session.info.get("driver", (None, None))
+    if transaction is None or transaction is not session.sync_session.get_transaction():
+        driver = await _driver_of(session)
+        session.info["driver"] = session.sync_session.get_transaction(), driver
+    if driver is None or not driver.is_in_transaction():
+        result: Any = await session.execute(statement, values)
+        return result.all() if result.returns_rows else ()
+    text, names = _as_driver_takes_it(statement)
+    rows: Sequence[Any] = await driver.fetch(text, *map(values.__getitem__, names))
+    return rows
+
+
+async def _driver_of(session: AsyncSession) -> Any:
+    connection = await session.connection()
+    if connection.sync_engine._has_events:  # noqa: SLF001 (there is no other way to know)
+        return None
+    return (await connection.get_raw_connection()).driver_connection
+
+
+@cache
+def _as_driver_takes_it(statement: sa.TextClause) -> tuple[str, Sequence[str]]:
+    compiled = statement.compile(dialect=_DIALECT)
+    return str(compiled), compiled.positiontup or ()
 
 
 async def transaction_time(session: AsyncSession) -> datetime:

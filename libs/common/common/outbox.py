@@ -13,6 +13,7 @@ import structlog
 import uuid_utils.compat as uuid_utils
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from common.db import fetch
 from common.errors import TooLarge
 from common.events import Event
 from common.failpoints import failpoint
@@ -82,7 +83,8 @@ async def _say(session: AsyncSession, insert: sa.TextClause, events: Mapping[UUI
     bodies = [event.model_dump_json().encode() for event in events.values()]
     if max(map(len, bodies)) > LARGEST_EVENT_BYTES:
         raise TooLarge(what="An event", limit=LARGEST_EVENT_BYTES)
-    await session.execute(
+    await fetch(
+        session,
         insert,
         {
             "ids": list(events),

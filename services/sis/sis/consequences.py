@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.db import fetch
 from common.events import AttendanceRecorded, ExclusionRecorded, IncidentRecorded, SchoolCalendarSet, StudentEnrolled
 from sis import facts
 from sis.facts import Fact, FactKey, say
@@ -96,7 +97,7 @@ async def resolve_attendance(session: AsyncSession, at: datetime, changed: Seque
         students, schools, days = zip(*keys, strict=True)
         wanted = {"students": list(students), "schools": list(schools), "days": list(days)}
         rows: dict[FactKey, list[AttendanceRow]] = {key: [] for key in keys}
-        for student, school, on, category, duration in await session.execute(_ATTENDANCE_OF_DAYS, wanted):
+        for student, school, on, category, duration in await fetch(session, _ATTENDANCE_OF_DAYS, wanted):
             missed = None if duration is None else hundredths(duration)
             rows[student, school, on].append(AttendanceRow(ATTENDANCE.kind(code_value(category)), missed))
         return {key: _attendance(key, of_day) for key, of_day in rows.items()}
@@ -130,7 +131,7 @@ async def set_calendar_days(session: AsyncSession, at: datetime, changed: Sequen
         wanted = {"schools": [school for school, _ in pairs], "days": [on for _, on in pairs]}
         counted = {
             (school, year, on)
-            for school, year, on, said in await session.execute(_CALENDAR_OF_DAYS, wanted)
+            for school, year, on, said in await fetch(session, _CALENDAR_OF_DAYS, wanted)
             if CALENDAR.is_instructional(said)
         }
         shall = {}

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.db import transaction_time
+from common.db import fetch, transaction_time
 from common.sealed import Vault
 from sis.consequences import follow_documents
 from sis.plan import Plan, Result, decide
@@ -28,7 +28,7 @@ _FIND = sa.text(
     """
     SELECT d.* FROM unnest(CAST(:keys AS text[])) AS wanted(key)
     CROSS JOIN LATERAL (
-        SELECT key, id, body, sealed, student_id, school_id, on_date, refs, revision, turn, known_at, source_modified_at, deleted
+        SELECT key, id, body, sealed, source_modified_at, deleted, revision, known_at, school_id, on_date, student_id, refs, turn
         FROM sis_document WHERE resource = :resource AND sis_document.key = wanted.key OFFSET 0
     ) AS d
     """
@@ -132,22 +132,21 @@ async def _plan(
 
 
 async def _find(session: AsyncSession, vault: Vault, resource: Resource, keys: Iterable[str]) -> dict[str, Standing]:
-    rows = await session.execute(_FIND, {"resource": resource.name, "keys": list(keys)})
-    return {
-        row.key: Standing(
-            id=row.id,
-            key=row.key,
-            content=Content(row.body, open_secret(vault, row.id, row.sealed), row.source_modified_at, row.deleted),
-            revision=row.revision,
-            known_at=row.known_at,
-            school_id=row.school_id,
-            on=row.on_date,
-            student_id=row.student_id,
-            refs=tuple(row.refs),
-            turn=row.turn,
-        )
-        for row in rows
-    }
+    rows = await fetch(session, _FIND, {"resource": resource.name, "keys": list(keys)})
+    return {row[0]: _standing(vault, *row) for row in rows}
+
+
+def _standing(
+    vault: Vault,
+    key: str,
+    identity: UUID,
+    body: dict[str, Any],
+    sealed: bytes | None,
+    modified_at: datetime | None,
+    deleted: bool,
+    *kept: Any,
+) -> Standing:
+    return Standing(identity, key, Content(body, open_secret(vault, identity, sealed), modified_at, deleted), *kept)
 
 
 async def _hold(session: AsyncSession, targets: Iterable[Target]) -> dict[Target, UUID]:
@@ -157,16 +156,16 @@ async def _hold(session: AsyncSession, targets: Iterable[Target]) -> dict[Target
         return {}
     statement = _HOLD_ALL if any(name == "disciplineIncidents" for name, _ in wanted) else _HOLD_KEYS
     names, keys = zip(*wanted, strict=True)
-    rows = await session.execute(statement, {"resources": list(names), "keys": list(keys)})
-    return {(row.resource, row.key): row.id for row in rows}
+    rows = await fetch(session, statement, {"resources": list(names), "keys": list(keys)})
+    return {(resource, key): identity for resource, key, identity in rows}
 
 
 async def _referred_to(session: AsyncSession, ids: Sequence[UUID], resource: Resource) -> frozenset[UUID]:
     """Those of the documents to be deleted that others refer to; nobody can begin to until this transaction ends."""
     if not ids or resource.name not in REFERENCED:
         return frozenset()
-    await session.execute(_CLAIM, {"ids": ids})
-    return frozenset((await session.execute(_REFERRED_TO, {"ids": ids})).scalars())
+    await fetch(session, _CLAIM, {"ids": ids})
+    return frozenset(identity for (identity,) in await fetch(session, _REFERRED_TO, {"ids": ids}))
 
 
 async def _store(
@@ -185,12 +184,12 @@ async def _store(
         "refs": ["{" + ",".join(map(str, row.refs)) + "}" for row in rows],
         "turn": [row.turn for row in rows],
     }
-    return dict.fromkeys((await session.execute(_STORE, columns)).scalars())
+    return dict.fromkeys(key for (key,) in await fetch(session, _STORE, columns))
 
 
 async def _keep(session: AsyncSession, vault: Vault, superseded: Sequence[Standing]) -> None:
     if superseded:
-        await session.execute(_KEEP, _columns(vault, "sis_revision", superseded))
+        await fetch(session, _KEEP, _columns(vault, "sis_revision", superseded))
 
 
 def _columns(vault: Vault, table: str, rows: Sequence[Standing]) -> dict[str, list[Any]]:

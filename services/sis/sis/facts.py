@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.db import next_revision
+from common.db import fetch, next_revision
 from common.events import CATALOGUE, Event, by_type
 from common.outbox import publish
 from common.routing import EventRouter
@@ -26,7 +26,7 @@ _STANDING = sa.text(
     """
     SELECT f.* FROM unnest(CAST(:ids AS uuid[])) AS wanted(id)
     CROSS JOIN LATERAL (
-        SELECT id, state, revision, turn, known_at, deleted FROM sis_fact WHERE sis_fact.id = wanted.id OFFSET 0
+        SELECT id, state, deleted, revision, turn, known_at FROM sis_fact WHERE sis_fact.id = wanted.id OFFSET 0
     ) AS f
     """
 )
@@ -148,8 +148,8 @@ def _rows(
 
 
 async def _said(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, _Said]:
-    rows = await session.execute(_STANDING, {"ids": list(ids)})
-    return {row.id: _Said(Fact(row.state, row.deleted), row.revision, row.turn, row.known_at) for row in rows}
+    rows = await fetch(session, _STANDING, {"ids": list(ids)})
+    return {row[0]: _Said(Fact(row[1], row[2]), *row[3:]) for row in rows}
 
 
 async def _store(
@@ -164,12 +164,12 @@ async def _store(
         "on_date": [_day(keys[i]) for i in ids],
         "turn": [rows[i].turn for i in ids],
     }
-    return set((await session.execute(_STORE, columns)).scalars())
+    return {identity for (identity,) in await fetch(session, _STORE, columns)}
 
 
 async def _keep(session: AsyncSession, superseded: Mapping[UUID, _Said]) -> None:
     if superseded:
-        await session.execute(_KEEP, _columns(list(superseded), superseded))
+        await fetch(session, _KEEP, _columns(list(superseded), superseded))
 
 
 def _columns(ids: Sequence[UUID], rows: Mapping[UUID, _Said]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A document as it stands, between the database and the rules."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
@@ -21,12 +21,12 @@ class Standing:
     school_id: str | None = None
     on: date | None = None
     student_id: UUID | None = None
-    refs: tuple[UUID, ...] = ()
+    refs: Sequence[UUID] = ()
+    turn: int = 0
+    """Counts every write, so that one who read before another wrote is noticed."""
     targets: tuple[Target, ...] = ()
     links: Mapping[Target, UUID] = field(default_factory=dict)
     """Ids of what the last row referred to; empty where none has just been written."""
-    turn: int = 0
-    """Counts every write, so that one who read before another wrote is noticed."""
 
     def link(self, linked: Mapping[Target, UUID]) -> None:
         """Take up the ids of what it refers to; a document that no row has just written keeps those it has."""
