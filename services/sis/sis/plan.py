@@ -27,10 +27,11 @@ class StillReferredTo(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What came of one row, and the document it is about."""
+    """What came of one row, and the document it is about as it stands after the row."""
 
     outcome: Outcome
     id: UUID
+    revision: int
 
 
 Result = Written | DomainError
@@ -73,7 +74,7 @@ def decide(
                 plan.results[index] = refusal
                 continue
             after = _after(standing, row, outcome, at, turn, random_ids=random_ids)
-            plan.results[index] = Written(outcome, after.id)
+            plan.results[index] = Written(outcome, after.id, after.revision)
             if outcome.changes:
                 plan.superseded.setdefault(key, []).extend([standing] if standing else [])
             if after is not standing:

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from sis.routes import bulk, calendar, closing, contacts, door, heard, summary
+from sis.routes import bulk, calendar, closing, contacts, edfi, heard, summary
 
 router = APIRouter()
-for topic in (door, bulk, heard, calendar, closing, contacts, summary):
+for topic in (edfi, bulk, heard, calendar, closing, contacts, summary):
     router.include_router(topic.router)

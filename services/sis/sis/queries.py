@@ -1,0 +1,179 @@
+"""Documents as they are asked for: by members of the natural key, by change version, page after page."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.access import visible_to
+from common.auth import Principal
+from common.errors import Invalid
+from common.paging import decode_cursor, encode_cursor
+from sis.models import Document
+from sis.resources import Resource, key_text
+from sis.rules.members import InvalidMember, code_value
+
+DOCUMENTS = Document.metadata.tables["sis_document"]
+
+_FIRST = UUID(int=0)
+_LAST = UUID(int=2**128 - 1)
+_Version = Annotated[int | None, Field(ge=0, lt=2**63)]
+
+
+class Paging(BaseModel):
+    """How much of a list is asked for, under Ed-Fi's names."""
+
+    offset: int = Field(0, ge=0, le=10_000_000)
+    limit: int = Field(25, ge=0, le=500)
+    pageToken: str | None = Field(None, max_length=400, description="The Next-Page-Token of an earlier page.")  # noqa: N815 (Ed-Fi's name)
+    pageSize: int | None = Field(None, ge=1, le=500, description="How many at most, with pageToken.")  # noqa: N815 (Ed-Fi's name)
+    totalCount: bool = Field(False, description="Answer with the header Total-Count.")  # noqa: N815 (Ed-Fi's name)
+    minChangeVersion: _Version = Field(None, description="Only what changed at or after this version.")  # noqa: N815 (Ed-Fi's name)
+    maxChangeVersion: _Version = Field(None, description="Only what changed at or before this version.")  # noqa: N815 (Ed-Fi's name)
+
+
+_NOT_FILTERS = frozenset((*Paging.model_fields, "number"))
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which documents are asked for; ``fingerprint`` tells queries apart, so that a token goes on with its own only."""
+
+    chosen: sa.Select[Any]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some documents in the order of their ids, the token of those that follow, and how many there are if that was asked."""
+
+    rows: Sequence[sa.Row[Any]]
+    token: str | None
+    total: int | None
+
+
+def query_of(
+    resource: Resource, parameters: Mapping[str, str], paging: Paging, who: Principal, *, deleted: bool = False
+) -> Query:
+    """What a list asks for: documents that stand, or with ``deleted`` those that are gone.
+
+    Raises:
+        InvalidMember: a parameter is neither part of the natural key nor of paging, or cannot be a value of it.
+    """
+    wanted = {name: value for name, value in parameters.items() if name not in _NOT_FILTERS}
+    window = (paging.minChangeVersion, paging.maxChangeVersion)
+    chosen = sa.select(DOCUMENTS).where(
+        DOCUMENTS.c.resource == resource.name,
+        DOCUMENTS.c.deleted if deleted else ~DOCUMENTS.c.deleted,
+        *_filters(resource, wanted),
+        *_within(*window),
+        visible_to(who, DOCUMENTS.c.school_id),
+    )
+    asked = json.dumps([resource.name, deleted, sorted(wanted.items()), window])
+    return Query(chosen, hashlib.sha256(asked.encode()).hexdigest()[:16])
+
+
+async def read_page(session: AsyncSession, query: Query, paging: Paging) -> Page:
+    """One page of what ``query`` asks for.
+
+    Raises:
+        InvalidMember: the token is not one of this query's.
+    """
+    total = await _count(session, query) if paging.totalCount else None
+    size = paging.pageSize or paging.limit
+    after, until = _range(query, paging.pageToken) if paging.pageToken else (_FIRST, _LAST)
+    if not size:
+        return Page((), None, total)
+    chosen = query.chosen.where(DOCUMENTS.c.id > after, DOCUMENTS.c.id <= until).order_by(DOCUMENTS.c.id)
+    rows = (await session.execute(chosen.offset(paging.offset).limit(size + 1))).all()
+    token = _token(query, rows[size - 1].id, until) if len(rows) > size else None
+    return Page(rows[:size], token, total)
+
+
+async def partition(session: AsyncSession, query: Query, number: int) -> list[str]:
+    """Tokens of up to ``number`` parts of what ``query`` asks for, about as large as each other; none if it finds nothing."""
+    tile = sa.func.ntile(number).over(order_by=DOCUMENTS.c.id).label("tile")
+    tiles = query.chosen.with_only_columns(DOCUMENTS.c.id, tile).subquery()
+    last = sa.select(tiles.c.id).distinct(tiles.c.tile).order_by(tiles.c.tile, tiles.c.id.desc())
+    ends = list((await session.execute(last)).scalars())
+    return [_token(query, *edges) for edges in zip((_FIRST, *ends), (*ends[:-1], _LAST), strict=False)] if ends else []
+
+
+def shown(row: sa.Row[Any]) -> dict[str, Any]:
+    """A document as it is answered: without its sealed members."""
+    changed = row.source_modified_at or row.known_at
+    return {"id": str(row.id), **row.body, "_etag": str(row.revision), "_lastModifiedDate": changed.isoformat()}
+
+
+async def _count(session: AsyncSession, query: Query) -> int:
+    counted = await session.execute(sa.select(sa.func.count()).select_from(query.chosen.subquery()))
+    return counted.scalar_one()
+
+
+def _token(query: Query, after: UUID, until: UUID) -> str:
+    return encode_cursor(query.fingerprint, str(after), str(until))
+
+
+def _range(query: Query, token: str) -> tuple[UUID, UUID]:
+    try:
+        fingerprint, after, until = decode_cursor(token, 3)
+        edges = UUID(after), UUID(until)
+    except (Invalid, ValueError):
+        raise InvalidMember(field="pageToken", rule="must be the Next-Page-Token of an earlier page") from None
+    if fingerprint != query.fingerprint:
+        raise InvalidMember(field="pageToken", rule="must come with the parameters of the query that it was given for")
+    return edges
+
+
+def _within(first: int | None, last: int | None) -> list[sa.ColumnElement[bool]]:
+    edges: list[sa.ColumnElement[bool]] = []
+    if first is not None:
+        edges.append(DOCUMENTS.c.revision >= first)
+    if last is not None:
+        edges.append(DOCUMENTS.c.revision <= last)
+    return edges
+
+
+def _filters(resource: Resource, wanted: Mapping[str, str]) -> list[sa.ColumnElement[bool]]:
+    filters: list[sa.ColumnElement[bool]] = []
+    for name, value in wanted.items():
+        if name == "id":
+            filters.append(DOCUMENTS.c.id == _identity(value))
+            continue
+        if name not in resource.leaves:
+            raise InvalidMember(field=name, rule="is not part of the natural key")
+        if "\x00" in value:
+            raise InvalidMember(field=name, rule="must not hold control characters")
+        filters += _filter(resource, resource.leaves[name], value)
+    return filters
+
+
+def _identity(value: str) -> UUID:
+    try:
+        return UUID(value)
+    except ValueError:
+        raise InvalidMember(field="id", rule="must be the id of a document") from None
+
+
+def _filter(resource: Resource, path: str, value: str) -> list[sa.ColumnElement[bool]]:
+    """Where the member at ``path`` has this value; first by what an index knows, then exactly."""
+    if len(resource.identity) == 1:
+        return [DOCUMENTS.c.key == key_text(iter([value]))]
+    member = DOCUMENTS.c.body[tuple(path.split("."))].astext
+    if path in resource.codes:
+        return [sa.func.lower(sa.func.substring(member, "[^#]*$")) == code_value(value).lower()]
+    narrower = []
+    if path == resource.school:
+        narrower.append(DOCUMENTS.c.school_id == value)
+    if path == "studentReference.studentUniqueId":
+        student = sa.select(DOCUMENTS.c.id).where(
+            DOCUMENTS.c.resource == "students", DOCUMENTS.c.key == key_text(iter([value]))
+        )
+        narrower.append(DOCUMENTS.c.refs.contains(sa.func.array(student.scalar_subquery())))
+    return [*narrower, member == value]
