@@ -35,8 +35,11 @@ class _Commands(TyperGroup):
         found = entry_points(group="trellis.commands", name=cmd_name)
         if ours or not found:
             return ours
+        loaded = next(iter(found)).load()
+        if isinstance(loaded, typer.Typer):
+            return typer.main.get_command(loaded)
         alone = typer.Typer(add_completion=False)
-        alone.command(cmd_name)(next(iter(found)).load())
+        alone.command(cmd_name)(loaded)
         return typer.main.get_command(alone)
 
 

@@ -6,6 +6,8 @@ from common.app import Loop, create_app
 from sis.facts import events
 from sis.loops import close_by_the_clock, forget_heard_events
 from sis.routes import router
+from sis.routes.oauth import refuse
+from sis.rules.oauth import TokenRefused
 
 app = create_app(
     "sis",
@@ -16,3 +18,4 @@ app = create_app(
         Loop(forget_heard_events, every=timedelta(hours=1)),
     ),
 )
+app.add_exception_handler(TokenRefused, refuse)

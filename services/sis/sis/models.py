@@ -100,6 +100,20 @@ class Lease(Table, table=True):
     until: datetime = _time()
 
 
+class Client(Table, table=True):
+    """An OAuth client of the door: a vendor's exporter. Any secret of whose digests one is here is the client's."""
+
+    __tablename__ = "sis_client"
+
+    id: UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
+    name: str = Field(sa_column=sa.Column(sa.Text, nullable=False, unique=True))
+    role: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    secret_digests: list[str] = Field(sa_column=sa.Column(ARRAY(sa.Text), nullable=False))
+    created_at: datetime = _time()
+    created_by: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    revoked_at: datetime | None = _time(nullable=True)
+
+
 class HeardEvent(Table, table=True):
     """A CloudEvent that was taken in: the same source and id again change nothing."""
 

@@ -8,12 +8,14 @@ from sis.rules.attendance import AttendancePolicy
 from sis.rules.calendar import CalendarPolicy
 from sis.rules.closing import ClosingPolicy
 from sis.rules.contacts import ContactPolicy
+from sis.rules.oauth import ClientPolicy
 
 _FILE = Path(os.environ.get("TRELLIS_SIS_POLICY") or Path(__file__).with_name("policy.toml"))
 _DATA = tomllib.loads(_FILE.read_text(encoding="utf-8"))
 
 ATTENDANCE = AttendancePolicy(**_DATA["attendance"])
 CALENDAR = CalendarPolicy(**_DATA["calendar"])
+CLIENTS = ClientPolicy(**_DATA["clients"])
 CLOSING = ClosingPolicy(**_DATA["closing"])
 CONTACTS = ContactPolicy(**_DATA["contacts"])
 BULK_ROWS: int = _DATA["bulk"]["rows"]

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from sis.routes import bulk, calendar, closing, contacts, edfi, heard, summary
+from sis.routes import bulk, calendar, closing, contacts, edfi, heard, oauth, summary
 
 router = APIRouter()
-for topic in (edfi, bulk, heard, calendar, closing, contacts, summary):
+for topic in (edfi, bulk, heard, calendar, closing, contacts, summary, oauth):
     router.include_router(topic.router)
