@@ -42,7 +42,7 @@ async def test_a_batch_answers_in_json_lines_and_has_a_limit_of_rows(sis: Sis):
     many = b"\n".join(json.dumps(student(f"s{number}")).encode() for number in range(501))
     refused = await sis.call("POST", "/sis/v1/bulk/students", content=many)
     assert (refused.status_code, refused.json()["errors"][0]["rule"]) == (400, "must have at most 500 lines")
-    assert (await sis.call("POST", "/sis/v1/bulk/grades", content=b"")).status_code == 404
+    assert (await sis.call("POST", "/sis/v1/bulk/unicorns", content=b"")).status_code == 404
     assert (await sis.call("POST", "/sis/v1/bulk/students", role="district", content=b"")).status_code == 403
 
 

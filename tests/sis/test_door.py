@@ -188,8 +188,8 @@ async def test_attendance_is_found_by_its_category_whatever_the_namespace(sis: S
 
 
 async def test_an_unknown_resource_or_id_is_not_found(sis: Sis):
-    assert (await sis.post("grades", {})).status_code == 404
-    assert (await sis.call("GET", f"{EDFI}/grades")).status_code == 404
+    assert (await sis.post("unicorns", {})).status_code == 404
+    assert (await sis.call("GET", f"{EDFI}/unicorns")).status_code == 404
     missing = "00000000-0000-4000-8000-000000000000"
     assert (await sis.call("GET", f"{EDFI}/students/{missing}")).status_code == 404
     assert (await sis.delete("students", missing)).status_code == 404

@@ -73,7 +73,7 @@ async def test_an_event_that_is_refused_may_be_sent_again(sis: Sis):
     ("attributes", "field"),
     [
         ({"ce-specversion": "0.3"}, "ce-specversion"),
-        ({"ce-type": "sis.grades.upserted.v1"}, "ce-type"),
+        ({"ce-type": "sis.unicorns.upserted.v1"}, "ce-type"),
         ({"ce-id": ""}, "ce-id"),
         ({"ce-source": "x" * 501}, "ce-source"),
         ({"ce-time": "now"}, "ce-time"),

@@ -346,12 +346,12 @@ def test_a_large_calendar_is_parted_by_school_wherever_its_column_stands():
 
 
 def test_no_resource_comes_before_what_it_refers_to():
-    from sis.loading.folder import WAVES
-    from sis.resources import RESOURCES
+    from sis.resources import RESOURCES, WAVES
 
     wave_of = {name: number for number, wave in enumerate(WAVES) for name in wave}
 
     assert set(wave_of) == set(RESOURCES)
+    assert sum(map(len, WAVES)) == len(RESOURCES)
     for name, resource in RESOURCES.items():
         assert all(wave_of[reference.to] < wave_of[name] for reference in resource.references)
 

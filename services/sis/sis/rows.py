@@ -9,7 +9,7 @@ from common.errors import DomainError
 from common.json import parse
 from sis.resources import Reference, Resource
 from sis.rules.documents import Content
-from sis.rules.members import BrokenRule, InvalidMember, moment, read_shape, value_at
+from sis.rules.members import BrokenRule, InvalidMember, moment, value_at
 
 _MODIFIED = "_lastModifiedDate"
 Target = tuple[str, str]
@@ -38,8 +38,7 @@ def read_row(resource: Resource, document: Any, *, modified_at: datetime | None 
     Raises:
         InvalidMember: a member that is used breaks a rule.
     """
-    body = read_shape(resource.shape, document)
-    resource.check(body)
+    body = resource.read(document)
     secret = {name: body.pop(name) for name in resource.sealed if name in body}
     targets = [(reference, (reference.to, key)) for reference in resource.references for key in reference.keys(body)]
     day = value_at(body, resource.on) if resource.on else None
@@ -58,7 +57,7 @@ def read_deletion(resource: Resource, document: Any, *, modified_at: datetime | 
     Raises:
         InvalidMember: a member of the natural key is missing or breaks a rule.
     """
-    body = read_shape(resource.identity_shape, _nested(resource, document))
+    body = resource.read_identity(document)
     content = Content(body, {}, _modified_at(document) or modified_at, deleted=True)
     return Row(resource.key(body), content, (), None, None)
 
@@ -90,14 +89,3 @@ def _modified_at(document: Mapping[str, Any]) -> datetime | None:
         return None if said is None else moment(said)
     except BrokenRule as broken:
         raise InvalidMember(field=f"$.{_MODIFIED}", rule=str(broken)) from None
-
-
-def _nested(resource: Resource, document: Any) -> Any:
-    if not isinstance(document, dict):
-        return document
-    nested = dict(document)
-    for leaf, path in resource.leaves.items():
-        head, _, rest = path.partition(".")
-        if rest and leaf in document and head not in document:
-            nested[head] = {**nested.get(head, {}), rest: document[leaf]}
-    return nested

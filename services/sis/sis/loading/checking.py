@@ -8,7 +8,7 @@ from common.errors import DomainError
 from common.json import parse
 from sis.loading.folder import CALENDAR_FILE, RESPONSES, STEPS, WINDOWS, Folder
 from sis.loading.report import Report
-from sis.resources import RESOURCES
+from sis.resources import NAMED
 from sis.rows import read_deletion, read_row
 from sis.rules.calendar import read_calendar
 from sis.rules.members import InvalidMember
@@ -25,7 +25,7 @@ Check = Callable[[Any], object]
 
 def check_folder(folder: Folder, report: Report) -> None:
     """Check every row by itself. Whether what it refers to is there, only the doors know."""
-    for name, resource in RESOURCES.items():
+    for name, resource in NAMED.items():
         _check_file(folder, report, name, partial(read_row, resource))
         _check_file(folder, report, f"{name}.deletes", partial(read_deletion, resource))
     for name, members in _REQUIRED.items():

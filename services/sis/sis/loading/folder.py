@@ -11,24 +11,10 @@ from typing import Any, NamedTuple
 
 from common.errors import DomainError
 from sis.policy import CALENDAR
-from sis.resources import RESOURCES
+from sis.resources import NAMED, RESOURCES
 from sis.rows import read_row
 from sis.rules.calendar import read_calendar
 from sis.rules.members import BrokenRule, day, identifier
-
-WAVES = (
-    ("schools", "staffs", "students", "contacts"),
-    (
-        "staffEducationOrganizationAssignmentAssociations",
-        "studentSchoolAssociations",
-        "studentContactAssociations",
-        "calendarDates",
-    ),
-    ("studentSchoolAttendanceEvents", "disciplineIncidents"),
-    ("studentDisciplineIncidentBehaviorAssociations",),
-    ("disciplineActions",),
-)
-"""Resources of one wave do not refer to each other; each refers only to earlier waves."""
 
 CALENDAR_FILE = "calendar.csv"
 WINDOWS, RESPONSES, STEPS = "surveyWindows", "surveyResponses", "conferenceSteps"
@@ -81,7 +67,7 @@ class Folder:
 
     def known_names(self) -> list[str]:
         """The names of all files that would be pushed."""
-        every = [*RESOURCES, *(f"{name}.deletes" for name in RESOURCES), WINDOWS, RESPONSES, STEPS]
+        every = [*NAMED, *(f"{name}.deletes" for name in NAMED), WINDOWS, RESPONSES, STEPS]
         found = [f"{name}.jsonl" for name in every if self.has(name)]
         return [*found, CALENDAR_FILE] if (self.path / CALENDAR_FILE).exists() else found
 

@@ -2,16 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from sis.loading.door import Door, NotPermitted, Refused, jsonl, reason_of
-from sis.loading.folder import ATTENDANCE, CALENDAR_FILE, RESPONSES, STEPS, WAVES, Folder, Line, as_text, calendars_of
+from sis.loading.folder import ATTENDANCE, CALENDAR_FILE, RESPONSES, STEPS, Folder, Line, as_text, calendars_of
 from sis.loading.lanes import in_lanes
 from sis.loading.report import Report
 from sis.policy import BULK_ROWS
-from sis.resources import RESOURCES
+from sis.resources import NAMED, RESOURCES, WAVES
 from sis.rules.members import value_at
 
 _LANES, _SINGLE_LANES = 4, 16
@@ -38,12 +38,12 @@ class Pusher:
         """Push every resource in dependency order, then the calendar's school days, then deletions the other way round."""
         for wave in WAVES:
             async with asyncio.TaskGroup() as group:
-                for name in wave:
+                for name in _names(wave):
                     group.create_task(self._push_file(name, name))
-                if wave is WAVES[1]:
+                if "calendarDates" in wave:
                     group.create_task(self._push_calendar())
         for wave in reversed(WAVES):
-            for name in wave:
+            for name in _names(wave):
                 await self._push_file(f"{name}.deletes", name)
 
     def remembers(self, resource: str) -> bool:
@@ -100,6 +100,11 @@ class Pusher:
             self.report.take(CALENDAR_FILE, max(0, len(part.splitlines()) - 1 - lost))
 
 
+def _names(wave: Collection[str]) -> list[str]:
+    """Names of files with rows of these resources."""
+    return [name for name, resource in NAMED.items() if resource.name in wave]
+
+
 @dataclass
 class _Part:
     """One file on its way."""
@@ -116,7 +121,7 @@ class _Part:
 
     def keyed_lines(self) -> Iterator[tuple[str, Line]]:
         """Each line with what keeps it behind earlier rows of the same key: the first member of the natural key."""
-        path = RESOURCES[self.resource].identity[0]
+        path = NAMED[self.resource].told_identity[0]
         for line in self.pusher.folder.lines(self.file):
             row = line.value()
             first = value_at(row, path)

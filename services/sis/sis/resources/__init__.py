@@ -5,36 +5,80 @@ Source: Ed-Fi Data Standard 5.2. Members that are not named here are dropped uns
 
 from collections.abc import Mapping
 
-from common.errors import NotFound
+from common.errors import DomainError, NotFound
 from sis.resources.attendance import ATTENDANCE_EVENTS
 from sis.resources.calendar import CALENDARS
-from sis.resources.contacts import CONTACTS
+from sis.resources.contacts import CONTACTS, PARENTS
+from sis.resources.core import CORE, descriptors_of
 from sis.resources.discipline import DISCIPLINE
 from sis.resources.kinds import Reference, Resource, key_text
 from sis.resources.roster import ROSTER
+from sis.resources.sections import SECTIONS
 from sis.resources.staff import STAFFS
 
-__all__ = ["LOCK_ORDER", "REFERENCED", "RESOURCES", "Reference", "Resource", "key_text", "resource_named"]
+__all__ = [
+    "DESCRIPTORS",
+    "LOCK_ORDER",
+    "NAMED",
+    "REFERENCED",
+    "RESOURCES",
+    "WAVES",
+    "Reference",
+    "Resource",
+    "ResourceNotUsed",
+    "key_text",
+    "resource_named",
+]
 
-_ALL = (*ROSTER, *CONTACTS, *STAFFS, *CALENDARS, *ATTENDANCE_EVENTS, *DISCIPLINE)
 
-RESOURCES: Mapping[str, Resource] = {resource.name: resource for resource in _ALL}
+class ResourceNotUsed(DomainError):
+    """Trellis has no use for this Ed-Fi resource and keeps nothing of it."""
 
-REFERENCED = frozenset(reference.to for resource in _ALL for reference in resource.references)
+    status = 403
+
+
+_TABLE = (*ROSTER, *CONTACTS, *STAFFS, *CALENDARS, *SECTIONS, *ATTENDANCE_EVENTS, *DISCIPLINE)
+
+DESCRIPTORS: Mapping[str, Resource] = {resource.name: resource for resource in descriptors_of(_TABLE)}
+"""Lists of what descriptors may say. They tell what a code means; no value needs to be on them."""
+
+RESOURCES: Mapping[str, Resource] = {**{resource.name: resource for resource in _TABLE}, **DESCRIPTORS}
+
+NAMED: Mapping[str, Resource] = {**RESOURCES, **PARENTS}
+"""Every name that may stand in a path; some resources go by an older name too."""
+
+REFERENCED = frozenset(reference.to for resource in _TABLE for reference in resource.references)
 """Resources that others refer to: their documents are not deleted while somebody does."""
-
-LOCK_ORDER: Mapping[str, int] = {
-    name: rank for rank, name in enumerate(("schools", "students", "contacts", "staffs", "disciplineIncidents"))
-}
-"""Referenced documents are locked in this order, then by key, so that no two requests wait for each other."""
 
 
 def resource_named(name: str) -> Resource:
     """The resource of that name.
 
     Raises:
-        NotFound: Trellis takes no such resource.
+        ResourceNotUsed: Ed-Fi has one of this name, and Trellis does not take it.
+        NotFound: there is no such resource.
     """
-    if name not in RESOURCES:
-        raise NotFound(what="resource")
-    return RESOURCES[name]
+    if name in NAMED:
+        return NAMED[name]
+    if name in CORE:
+        raise ResourceNotUsed
+    raise NotFound(what="resource")
+
+
+def _wave(name: str) -> int:
+    resource = RESOURCES[name]
+    before = {*(reference.to for reference in resource.references), *resource.after}
+    return max((_wave(one) + 1 for one in before), default=0)
+
+
+_WAVE_OF = {name: _wave(name) for name in RESOURCES}
+
+WAVES: tuple[tuple[str, ...], ...] = tuple(
+    tuple(name for name in RESOURCES if _WAVE_OF[name] == wave) for wave in range(max(_WAVE_OF.values()) + 1)
+)
+"""Resources in the order of loading: those of one wave refer only to earlier ones."""
+
+LOCK_ORDER: Mapping[str, int] = {
+    name: rank for rank, name in enumerate(sorted(REFERENCED, key=lambda name: (_WAVE_OF[name], name)))
+}
+"""Referenced documents are locked in this order, then by key, so that no two requests wait for each other."""

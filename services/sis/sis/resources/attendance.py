@@ -1,9 +1,21 @@
-"""Attendance."""
+"""Attendance of the day and of the section."""
 
 from sis.policy import ATTENDANCE
 from sis.resources.kinds import Resource
-from sis.resources.parts import SCHOOL, STUDENT, TO_SCHOOL, TO_STUDENT, needed
+from sis.resources.parts import (
+    SCHOOL,
+    SECTION,
+    SECTION_KEY,
+    STUDENT,
+    TO_SCHOOL,
+    TO_SECTION,
+    TO_STUDENT,
+    needed,
+    paths,
+)
 from sis.rules.members import Member, day, days, known_code, text, year
+
+_CATEGORY = needed(known_code(ATTENDANCE.categories))
 
 ATTENDANCE_EVENTS = (
     Resource(
@@ -14,7 +26,7 @@ ATTENDANCE_EVENTS = (
             "schoolReference": SCHOOL,
             "sessionReference": Member({"schoolYear": Member(year), "sessionName": Member(text(60))}),
             "eventDate": needed(day),
-            "attendanceEventCategoryDescriptor": needed(known_code(ATTENDANCE.categories)),
+            "attendanceEventCategoryDescriptor": _CATEGORY,
             "eventDuration": Member(days(1)),
         },
         identity=(
@@ -29,5 +41,27 @@ ATTENDANCE_EVENTS = (
         school="schoolReference.schoolId",
         on="eventDate",
         codes=frozenset(("attendanceEventCategoryDescriptor",)),
+        after=("studentSchoolAssociations", "calendarDates"),
+    ),
+    Resource(
+        # A lesson missed is not a day missed: it is kept as it was told, and no fact follows from it.
+        name="studentSectionAttendanceEvents",
+        shape={
+            "studentReference": STUDENT,
+            "sectionReference": SECTION,
+            "eventDate": needed(day),
+            "attendanceEventCategoryDescriptor": _CATEGORY,
+        },
+        identity=(
+            "studentReference.studentUniqueId",
+            *paths("sectionReference", SECTION_KEY),
+            "eventDate",
+            "attendanceEventCategoryDescriptor",
+        ),
+        references=(TO_STUDENT, TO_SECTION),
+        school="sectionReference.schoolId",
+        on="eventDate",
+        codes=frozenset(("attendanceEventCategoryDescriptor",)),
+        after=("studentSectionAssociations",),
     ),
 )

@@ -1,7 +1,9 @@
-"""Contacts and whom they belong to."""
+"""Contacts and whom they belong to, also under the names of Data Standard 4."""
+
+from dataclasses import replace
 
 from sis.resources.kinds import Reference, Resource
-from sis.resources.parts import NAME, STUDENT, TO_STUDENT, listed, needed, reference
+from sis.resources.parts import LANGUAGES, NAME, STUDENT, TO_STUDENT, listed, needed, reference
 from sis.rules.members import Member, day, descriptor, flag, identifier, order, text
 
 CONTACTS = (
@@ -11,9 +13,7 @@ CONTACTS = (
             "contactUniqueId": needed(identifier),
             "firstName": NAME,
             "lastSurname": NAME,
-            "languages": listed(
-                languageDescriptor=needed(descriptor), uses=listed(languageUseDescriptor=needed(descriptor))
-            ),
+            "languages": LANGUAGES,
             "electronicMails": listed(
                 electronicMailAddress=needed(text(254)), primaryEmailAddressIndicator=Member(flag)
             ),
@@ -50,3 +50,12 @@ CONTACTS = (
         sealed=frozenset(("contactRestrictions",)),
     ),
 )
+
+OLD_NAMES = {"contactUniqueId": "parentUniqueId", "contactReference": "parentReference"}
+"""Members as Data Standard 4 names them. Source: Ed-Fi Data Standard 5.0, which renamed Parent to Contact."""
+
+PARENTS = {
+    "parents": replace(CONTACTS[0], told=OLD_NAMES),
+    "studentParentAssociations": replace(CONTACTS[1], told=OLD_NAMES),
+}
+"""The same resources under the names of Data Standard 4."""

@@ -1,10 +1,11 @@
 """Incidents, parts in them, and actions."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sis.resources.kinds import Reference, Resource
-from sis.resources.parts import SCHOOL, STAFF, STUDENT, TO_SCHOOL, TO_STUDENT, listed, needed
+from sis.resources.parts import SCHOOL, STAFF, STUDENT, TO_SCHOOL, TO_STAFF, TO_STUDENT, listed, needed
 from sis.rules.members import InvalidMember, Member, day, days, descriptor, identifier, school_id
 
 
@@ -29,6 +30,7 @@ DISCIPLINE = (
         references=(TO_SCHOOL,),
         school="schoolReference.schoolId",
         on="incidentDate",
+        after=("studentSchoolAssociations",),
     ),
     Resource(
         name="studentDisciplineIncidentBehaviorAssociations",
@@ -71,10 +73,11 @@ DISCIPLINE = (
                 "studentDisciplineIncidentBehaviorAssociations[].studentDisciplineIncidentBehaviorAssociationReference",
                 _INCIDENT_KEY,
             ),
-            Reference("staffs", "staffs[].staffReference", ("staffUniqueId",)),
+            replace(TO_STAFF, at="staffs[].staffReference"),
         ),
         school="responsibilitySchoolReference.schoolId",
         on="disciplineDate",
         check=_some_school,
+        after=("studentDisciplineIncidentBehaviorAssociations",),
     ),
 )

@@ -1,13 +1,13 @@
 """What a resource of the door is: its members, what identifies a document, what is sealed, what it refers to."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from pydantic_core import to_json
 
-from sis.rules.members import Member, Shape, objects_at, value_at
+from sis.rules.members import InvalidMember, Member, Shape, objects_at, read_shape, value_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,24 @@ class Reference:
         """The natural keys that ``body`` refers to."""
         for found in objects_at(body, self.at):
             yield key_text(found[name] for name in self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class InOrder:
+    """Checks that what ``first`` names is not after what ``then`` names, where both are said."""
+
+    first: str
+    then: str
+
+    def __call__(self, body: Mapping[str, Any]) -> None:
+        """Nothing, if they are.
+
+        Raises:
+            InvalidMember: they are not.
+        """
+        first, then = body.get(self.first), body.get(self.then)
+        if first is not None and then is not None and then < first:
+            raise InvalidMember(field=f"$.{self.then}", rule=f"must not be before {self.first}")
 
 
 @dataclass(frozen=True)
@@ -41,16 +59,60 @@ class Resource:
     """Those of ``identity`` that are descriptors: they compare by code value in any case."""
     check: Callable[[Mapping[str, Any]], None] = lambda body: None
     """What no single member can say: raises :class:`InvalidMember`."""
+    after: tuple[str, ...] = ()
+    """Resources that are loaded before it though it does not refer to them, so that what follows is said only once."""
+    told: Mapping[str, str] = field(default_factory=dict)
+    """Members that go by another name where documents come in and are answered, by the name under which they are kept."""
+
+    @cached_property
+    def told_identity(self) -> tuple[str, ...]:
+        """Paths of the members that identify a document, as it comes in."""
+        return tuple(".".join(self.told.get(name, name) for name in path.split(".")) for path in self.identity)
 
     @cached_property
     def leaves(self) -> dict[str, str]:
-        """Leaf names of the natural key and their paths, as they stand in a query."""
-        return {path.rpartition(".")[2]: path for path in self.identity}
+        """Leaf names of the natural key as they stand in a query, and the paths of what is kept."""
+        return {told.rpartition(".")[2]: kept for told, kept in zip(self.told_identity, self.identity, strict=True)}
+
+    @cached_property
+    def told_shape(self) -> Shape:
+        """The shape of a document that comes in."""
+        return _renamed_shape(self.shape, self.told) if self.told else self.shape
 
     @cached_property
     def identity_shape(self) -> Shape:
-        """The shape of a document that need only identify."""
-        return _narrowed(self.shape, self.identity)
+        """The shape of a document that comes in and need only identify."""
+        return _narrowed(self.told_shape, self.told_identity)
+
+    def read(self, document: Any) -> dict[str, Any]:
+        """What is kept of a document.
+
+        Raises:
+            InvalidMember: a member that is used breaks a rule.
+        """
+        body = read_shape(self.told_shape, document)
+        if self.told:
+            body = _renamed(body, self._kept)
+        self.check(body)
+        return body
+
+    def read_identity(self, document: Any) -> dict[str, Any]:
+        """What identifies a document, given nested as in Ed-Fi or by leaf names.
+
+        Raises:
+            InvalidMember: a member of the natural key is missing or breaks a rule.
+        """
+        nested = dict(document) if isinstance(document, dict) else document
+        for path in self.told_identity if nested is not document else ():
+            head, _, rest = path.partition(".")
+            if rest in document and head not in document:
+                nested[head] = {**nested.get(head, {}), rest: document[rest]}
+        found: dict[str, Any] = _renamed(read_shape(self.identity_shape, nested), self._kept)
+        return found
+
+    def shown(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What is kept of a document, under the names by which it came in."""
+        return _renamed(body, self.told) if self.told else body
 
     def key(self, body: Mapping[str, Any]) -> str:
         """The natural key as text."""
@@ -58,6 +120,10 @@ class Resource:
 
     def _comparable(self, path: str, value: Any) -> Any:
         return value.rpartition("#")[2].strip().lower() if path in self.codes else value
+
+    @cached_property
+    def _kept(self) -> Mapping[str, str]:
+        return {told: kept for kept, told in self.told.items()}
 
 
 def key_text(values: Iterator[Any]) -> str:
@@ -74,3 +140,18 @@ def _narrowed(shape: Shape, paths: tuple[str, ...]) -> Shape:
             Member(_narrowed(member.read, inner), member.required) if isinstance(member.read, Mapping) else member
         )
     return narrow
+
+
+def _renamed_shape(shape: Shape, names: Mapping[str, str]) -> Shape:
+    return {
+        names.get(name, name): replace(member, read=_renamed_shape(member.read, names))
+        if isinstance(member.read, Mapping)
+        else member
+        for name, member in shape.items()
+    }
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {names.get(name, name): _renamed(inner, names) for name, inner in value.items()}
+    return [_renamed(inner, names) for inner in value] if isinstance(value, list) else value

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sis.resources.kinds import Reference
-from sis.rules.members import Member, identifier, school_id, text
+from sis.rules.members import Member, descriptor, identifier, identifiers, school_id, text, year
 
 
 def needed(read: Any) -> Member:
@@ -21,9 +21,30 @@ def reference(**shape: Member) -> Member:
     return Member(shape, required=True)
 
 
+def paths(head: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The members ``names`` of the object at ``head``."""
+    return tuple(f"{head}.{name}" for name in names)
+
+
 STUDENT = reference(studentUniqueId=needed(identifier))
 SCHOOL = reference(schoolId=needed(school_id))
+SCHOOL_YEAR = reference(schoolYear=needed(year))
+ORGANIZATION = reference(educationOrganizationId=needed(school_id))
 STAFF = reference(staffUniqueId=needed(identifier))
 NAME = Member(text(120))
+LANGUAGES = listed(languageDescriptor=needed(descriptor), uses=listed(languageUseDescriptor=needed(descriptor)))
+
+OFFERING = {
+    "localCourseCode": needed(identifier),
+    "schoolId": needed(school_id),
+    "schoolYear": needed(year),
+    "sessionName": needed(text(60)),
+}
+SECTION_KEY = ("sectionIdentifier", *OFFERING)
+SECTION_MEMBERS = {"sectionIdentifier": needed(identifiers(255)), **OFFERING}
+SECTION = reference(**SECTION_MEMBERS)
+
 TO_STUDENT = Reference("students", "studentReference", ("studentUniqueId",))
 TO_SCHOOL = Reference("schools", "schoolReference", ("schoolId",))
+TO_STAFF = Reference("staffs", "staffReference", ("staffUniqueId",))
+TO_SECTION = Reference("sections", "sectionReference", SECTION_KEY)

@@ -1,17 +1,8 @@
-"""Schools, students and their enrolments."""
+"""Schools, students, their enrolments, and their languages and groups."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from sis.resources.kinds import Resource
-from sis.resources.parts import NAME, SCHOOL, STUDENT, TO_SCHOOL, TO_STUDENT, needed
-from sis.rules.members import InvalidMember, Member, day, descriptor, flag, identifier, school_id
-
-
-def _exit_not_before_entry(body: Mapping[str, Any]) -> None:
-    if body.get("exitWithdrawDate", body["entryDate"]) < body["entryDate"]:
-        raise InvalidMember(field="$.exitWithdrawDate", rule="must not be before entryDate")
-
+from sis.resources.kinds import InOrder, Resource
+from sis.resources.parts import LANGUAGES, NAME, ORGANIZATION, SCHOOL, STUDENT, TO_SCHOOL, TO_STUDENT, listed, needed
+from sis.rules.members import Member, day, descriptor, flag, identifier, school_id
 
 ROSTER = (
     Resource(
@@ -39,6 +30,23 @@ ROSTER = (
         references=(TO_STUDENT, TO_SCHOOL),
         school="schoolReference.schoolId",
         on="entryDate",
-        check=_exit_not_before_entry,
+        check=InOrder("entryDate", "exitWithdrawDate"),
+    ),
+    Resource(
+        # Home languages for contact, groups for equity reports: read nowhere else, and never answered at the door.
+        name="studentEducationOrganizationAssociations",
+        shape={
+            "studentReference": STUDENT,
+            "educationOrganizationReference": ORGANIZATION,
+            "languages": LANGUAGES,
+            "races": listed(raceDescriptor=needed(descriptor)),
+            "hispanicLatinoEthnicity": Member(flag),
+            "sexDescriptor": Member(descriptor),
+            "disabilities": listed(disabilityDescriptor=needed(descriptor)),
+        },
+        identity=("studentReference.studentUniqueId", "educationOrganizationReference.educationOrganizationId"),
+        references=(TO_STUDENT,),
+        sealed=frozenset(("languages", "races", "hispanicLatinoEthnicity", "sexDescriptor", "disabilities")),
+        school="educationOrganizationReference.educationOrganizationId",
     ),
 )

@@ -1,8 +1,8 @@
-"""Staff and their assignments."""
+"""Staff, their assignments, and the sections they teach."""
 
-from sis.resources.kinds import Reference, Resource
-from sis.resources.parts import STAFF, needed, reference
-from sis.rules.members import Member, day, descriptor, identifier, school_id
+from sis.resources.kinds import InOrder, Resource
+from sis.resources.parts import ORGANIZATION, SECTION, SECTION_KEY, STAFF, TO_SECTION, TO_STAFF, needed, paths
+from sis.rules.members import Member, day, descriptor, identifier
 
 STAFFS = (
     Resource(name="staffs", shape={"staffUniqueId": needed(identifier)}, identity=("staffUniqueId",)),
@@ -11,7 +11,7 @@ STAFFS = (
         name="staffEducationOrganizationAssignmentAssociations",
         shape={
             "staffReference": STAFF,
-            "educationOrganizationReference": reference(educationOrganizationId=needed(school_id)),
+            "educationOrganizationReference": ORGANIZATION,
             "staffClassificationDescriptor": needed(descriptor),
             "beginDate": needed(day),
             "endDate": Member(day),
@@ -22,8 +22,24 @@ STAFFS = (
             "staffClassificationDescriptor",
             "beginDate",
         ),
-        references=(Reference("staffs", "staffReference", ("staffUniqueId",)),),
+        references=(TO_STAFF,),
         school="educationOrganizationReference.educationOrganizationId",
         codes=frozenset(("staffClassificationDescriptor",)),
+        check=InOrder("beginDate", "endDate"),
+    ),
+    Resource(
+        # Who teaches whom. Exports of Data Standard 4 leave out when it began.
+        name="staffSectionAssociations",
+        shape={
+            "staffReference": STAFF,
+            "sectionReference": SECTION,
+            "beginDate": Member(day),
+            "endDate": Member(day),
+            "classroomPositionDescriptor": Member(descriptor),
+        },
+        identity=("staffReference.staffUniqueId", *paths("sectionReference", SECTION_KEY), "beginDate"),
+        references=(TO_STAFF, TO_SECTION),
+        school="sectionReference.schoolId",
+        check=InOrder("beginDate", "endDate"),
     ),
 )

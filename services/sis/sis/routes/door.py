@@ -59,11 +59,12 @@ async def read_document(
     known: IfNoneMatch = None,
 ) -> Any:
     """One document; sealed members are never answered here."""
-    found = await _document(session, resource_named(resource), document_id, who)
+    of = resource_named(resource)
+    found = await _document(session, of, document_id, who)
     response.headers["ETag"] = etag_of(found.revision)
     if known is not None and names(known, found.revision):
         return Response(status_code=304, headers={"ETag": etag_of(found.revision)})
-    return shown(found)
+    return dict(of.shown(shown(found)))
 
 
 @router.put(

@@ -42,8 +42,9 @@ async def list_documents(
 
     Sealed members, such as a contact's name and address, are never answered here.
     """
-    query = query_of(resource_named(resource), request.query_params, paging, who)
-    return [shown(row) for row in _said(response, await read_page(session, query, paging))]
+    of = resource_named(resource)
+    query = query_of(of, request.query_params, paging, who)
+    return [dict(of.shown(shown(row))) for row in _said(response, await read_page(session, query, paging))]
 
 
 @router.get("/{resource}/partitions")

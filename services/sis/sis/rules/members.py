@@ -66,6 +66,8 @@ class Member:
     read: "Reader[Any] | Mapping[str, Member]"
     required: bool = False
     many: bool = False
+    known: frozenset[str] | None = None
+    """Of a descriptor that is kept whatever it says: the code values in lower case that are understood; ``None``: any."""
 
 
 Shape = Mapping[str, Member]
@@ -82,28 +84,26 @@ def read_shape(shape: Shape, document: Any, at: str = "$") -> dict[str, Any]:
     kept = {}
     for name, member in shape.items():
         value = document.get(name)
-        if value is not None:
-            kept[name] = _read_member(member, value, f"{at}.{name}")
-        elif member.required:
-            raise InvalidMember(field=f"{at}.{name}", rule="is required")
+        if value is None:
+            if member.required:
+                raise InvalidMember(field=f"{at}.{name}", rule="is required")
+        elif not member.many:
+            kept[name] = _read_value(member.read, value, at, name)
+        elif isinstance(value, list):
+            kept[name] = [_read_value(member.read, item, at, f"{name}[{i}]") for i, item in enumerate(value)]
+        else:
+            raise InvalidMember(field=f"{at}.{name}", rule="must be a list")
     return kept
 
 
-def _read_member(member: Member, value: Any, at: str) -> Any:
-    if not member.many:
-        return _read_value(member.read, value, at)
-    if not isinstance(value, list):
-        raise InvalidMember(field=at, rule="must be a list")
-    return [_read_value(member.read, item, f"{at}[{index}]") for index, item in enumerate(value)]
-
-
-def _read_value(read: Reader[Any] | Shape, value: Any, at: str) -> Any:
+def _read_value(read: Reader[Any] | Shape, value: Any, at: str, name: str) -> Any:
+    # Where it stands is put into words only when that is asked for: most members are good.
     if not callable(read):
-        return read_shape(read, value, at)
+        return read_shape(read, value, f"{at}.{name}")
     try:
         return read(value)
     except BrokenRule as broken:
-        raise InvalidMember(field=at, rule=str(broken)) from None
+        raise InvalidMember(field=f"{at}.{name}", rule=str(broken)) from None
 
 
 def objects_at(document: Mapping[str, Any], path: str) -> Iterator[Mapping[str, Any]]:
@@ -146,17 +146,22 @@ def text(longest: int, *, lines: bool = False) -> Reader[str]:
     return read
 
 
-_words = text(60)
+def identifiers(longest: int) -> Reader[str]:
+    """A reader of identifiers of at most ``longest`` characters, whether they came as text or as a whole number."""
+    words = text(longest)
+
+    @takes("string", minLength=1, maxLength=longest)
+    def read(value: Any) -> str:
+        if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        return words(value)
+
+    return read
 
 
-@takes("string", minLength=1, maxLength=60)
-def identifier(value: Any) -> str:
-    """An identifier as text, whether it came as text or as a whole number."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    return _words(value)
+identifier = identifiers(60)
 
 
 @takes("integer", format="int64")
@@ -255,14 +260,25 @@ def known_code(codes: "Mapping[str, Any] | frozenset[str]") -> Reader[str]:
 
 def days(most: int) -> Reader[float]:
     """A reader of a length in days from 0 to ``most``, to hundredths, half up."""
+    within = number(0, most)
 
     @takes("number", format="double", minimum=0, maximum=most)
     def read(value: Any) -> float:
+        return hundredths(within(value)) / 100
+
+    return read
+
+
+def number(least: float, most: float) -> Reader[float]:
+    """A reader of a number from ``least`` to ``most``."""
+
+    @takes("number", format="double", minimum=least, maximum=most)
+    def read(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise BrokenRule("must be a number")
-        if not 0 <= value <= most:
-            raise BrokenRule(f"must be from 0 to {most}")
-        return hundredths(value) / 100
+        if not least <= value <= most:
+            raise BrokenRule(f"must be from {least} to {most}")
+        return value
 
     return read
 

@@ -1,0 +1,42 @@
+"""The names of Ed-Fi's core resources, and the descriptors among them that some member of the table holds."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from sis.resources.kinds import Resource
+from sis.resources.parts import needed
+from sis.rules.members import Member, Shape, text
+
+_FILE = Path(__file__).with_name("core.txt")
+CORE = frozenset(line for line in _FILE.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#"))
+"""Every resource of the core. Source: Ed-Fi Data Standard 5.2."""
+
+_KINDS = {name.removesuffix("s").lower(): name for name in CORE if name.endswith("Descriptors")}
+
+
+def descriptors_of(resources: Iterable[Resource]) -> Iterator[Resource]:
+    """The descriptor resources that list what members of ``resources`` may say, by name."""
+    named = {kind_of(name) for resource in resources for name in _members(resource.shape)}
+    for name in sorted(filter(None, named)):
+        yield Resource(
+            name=name,
+            shape={"namespace": needed(text(255)), "codeValue": needed(text(50)), "shortDescription": Member(text(75))},
+            identity=("namespace", "codeValue"),
+        )
+
+
+def kind_of(member: str) -> str | None:
+    """The resource that lists what a descriptor member may say; a member may be named after its role before it.
+
+    ``entryGradeLevelDescriptor`` holds one of the ``gradeLevelDescriptors``.
+    """
+    word = member.lower()
+    known = (_KINDS[word[start:]] for start in range(len(word)) if word[start:] in _KINDS)
+    return next(known, None)
+
+
+def _members(shape: Shape) -> Iterator[str]:
+    for name, member in shape.items():
+        yield name
+        if isinstance(member.read, Mapping):
+            yield from _members(member.read)
