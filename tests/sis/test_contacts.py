@@ -35,6 +35,14 @@ async def family(sis: Sis, **more: str) -> tuple[str, str]:
     return identity, parent
 
 
+def groups(**more: Any) -> dict[str, Any]:
+    return {
+        "studentReference": {"studentUniqueId": "s1"},
+        "educationOrganizationReference": {"educationOrganizationId": 255901},
+        **more,
+    }
+
+
 async def restriction(sis: Sis, identity: str) -> Any:
     return (await sis.contacts(identity)).json()["contacts"][0]["restriction"]
 
@@ -43,6 +51,45 @@ async def code(sis: Sis, identity: str, parent: str, **body: object):
     return await sis.call(
         "PUT", f"/sis/v1/students/{identity}/contacts/{parent}/restriction", role="district", json=body
     )
+
+
+async def test_a_contact_of_whom_no_language_is_known_is_written_to_in_the_language_of_the_home(sis: Sis):
+    identity = await sis.roster()
+    await sis.put_in("contacts", contact("c1"), contact("c2", languages=[{"languageDescriptor": "x#vie"}]))
+    await sis.put_in("studentContactAssociations", association(of="c1"), association(of="c2"))
+
+    async def languages() -> list[str | None]:
+        return [one["language"] for one in (await sis.contacts(identity)).json()["contacts"]]
+
+    assert await languages() == [None, "vi"]
+    home = {"languageDescriptor": "x#Spanish", "uses": [{"languageUseDescriptor": "x#Home language"}]}
+    await sis.put_in("studentEducationOrganizationAssociations", groups(languages=[home]))
+    assert await languages() == ["es", "vi"]
+    await sis.put_in("studentEducationOrganizationAssociations", groups(languages=[{"languageDescriptor": "x#Elvish"}]))
+    assert await languages() == [None, "vi"]
+
+
+async def test_groups_are_sealed_at_rest_and_never_answered_at_the_door(sis: Sis):
+    await sis.roster()
+    told = {
+        "races": [{"raceDescriptor": "x#Canaryrace"}],
+        "hispanicLatinoEthnicity": True,
+        "sexDescriptor": "x#Canarysex",
+        "disabilities": [{"disabilityDescriptor": "x#Canarydisability"}],
+    }
+    (one,) = await sis.put_in("studentEducationOrganizationAssociations", groups(**told))
+    await sis.put_in("studentEducationOrganizationAssociations", groups(**told, languages=[]))
+    read = await sis.call("GET", f"{EDFI}/studentEducationOrganizationAssociations/{one}")
+    assert {name for name in read.json() if name[0] != "_"} == {
+        "id",
+        "studentReference",
+        "educationOrganizationReference",
+    }
+    stored = await sis.rows(
+        "SELECT to_jsonb(d) || to_jsonb(r) FROM sis_document AS d JOIN sis_revision AS r USING (id)"
+    )
+    assert stored
+    assert "Canary" not in str(stored)
 
 
 async def test_notifications_reads_everything_it_needs_to_tell_a_family(sis: Sis):

@@ -210,7 +210,19 @@ async def _contacts(session: Session, vault: Vault, student_id: UUID, today: dat
         text = open_secret(vault, row.id, row.sealed).get("contactRestrictions")
         restriction = _restriction(text, codings.get(row.id))
         shown.append(_contact(contact_id, details[contact_id], body, restriction, today))
-    return shown
+    if all(one.language for one in shown):
+        return shown
+    home = await _home_language(session, vault, student_id)
+    return [one if one.language else one.model_copy(update={"language": home}) for one in shown]
+
+
+async def _home_language(session: Session, vault: Vault, student_id: UUID) -> str | None:
+    """The language spoken at home as the student's own record has it: for a contact of whom nobody said one."""
+    found = await session.execute(
+        _OF_STUDENT, {"student": student_id, "resource": "studentEducationOrganizationAssociations"}
+    )
+    said = sorted(((row.id, open_secret(vault, row.id, row.sealed)) for row in found), key=lambda one: one[0])
+    return next(filter(None, (CONTACTS.language(details, _LANGUAGES) for _, details in said)), None)
 
 
 def _contact(
