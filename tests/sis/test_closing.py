@@ -104,7 +104,7 @@ async def test_calendar_dates_add_and_take_away_days_of_the_school_year(sis: Sis
     gone = (await sis.running.said(SchoolCalendarSet))[-1]
     assert (gone.deleted, gone.instructional_days) == (True, ())
     refused = await sis.post("calendarDates", calendar_date("2026-09-08", "Snowball fight"))
-    assert refused.json()["errors"][0]["field"] == "$.calendarEvents[0].calendarEventDescriptor"
+    assert list(refused.json()["validationErrors"]) == ["$.calendarEvents[0].calendarEventDescriptor"]
 
 
 async def test_many_calendar_dates_at_once_come_to_one_calendar(sis: Sis):

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -55,12 +56,14 @@ async def test_a_reference_not_yet_known_is_a_conflict_that_names_it(sis: Sis):
     refused = await sis.post("studentSchoolAssociations", enrolment())
     assert refused.status_code == 409
     assert refused.headers["content-type"] == "application/problem+json"
-    assert refused.json() == {
-        "type": "urn:trellis:problem:unknown-reference",
-        "title": "Unknown reference",
-        "status": 409,
+    problem = refused.json()
+    assert UUID(problem.pop("correlationId"))
+    assert problem == {
         "detail": "$.studentReference: must refer to one of the students known here",
-        "errors": [{"field": "$.studentReference", "rule": "must refer to one of the students known here"}],
+        "type": "urn:ed-fi:api:data-conflict:unresolved-reference",
+        "title": "Unresolved Reference",
+        "status": 409,
+        "validationErrors": {"$.studentReference": ["must refer to one of the students known here"]},
     }
     await sis.put_in("students", student())
     assert (await sis.post("studentSchoolAssociations", enrolment())).status_code == 201
@@ -84,7 +87,8 @@ async def test_a_document_that_others_refer_to_is_not_deleted(sis: Sis):
     identity = await sis.roster()
     (stay,) = await sis.put_in("studentSchoolAssociations", enrolment())
     refused = await sis.delete("students", identity)
-    assert (refused.status_code, refused.json()["type"]) == (409, "urn:trellis:problem:still-referred-to")
+    kind = "urn:ed-fi:api:data-conflict:dependent-item-exists"
+    assert (refused.status_code, refused.json()["type"]) == (409, kind)
     assert (await sis.delete("studentSchoolAssociations", stay)).status_code == 204
     assert (await sis.delete("students", identity)).status_code == 204
     assert (await sis.post("studentSchoolAssociations", enrolment())).status_code == 409
@@ -135,7 +139,7 @@ async def test_documents_are_found_by_their_natural_key_and_paged(sis: Sis):
     page = await sis.call("GET", f"{EDFI}/students?offset=1&limit=2&totalCount=true")
     assert (len(page.json()), page.headers["Total-Count"]) == (2, "5")
     refused = await sis.call("GET", f"{EDFI}/students?firstName=Ada")
-    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "firstName")
+    assert (refused.status_code, refused.json()["errors"]) == (400, ["firstName is not part of the natural key"])
 
 
 async def test_no_character_that_the_database_cannot_hold_gets_that_far(sis: Sis):
@@ -148,7 +152,7 @@ async def test_no_character_that_the_database_cannot_hold_gets_that_far(sis: Sis
         "studentSchoolAttendanceEvents?eventDate=2026-09-01%00",
     ):
         refused = await sis.call("GET", f"{EDFI}/{path}")
-        assert (refused.status_code, refused.json()["type"]) == (400, "urn:trellis:problem:invalid-member"), path
+        assert (refused.status_code, refused.json()["type"]) == (400, "urn:ed-fi:api:bad-request:parameter"), path
     for path in (f"{EDFI}/students%00", f"{EDFI}/students/%00", f"{EDFI}/students?a%00=1"):
         assert (await sis.call("GET", path)).status_code in (400, 404, 422), path
     for path in ("bulk/students%00", "schools/1%00/days/2020-09-01/close", "schools/1/days/%00/close"):
@@ -172,7 +176,7 @@ async def test_a_whole_number_written_as_a_fraction_is_the_same_school(sis: Sis)
     await sis.put_in("schools", school(7000011))
     assert (await sis.post("schools", b'{"schoolId": 7000011.0}')).status_code == 200
     refused = await sis.post("schools", school(schoolId="a/b"))
-    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "$.schoolId")
+    assert (refused.status_code, list(refused.json()["validationErrors"])) == (400, ["$.schoolId"])
 
 
 async def test_attendance_is_found_by_its_category_whatever_the_namespace(sis: Sis):
@@ -205,22 +209,30 @@ async def test_only_a_sis_may_push_and_only_sis_and_district_may_read(sis: Sis, 
 
 
 BAD = [
-    (b"", "malformed-json", None),
-    (b'{"studentReference":', "malformed-json", None),
-    (b'{"eventDate": "\xff"}', "malformed-json", None),
-    (b'{"eventDate": "2026-09-01", "eventDate": "2026-09-02"}', "malformed-json", None),
-    (b"[" * 10_000 + b"]" * 10_000, "malformed-json", None),
-    (b"[]", "invalid-member", "$"),
-    (absence(studentReference=None), "invalid-member", "$.studentReference"),
-    (absence(studentReference={"studentUniqueId": ["s1"]}), "invalid-member", "$.studentReference.studentUniqueId"),
-    (absence(on="2026-02-30"), "invalid-member", "$.eventDate"),
-    (absence(category="Sunbathing"), "invalid-member", "$.attendanceEventCategoryDescriptor"),
-    (absence(eventDuration=1.01), "invalid-member", "$.eventDuration"),
-    (absence(eventDuration=-0.01), "invalid-member", "$.eventDuration"),
-    (absence(eventDuration="1"), "invalid-member", "$.eventDuration"),
-    (json.dumps(absence(eventDuration=7)).replace("7}", "1e999}").encode(), "invalid-member", "$.eventDuration"),
-    (absence(name="s\x001"), "invalid-member", "$.studentReference.studentUniqueId"),
-    (absence(_lastModifiedDate="yesterday"), "invalid-member", "$._lastModifiedDate"),
+    (b"", "bad-request", None),
+    (b'{"studentReference":', "bad-request", None),
+    (b'{"eventDate": "\xff"}', "bad-request", None),
+    (b'{"eventDate": "2026-09-01", "eventDate": "2026-09-02"}', "bad-request", None),
+    (b"[" * 10_000 + b"]" * 10_000, "bad-request", None),
+    (b"[]", "bad-request:data-validation-failed", "$"),
+    (absence(studentReference=None), "bad-request:data-validation-failed", "$.studentReference"),
+    (
+        absence(studentReference={"studentUniqueId": ["s1"]}),
+        "bad-request:data-validation-failed",
+        "$.studentReference.studentUniqueId",
+    ),
+    (absence(on="2026-02-30"), "bad-request:data-validation-failed", "$.eventDate"),
+    (absence(category="Sunbathing"), "bad-request:data-validation-failed", "$.attendanceEventCategoryDescriptor"),
+    (absence(eventDuration=1.01), "bad-request:data-validation-failed", "$.eventDuration"),
+    (absence(eventDuration=-0.01), "bad-request:data-validation-failed", "$.eventDuration"),
+    (absence(eventDuration="1"), "bad-request:data-validation-failed", "$.eventDuration"),
+    (
+        json.dumps(absence(eventDuration=7)).replace("7}", "1e999}").encode(),
+        "bad-request:data-validation-failed",
+        "$.eventDuration",
+    ),
+    (absence(name="s\x001"), "bad-request:data-validation-failed", "$.studentReference.studentUniqueId"),
+    (absence(_lastModifiedDate="yesterday"), "bad-request:data-validation-failed", "$._lastModifiedDate"),
 ]
 
 
@@ -230,8 +242,8 @@ async def test_bad_input_is_named_by_field_and_rule_and_never_quoted(sis: Sis, d
     refused = await sis.post("studentSchoolAttendanceEvents", document)
     problem = refused.json()
     assert (refused.status_code, refused.headers["content-type"]) == (400, "application/problem+json")
-    assert problem["type"] == f"urn:trellis:problem:{kind}"
-    assert problem.get("errors", [{"field": None}])[0]["field"] == field
+    assert problem["type"] == f"urn:ed-fi:api:{kind}"
+    assert list(problem.get("validationErrors", [None])) == [field]
     assert None not in problem.values()
     assert not any(canary in refused.text for canary in ("Sunbathing", "02-30", "1.01", "yesterday"))
     assert await sis.running.said() == []
@@ -240,7 +252,7 @@ async def test_bad_input_is_named_by_field_and_rule_and_never_quoted(sis: Sis, d
 async def test_an_exit_before_the_entry_is_refused_and_one_on_the_day_is_a_no_show(sis: Sis):
     await sis.roster()
     refused = await sis.post("studentSchoolAssociations", enrolment(exitWithdrawDate="2026-08-23"))
-    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "$.exitWithdrawDate")
+    assert (refused.status_code, list(refused.json()["validationErrors"])) == (400, ["$.exitWithdrawDate"])
     assert (await sis.post("studentSchoolAssociations", enrolment(exitWithdrawDate="2026-08-24"))).status_code == 201
     (event,) = await sis.running.said(StudentEnrolled)
     assert event.exit_on == event.entry_on

@@ -198,7 +198,7 @@ async def test_an_action_without_a_school_is_of_the_schools_of_its_incidents(sis
         "disciplineActions",
         action("a2", responsibilitySchoolReference=None, studentDisciplineIncidentBehaviorAssociations=[]),
     )
-    assert refused.json()["errors"][0]["field"] == "$.responsibilitySchoolReference"
+    assert list(refused.json()["validationErrors"]) == ["$.responsibilitySchoolReference"]
 
 
 async def test_all_that_was_said_can_be_said_again_as_it_stands(sis: Sis):

@@ -26,6 +26,7 @@ FIELDS = frozenset(
         "attempt",
         "attempts",
         "channel",
+        "correlation_id",
         "count",
         "error",
         "event",

@@ -5,6 +5,7 @@ from datetime import timedelta
 from common.app import Loop, create_app
 from sis.facts import events
 from sis.loops import close_by_the_clock, forget_heard_events
+from sis.problems import EdFiProblems
 from sis.routes import router
 from sis.routes.oauth import refuse
 from sis.rules.oauth import TokenRefused
@@ -19,3 +20,4 @@ app = create_app(
     ),
 )
 app.add_exception_handler(TokenRefused, refuse)
+app.add_middleware(EdFiProblems)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.access import visible_to
@@ -98,10 +99,11 @@ async def read_page(session: AsyncSession, query: Query, paging: Paging) -> Page
 
 async def partition(session: AsyncSession, query: Query, number: int) -> list[str]:
     """Tokens of up to ``number`` parts of what ``query`` asks for, about as large as each other; none if it finds nothing."""
-    tile = sa.func.ntile(number).over(order_by=DOCUMENTS.c.id).label("tile")
-    tiles = query.chosen.with_only_columns(DOCUMENTS.c.id, tile).subquery()
-    last = sa.select(tiles.c.id).distinct(tiles.c.tile).order_by(tiles.c.tile, tiles.c.id.desc())
-    ends = list((await session.execute(last)).scalars())
+    shares = sa.cast([share / number for share in range(1, number + 1)], ARRAY(sa.Float))
+    ids = query.chosen.with_only_columns(DOCUMENTS.c.id).subquery()
+    last = sa.func.percentile_disc(shares).within_group(ids.c.id)
+    found = (await session.execute(sa.select(sa.type_coerce(last, ARRAY(sa.Uuid))))).scalar_one()
+    ends = list(dict.fromkeys(found or ()))
     return [_token(query, *edges) for edges in zip((_FIRST, *ends), (*ends[:-1], _LAST), strict=False)] if ends else []
 
 

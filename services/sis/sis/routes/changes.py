@@ -11,14 +11,14 @@ from common.db import Session, next_revision
 
 router = Router("availableChangeVersions", tags=["Ed-Fi"], dependencies=[require("sis", "district")])
 
-_SETTLING = timedelta(seconds=1)
+SETTLING = timedelta(seconds=1)
 """A transaction takes its time a moment before others can see that it has begun: it is given this long."""
 
 # A document's revision is at least the time at which its transaction began. Later transactions get later ones, so just below
 # the oldest that is open, and below a moment ago if none is, everything has been committed.
 _SETTLED = sa.text(
     """
-    SELECT least(min(xact_start), statement_timestamp() - :settling)
+    SELECT least(min(xact_start), statement_timestamp() - CAST(:settling AS interval))
     FROM pg_stat_activity
     WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
     """
@@ -35,5 +35,5 @@ class ChangeVersions(BaseModel):
 @router.get("")
 async def read_change_versions(session: Session) -> ChangeVersions:
     """The oldest change version and the newest that is settled: nothing at or below it is still to come."""
-    settled = (await session.execute(_SETTLED, {"settling": _SETTLING})).scalar_one()
+    settled = (await session.execute(_SETTLED, {"settling": SETTLING})).scalar_one()
     return ChangeVersions(oldestChangeVersion=0, newestChangeVersion=next_revision(None, settled) - 1)

@@ -1,0 +1,181 @@
+"""Change queries: what changed and what is gone between two versions, and that no late commit is ever skipped."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import cycle
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.runtime import Runtime
+from sis.routes import changes
+from tests.sis.conftest import CATEGORY, EDFI, Sis, absence, enrolment, student
+
+EVENTS = "studentSchoolAttendanceEvents"
+
+
+@pytest.fixture(autouse=True)
+def no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is committed be settled at once: the wait is not what these tests are about."""
+    monkeypatch.setattr(changes, "SETTLING", changes.SETTLING * 0)
+
+
+async def newest(sis: Sis) -> int:
+    answer = await sis.call("GET", "/sis/changeQueries/v1/availableChangeVersions")
+    assert answer.status_code == 200, answer.text
+    versions = answer.json()
+    assert versions.keys() == {"oldestChangeVersion", "newestChangeVersion"}
+    assert versions["oldestChangeVersion"] == 0
+    newest: int = versions["newestChangeVersion"]
+    return newest
+
+
+async def listed(sis: Sis, path: str, **query: Any) -> list[dict[str, Any]]:
+    answer = await sis.call("GET", f"{EDFI}/{path}", params=query)
+    assert answer.status_code == 200, answer.text
+    rows: list[dict[str, Any]] = answer.json()
+    return rows
+
+
+async def test_a_window_holds_exactly_what_was_last_changed_in_it(sis: Sis) -> None:
+    await sis.put_in("students", student("s1"), student("s2"))
+    first = await newest(sis)
+    await sis.put_in("students", student("s2", firstName="Ida"), student("s3"))
+    second = await newest(sis)
+    await sis.put_in("students", student("s4"))
+
+    async def names(**window: int) -> set[str]:
+        return {row["studentUniqueId"] for row in await listed(sis, "students", **window)}
+
+    assert await names(maxChangeVersion=first) == {"s1"}
+    assert await names(minChangeVersion=first + 1, maxChangeVersion=second) == {"s2", "s3"}
+    assert await names(minChangeVersion=second + 1) == {"s4"}
+    assert await names(minChangeVersion=0, maxChangeVersion=await newest(sis)) == {"s1", "s2", "s3", "s4"}
+    (row,) = await listed(sis, "students", studentUniqueId="s3")
+    version = int(row["_etag"])
+    assert await names(minChangeVersion=version, maxChangeVersion=version) == {"s3"}
+
+
+async def test_deletes_name_what_is_gone_by_its_natural_key_until_it_is_back(sis: Sis) -> None:
+    await sis.roster()
+    kept, gone = await sis.put_in(EVENTS, absence(), absence("2026-09-02", sessionReference={"schoolYear": 2027}))
+    before = await newest(sis)
+    assert (await sis.delete(EVENTS, gone)).status_code == 204
+    after = await newest(sis)
+
+    (deleted,) = await listed(sis, f"{EVENTS}/deletes")
+    assert before < deleted["changeVersion"] <= after
+    assert deleted == {
+        "id": gone,
+        "changeVersion": deleted["changeVersion"],
+        "keyValues": {
+            "studentUniqueId": "s1",
+            "schoolId": "1",
+            "eventDate": "2026-09-02",
+            "attendanceEventCategoryDescriptor": f"{CATEGORY}Unexcused Absence",
+            "schoolYear": 2027,
+        },
+    }
+    assert [row["id"] for row in await listed(sis, EVENTS)] == [kept]
+    assert await listed(sis, f"{EVENTS}/deletes", minChangeVersion=after + 1) == []
+    assert await listed(sis, f"{EVENTS}/deletes", maxChangeVersion=before) == []
+    assert await listed(sis, "students/deletes") == []
+
+    await sis.put_in(EVENTS, absence("2026-09-02", sessionReference={"schoolYear": 2027}))
+    assert await listed(sis, f"{EVENTS}/deletes") == []
+    assert len(await listed(sis, EVENTS, minChangeVersion=after + 1)) == 1
+
+
+async def test_deletes_and_key_changes_are_paged_and_counted_as_lists_are(sis: Sis) -> None:
+    await sis.bulk("students", [student(f"s{number}") for number in range(7)])
+    await sis.bulk("students", [student(f"s{number}") for number in range(7)], deletes=True)
+    path, seen = f"{EDFI}/students/deletes", []
+    page = await sis.call("GET", path, params={"limit": 3, "totalCount": "True"})
+    assert page.headers["Total-Count"] == "7"
+    while True:
+        seen += [row["keyValues"]["studentUniqueId"] for row in page.json()]
+        if (token := page.headers.get("Next-Page-Token")) is None:
+            break
+        page = await sis.call("GET", path, params={"pageToken": token, "pageSize": 3})
+    assert sorted(seen) == [f"s{number}" for number in range(7)]
+
+    none = await sis.call("GET", f"{EDFI}/students/keyChanges", params={"totalCount": "true", "limit": 0})
+    assert (none.status_code, none.json(), none.headers["Total-Count"]) == (200, [], "0")
+    assert (await sis.call("GET", f"{EDFI}/unheardOf/keyChanges")).status_code == 404
+    assert (await sis.call("GET", path, role="principal")).status_code == 403
+
+
+async def test_nothing_is_available_that_an_open_transaction_may_still_hide(sis: Sis) -> None:
+    async with sis.running.session() as session:
+        started = await session.connection()
+        await started.exec_driver_sql("SELECT 1")
+        held = await newest(sis)
+        await sis.put_in("students", student())
+        (row,) = await listed(sis, "students")
+        assert await newest(sis) == held < int(row["_etag"])
+    assert await newest(sis) >= int(row["_etag"])
+
+
+async def test_who_follows_change_versions_misses_no_transaction_that_commits_late(
+    sis: Sis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Transactions of many lengths, and a follower that asks all the time: in the end it holds what we hold."""
+    await sis.roster()
+    begin, pauses = Runtime.transaction, cycle([0.0, 0.15, 0.01, 0.3, 0.05])
+
+    @asynccontextmanager
+    async def lingering(runtime: Runtime) -> AsyncIterator[AsyncSession]:
+        async with begin(runtime) as session:
+            yield session
+            await asyncio.sleep(next(pauses))
+
+    monkeypatch.setattr(Runtime, "transaction", lingering)
+    done, followed = asyncio.Event(), dict[str, str]()
+    follower = asyncio.create_task(_follow(sis, followed, done))
+    await asyncio.gather(*(_push(sis, lane) for lane in range(6)))
+    monkeypatch.undo()
+    done.set()
+    await asyncio.wait_for(follower, 20)
+    held = {row["id"]: row["_etag"] for row in await listed(sis, EVENTS, limit=500)}
+    assert len(held) == 54
+    assert followed == held
+
+
+async def _push(sis: Sis, lane: int) -> None:
+    """Push twelve days of one month and take every fourth away."""
+    for number in range(12):
+        answer = await sis.post(EVENTS, absence(f"2026-{7 + lane:02}-{1 + number:02}"))
+        if number % 4 == 3:
+            await sis.delete(EVENTS, answer.json()["id"])
+
+
+async def _follow(sis: Sis, followed: dict[str, str], done: asyncio.Event) -> None:
+    """Take up each window of changes, and after ``done`` wait until everything is settled."""
+    since, settled = 0, 0
+    while not settled or since <= settled:
+        settled = settled or (time.time_ns() // 1000 if done.is_set() else 0)
+        until = await newest(sis)
+        window = {"minChangeVersion": since, "maxChangeVersion": until, "limit": 500}
+        followed |= {row["id"]: row["_etag"] for row in await listed(sis, EVENTS, **window)}
+        for row in await listed(sis, f"{EVENTS}/deletes", **window):
+            followed.pop(row["id"], None)
+        since = until + 1
+
+
+async def test_a_moment_is_given_to_transactions_that_have_only_just_begun(
+    sis: Sis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (identity,) = await sis.put_in("students", student())
+    shown = await sis.call("GET", f"{EDFI}/students/{identity}")
+    monkeypatch.undo()
+    assert changes.SETTLING.total_seconds() == 1
+    assert await newest(sis) < int(shown.json()["_etag"])
+
+
+async def test_documents_of_other_resources_are_not_in_a_window(sis: Sis) -> None:
+    await sis.roster()
+    await sis.put_in("studentSchoolAssociations", enrolment())
+    assert len(await listed(sis, "studentSchoolAssociations", minChangeVersion=0)) == 1
