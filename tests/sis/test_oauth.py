@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import os
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from common.auth import door_token, principal_of
 from common.embedded import Cluster
 from common.errors import Unauthenticated
 from common.keys import read_keys
-from sis.credentials import add_client, new_secret
+from sis.credentials import _THREADS, add_client, new_secret
 from sis.policy import CLIENTS
 from sis.rules.oauth import Credentials, TokenRefused, credentials_of, fields_of
 from tests.processes import free_port, trellis, up
@@ -287,6 +288,14 @@ async def test_a_flood_of_wrong_secrets_is_told_to_come_later_and_stops_nobody_w
     assert sum(answer.status_code == 401 for answer in answers) >= CLIENTS.checks_at_once + CLIENTS.checks_waiting
     assert all(answer.headers["Retry-After"] for answer in answers if answer.status_code == 503)
     assert_refused(await wrong(1))
+
+
+async def test_checking_a_secret_gives_way_to_pushes_and_leaves_them_their_priority(client: Client):
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    await client.token()
+    checking = asyncio.get_running_loop().run_in_executor(_THREADS, os.getpriority, os.PRIO_PROCESS, 0)
+    assert await checking == min(before + CLIENTS.checks_niceness, 19)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
 async def test_an_unknown_client_costs_what_a_wrong_secret_does(client: Client):

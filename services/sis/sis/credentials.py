@@ -5,6 +5,7 @@ import hmac
 import os
 import secrets
 from collections.abc import MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 from weakref import WeakKeyDictionary
 
@@ -37,7 +38,6 @@ class _Checks:
     """The checking of secrets in one running service."""
 
     def __init__(self) -> None:
-        self.turn = asyncio.Semaphore(CLIENTS.checks_at_once)
         self.under_way = 0
         self.nobodys = [_HASHER.hash(new_secret())]
         self.key = os.urandom(32)
@@ -45,6 +45,11 @@ class _Checks:
         """By digest, the keyed hash of the secret that fitted it: a client that renews without end costs nothing."""
 
 
+def _give_way() -> None:
+    os.nice(CLIENTS.checks_niceness)  # on Linux that is this thread's alone
+
+
+_THREADS = ThreadPoolExecutor(CLIENTS.checks_at_once, "checks a secret", _give_way)
 _checks: MutableMapping[Runtime, _Checks] = WeakKeyDictionary()
 
 
@@ -106,8 +111,7 @@ async def _in_turn(checks: _Checks, digests: Sequence[str], secret: bytes) -> st
         raise Overloaded
     checks.under_way += 1
     try:
-        async with checks.turn:
-            return await asyncio.to_thread(_fitting, digests, secret)
+        return await asyncio.get_running_loop().run_in_executor(_THREADS, _fitting, digests, secret)
     finally:
         checks.under_way -= 1
 

@@ -17,6 +17,7 @@ class ClientPolicy:
     argon2_lanes: int
     checks_at_once: int
     checks_waiting: int
+    checks_niceness: int
 
 
 class TokenRefused(Exception):
