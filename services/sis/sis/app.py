@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from common.app import Loop, create_app
+from sis.alerts import tell_alerts
 from sis.facts import events
-from sis.loops import close_by_the_clock, forget_heard_events
+from sis.loops import close_by_the_clock, forget_arrivals, forget_heard_events
 from sis.problems import EdFiProblems
 from sis.routes import router
 from sis.routes.oauth import refuse
@@ -16,6 +17,8 @@ app = create_app(
     events,
     loops=(
         Loop(close_by_the_clock, every=timedelta(minutes=1)),
+        Loop(tell_alerts, every=timedelta(minutes=10)),
+        Loop(forget_arrivals, every=timedelta(hours=1)),
         Loop(forget_heard_events, every=timedelta(hours=1)),
     ),
 )

@@ -1,12 +1,20 @@
 """What happens without a request: days close by the clock, and event ids are forgotten in time."""
 
+from datetime import timedelta
+
 import sqlalchemy as sa
 
 from common.runtime import Runtime
 from sis.closing import NoInstructionalDay, clock_may_move, close_days, schools_due
-from sis.policy import CLOSING, REMEMBERED_DAYS
+from sis.policy import ARRIVALS, CLOSING, REMEMBERED_DAYS
+from sis.rejected import forget_rejected
 
 _FORGET = sa.text("DELETE FROM sis_heard_event WHERE heard_at < clock_timestamp() - make_interval(days => :days)")
+_FORGET_HISTORY = (
+    sa.text("DELETE FROM sis_arrival WHERE day < :first"),
+    sa.text("DELETE FROM sis_source_count WHERE day < :first"),
+    sa.text("DELETE FROM sis_alert WHERE since < :first"),
+)
 
 
 async def close_by_the_clock(runtime: Runtime) -> None:
@@ -24,6 +32,14 @@ async def close_by_the_clock(runtime: Runtime) -> None:
                 await close_days(session, school, through, said=False)
             except NoInstructionalDay:
                 continue  # its calendar has not come yet
+
+
+async def forget_arrivals(runtime: Runtime) -> None:
+    """Forget rejected rows that did not come again, and counts and alerts of years that nobody asks about."""
+    async with runtime.transaction() as session:
+        await forget_rejected(session)
+        for statement in _FORGET_HISTORY:
+            await session.execute(statement, {"first": runtime.today() - timedelta(days=ARRIVALS.history_days)})
 
 
 async def forget_heard_events(runtime: Runtime) -> None:

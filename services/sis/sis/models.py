@@ -122,3 +122,74 @@ class HeardEvent(Table, table=True):
     source: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
     id: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
     heard_at: datetime = _time()
+
+
+class Arrival(Table, table=True):
+    """What one source pushed of one resource on one day; in parts, so that pushes at the same moment do not wait."""
+
+    __tablename__ = "sis_arrival"
+
+    source: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+    resource: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+    day: date = Field(sa_column=sa.Column(sa.Date, primary_key=True))
+    part: int = Field(sa_column=sa.Column(sa.Integer, primary_key=True, autoincrement=False))
+    accepted: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    unchanged: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    stale: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    deleted: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    waited: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    rejected: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    last_at: datetime = _time()
+    newest_at: datetime | None = _time(nullable=True)
+
+
+class Rejected(Table, table=True):
+    """A row that was refused, as it came, until it is mended, dismissed or too old."""
+
+    __tablename__ = "sis_rejected"
+    __table_args__ = (
+        sa.Index("sis_rejected_once", "source", "resource", "digest", unique=True),
+        sa.Index("sis_rejected_open", "source", "resource", "id", postgresql_where=sa.text("closed_at IS NULL")),
+        sa.Index("sis_rejected_key", "resource", "key", postgresql_where=sa.text("closed_at IS NULL")),
+    )
+
+    id: UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
+    source: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    resource: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    digest: bytes = Field(sa_column=sa.Column(sa.LargeBinary, nullable=False))
+    key: str | None = Field(default=None, sa_column=sa.Column(sa.Text, nullable=True))
+    deletes: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False))
+    sealed: bytes | None = Field(default=None, sa_column=sa.Column(Sealed, nullable=True))
+    problem: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    field: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    rule: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    times: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    first_at: datetime = _time()
+    last_at: datetime = _time()
+    closed_at: datetime | None = _time(nullable=True)
+    closed_as: str | None = Field(default=None, sa_column=sa.Column(sa.Text, nullable=True))
+
+
+class SourceCount(Table, table=True):
+    """How many rows a source says it holds, of a resource, at a school (or all: empty), on a day (or ever: infinity)."""
+
+    __tablename__ = "sis_source_count"
+
+    source: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+    resource: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+    school_id: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+    day: date = Field(sa_column=sa.Column(sa.Date, primary_key=True))
+    count: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    told_at: datetime = _time()
+
+
+class Alert(Table, table=True):
+    """An alert that was told at this age, so that it is told once."""
+
+    __tablename__ = "sis_alert"
+
+    kind: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+    subject: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+    since: date = Field(sa_column=sa.Column(sa.Date, primary_key=True))
+    reached: int = Field(sa_column=sa.Column(sa.Integer, primary_key=True, autoincrement=False))
+    told_at: datetime = _time()

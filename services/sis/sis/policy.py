@@ -4,6 +4,7 @@ import os
 import tomllib
 from pathlib import Path
 
+from sis.rules.arrivals import ArrivalPolicy
 from sis.rules.attendance import AttendancePolicy
 from sis.rules.calendar import CalendarPolicy
 from sis.rules.closing import ClosingPolicy
@@ -13,10 +14,12 @@ from sis.rules.oauth import ClientPolicy
 _FILE = Path(os.environ.get("TRELLIS_SIS_POLICY") or Path(__file__).with_name("policy.toml"))
 _DATA = tomllib.loads(_FILE.read_text(encoding="utf-8"))
 
+ARRIVALS = ArrivalPolicy(**_DATA["arrivals"])
 ATTENDANCE = AttendancePolicy(**_DATA["attendance"])
 CALENDAR = CalendarPolicy(**_DATA["calendar"])
 CLIENTS = ClientPolicy(**_DATA["clients"])
 CLOSING = ClosingPolicy(**_DATA["closing"])
 CONTACTS = ContactPolicy(**_DATA["contacts"])
 BULK_ROWS: int = _DATA["bulk"]["rows"]
+SHEET_ROWS: int = _DATA["bulk"]["sheet_rows"]
 REMEMBERED_DAYS: int = _DATA["cloudevents"]["remembered_days"]

@@ -1,12 +1,10 @@
 """Rows as they come in: read, checked, and ready to be written."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from common.errors import DomainError
-from common.json import parse
 from sis.resources import Reference, Resource
 from sis.rules.documents import Content
 from sis.rules.members import BrokenRule, InvalidMember, moment, value_at
@@ -62,25 +60,13 @@ def read_deletion(resource: Resource, document: Any, *, modified_at: datetime | 
     return Row(resource.key(body), content, (), None, None)
 
 
-def read_lines(
-    resource: Resource, body: bytes, read: Callable[[Resource, Any], Row], *, most: int
-) -> dict[int, Row | DomainError]:
-    """The rows of JSON lines by line number; a line that cannot be read stands with its reason.
+def key_of(resource: Resource, document: Any) -> str:
+    """The natural key of a document, given nested as in Ed-Fi or by leaf names.
 
     Raises:
-        InvalidMember: more than ``most`` lines.
+        InvalidMember: a member of the natural key is missing or breaks a rule.
     """
-    lines = {number: line for number, line in enumerate(body.split(b"\n"), 1) if line.strip()}
-    if len(lines) > most:
-        raise InvalidMember(field="body", rule=f"must have at most {most} lines")
-    return {number: _read_line(resource, line, read) for number, line in lines.items()}
-
-
-def _read_line(resource: Resource, line: bytes, read: Callable[[Resource, Any], Row]) -> Row | DomainError:
-    try:
-        return read(resource, parse(line))
-    except DomainError as refused:
-        return refused
+    return resource.key(resource.read_identity(document))
 
 
 def _modified_at(document: Mapping[str, Any]) -> datetime | None:

@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
-from common.db import is_transient
+from common.db import is_data_error, is_transient
+from common.errors import NotStorable
 from common.runtime import Runtime
-from sis.documents import write
+from sis.arrivals import Arrival, take_in
 from sis.plan import Result
 from sis.policy import BULK_ROWS
 from sis.resources import Resource
 from sis.rows import Row
 
-Waiting = tuple[Row, asyncio.Future[Result]]
+Waiting = tuple[Arrival, asyncio.Future[Result]]
 
 
 @dataclass(slots=True)
@@ -25,15 +26,15 @@ class _Queue:
 _queues: MutableMapping[Runtime, dict[str, _Queue]] = WeakKeyDictionary()
 
 
-async def write_together(runtime: Runtime, resource: Resource, row: Row) -> Result:
-    """Take in one row that upserts; what came of it once that is committed.
+async def write_together(runtime: Runtime, resource: Resource, arrival: Arrival) -> Result:
+    """Take in one row that upserts, or note why it could not be read; what came of it once that is committed.
 
     While one transaction of the resource is under way, those that come wait, and then go together in their order. Nobody
     waits for others to come.
     """
     queue = _queues.setdefault(runtime, {}).setdefault(resource.name, _Queue())
     result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-    queue.waiting.append((row, result))
+    queue.waiting.append((arrival, result))
     if queue.writing is None or queue.writing.done():
         queue.writing = asyncio.create_task(_write_all(runtime, resource, queue.waiting))
     return await result
@@ -48,11 +49,15 @@ async def _write_all(runtime: Runtime, resource: Resource, waiting: list[Waiting
 async def _settle(runtime: Runtime, resource: Resource, some: Sequence[Waiting]) -> None:
     try:
         async with runtime.transaction() as session:
-            results = await write(session, runtime.vault, resource, [row for row, _ in some])
+            results = await take_in(session, runtime, resource, [arrival for arrival, _ in some])
     except Exception as error:  # noqa: BLE001 (whoever waits for the row is told)
         if len(some) > 1 and not is_transient(error):
             for one in some:  # so that a row which cannot be stored fails alone
                 await _settle(runtime, resource, [one])
+            return
+        (arrival, answer), *_ = some
+        if isinstance(arrival.row, Row) and is_data_error(error):
+            await _settle(runtime, resource, [(replace(arrival, row=NotStorable()), answer)])
             return
         for _, waits in some:
             if not waits.done():

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from common.errors import DomainError
+from common.auth import Principal
+from common.errors import DomainError, Forbidden
 from common.problems import problem_of
 from sis.plan import Result, Written
 from sis.rules.documents import Outcome
@@ -51,6 +52,16 @@ def line_of(number: int, result: Result) -> dict[str, Any]:
         problem = problem_of(result).model_dump(exclude_none=True)
         return {"line": number, "status": result.status, "problem": problem}
     return {"line": number, "status": STATUS[result.outcome], "id": str(result.id)}
+
+
+def own(who: Principal, source: str) -> None:
+    """Nothing, if this caller may see what concerns ``source``: the district, and a SIS its own.
+
+    Raises:
+        Forbidden: it is another's.
+    """
+    if who.role != "district" and who.subject != source:
+        raise Forbidden
 
 
 def body_of(media_type: str, example: Any) -> dict[str, Any]:

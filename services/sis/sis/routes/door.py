@@ -14,6 +14,7 @@ from common.db import Session
 from common.errors import NotFound
 from common.json import parse
 from common.runtime import RuntimeOf
+from sis.arrivals import arrive
 from sis.documents import write
 from sis.preconditions import KeyChange, check_expected, etag_of, names
 from sis.queries import DOCUMENTS, shown
@@ -33,16 +34,17 @@ IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", description="T
 @router.post(
     "/{resource}",
     status_code=201,
-    dependencies=[require("sis")],
     response_model=Identified,
     responses={200: {"model": Identified, "description": "It was known: updated, the same as before, or older."}},
     openapi_extra=body_of("application/json", ATTENDANCE_EXAMPLE),
 )
-async def record_document(resource: str, request: Request, runtime: RuntimeOf) -> Response:
+async def record_document(
+    resource: str, request: Request, runtime: RuntimeOf, who: Annotated[Principal, require("sis")]
+) -> Response:
     """Take in one document: 201 if it is new, 200 if its natural key is known; 409 if it refers to what is not."""
     of = resource_named(resource)
-    row = read_row(of, parse(await request.body()))
-    result = written(await write_together(runtime, of, row))
+    arrival = arrive(who.subject, of, await request.body(), read_row)
+    result = written(await write_together(runtime, of, arrival))
     # As it was asked, with or without a school year, under the address that clients know.
     location = f"{runtime.settings.public_url}{request.url.path.rstrip('/')}/{result.id}"
     headers = {"Location": location, "ETag": etag_of(result.revision)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
+from typing import Annotated
 
 import sqlalchemy as sa
 from fastapi import Request
@@ -10,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.access import require
 from common.app import Router
-from common.db import Session
+from common.auth import Principal
 from common.errors import DomainError
 from common.json import parse
 from common.problems import Problem, problem_of
-from common.runtime import RuntimeOf
-from common.sealed import Vault
+from common.runtime import Runtime, RuntimeOf
+from sis.arrivals import Arrival, record
 from sis.documents import write
 from sis.envelopes import BATCH, STRUCTURED, Envelope, media_type, read_batch, read_binary, read_structured
 from sis.plan import Result, Written
@@ -24,7 +25,7 @@ from sis.resources import RESOURCES
 from sis.routes.answers import ATTENDANCE_EXAMPLE, body_of
 from sis.rows import Row, read_deletion, read_row
 
-router = Router("sis", tags=["CloudEvents"], dependencies=[require("sis")])
+router = Router("sis", tags=["CloudEvents"])
 
 _TAKES = {
     f"sis.{name}.{verb}.v1": (resource, read)
@@ -101,7 +102,7 @@ _BODIES["requestBody"]["content"] |= {
         ]
     },
 )
-async def hear_events(request: Request, session: Session, runtime: RuntimeOf) -> Heard | Batch:
+async def hear_events(request: Request, runtime: RuntimeOf, who: Annotated[Principal, require("sis")]) -> Heard | Batch:
     """Take in CloudEvents in binary, structured or batched mode; the same source and id again is ``repeated``.
 
     A batch keeps its good events and names the bad. Where a document has no ``_lastModifiedDate``, the event's time
@@ -109,13 +110,13 @@ async def hear_events(request: Request, session: Session, runtime: RuntimeOf) ->
     """
     kind, body = media_type(request.headers.get("content-type", "")), await request.body()
     if kind == BATCH:
-        found = await _hear(session, runtime.vault, read_batch(body, _TAKES, most=BULK_ROWS))
+        found = await _hear(runtime, who.subject, read_batch(body, _TAKES, most=BULK_ROWS))
         return Batch(items=[_item(index, said) for index, said in enumerate(found)])
     if kind == STRUCTURED:
         envelope = read_structured(parse(body), _TAKES)
     else:
         envelope = read_binary(request.headers, body, _TAKES)
-    (said,) = await _hear(session, runtime.vault, [envelope])
+    (said,) = await _hear(runtime, who.subject, [envelope])
     if isinstance(said, DomainError):
         raise said
     return Heard(outcome=said)
@@ -127,28 +128,37 @@ def _item(index: int, said: Said) -> HeardInBatch:
     return HeardInBatch(index=index, outcome=said)
 
 
-async def _hear(session: AsyncSession, vault: Vault, events: Sequence[Envelope | DomainError]) -> list[Said]:
-    """What came of each event, in order. One that is refused is not remembered: it may be sent again."""
-    read = {index: _read(event) for index, event in enumerate(events)}
-    said: dict[int, Said] = {index: one for index, one in read.items() if isinstance(one, DomainError)}
-    rows = {index: one for index, one in read.items() if not isinstance(one, DomainError)}
-    fresh = await _note(session, {index: (event.source, event.id) for index, (event, _) in rows.items()})
-    for kind, run in groupby(fresh, key=lambda index: rows[index][0].type):
-        indexes = list(run)
-        results = await write(session, vault, _TAKES[kind][0], [rows[index][1] for index in indexes])
-        said |= {index: _said(result) for index, result in zip(indexes, results, strict=True)}
-    await _forget(session, [rows[index][0] for index in fresh if isinstance(said[index], DomainError)])
-    return [said.get(index, REPEATED) for index in read]
+async def _hear(runtime: Runtime, source: str, events: Sequence[Envelope | DomainError]) -> list[Said]:
+    """What came of each event, in order, once that is committed. One that is refused is not remembered: it may be sent again."""
+    arrivals = [_arrive(source, event) for event in events]
+    rows = {i: arrival.row for i, arrival in enumerate(arrivals) if isinstance(arrival.row, Row)}
+    results: dict[int, Result] = {i: one.row for i, one in enumerate(arrivals) if isinstance(one.row, DomainError)}
+    known = {i: event for i, event in enumerate(events) if i in rows and isinstance(event, Envelope)}
+    async with runtime.transaction() as session:
+        fresh = await _note(session, {i: (event.source, event.id) for i, event in known.items()})
+        for kind, run in groupby(fresh, key=lambda i: known[i].type):
+            indexes = list(run)
+            written = await write(session, runtime.vault, _TAKES[kind][0], [rows[i] for i in indexes])
+            results |= zip(indexes, written, strict=True)
+        await _forget(session, [known[i] for i in fresh if isinstance(results[i], DomainError)])
+        await record(session, runtime, [(_about(events[i]), arrivals[i], results[i]) for i in sorted(results)])
+    return [_said(results[i]) if i in results else REPEATED for i in range(len(events))]
 
 
-def _read(event: Envelope | DomainError) -> tuple[Envelope, Row] | DomainError:
+def _arrive(source: str, event: Envelope | DomainError) -> Arrival:
     if isinstance(event, DomainError):
-        return event
+        return Arrival(source, b"", event)
     resource, read = _TAKES[event.type]
+    deletes = read is read_deletion
     try:
-        return event, read(resource, event.document, modified_at=event.time)
+        return Arrival(source, event.document, read(resource, event.document, modified_at=event.time), deletes)
     except DomainError as refused:
-        return refused
+        return Arrival(source, event.document, refused, deletes)
+
+
+def _about(event: Envelope | DomainError) -> str:
+    """The resource that an event is about; one that cannot be read is counted among the events."""
+    return "events" if isinstance(event, DomainError) else _TAKES[event.type][0].name
 
 
 def _said(result: Result) -> Said:

@@ -1,0 +1,118 @@
+"""Silence that district IT should hear of: schools whose days were not submitted, sources that stopped pushing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.events import SchoolCalendarSet, SchoolDayClosed
+from common.runtime import Runtime
+from sis.policy import ARRIVALS
+
+log = structlog.get_logger(__name__)
+
+_DAYS = """
+    SELECT DISTINCT f.school_id, CAST(said.day AS date) AS day FROM sis_fact AS f
+    CROSS JOIN LATERAL jsonb_array_elements_text(f.state -> 'instructional_days') AS said(day)
+    WHERE f.type = :calendar AND NOT f.deleted AND said.day <= :latest_text
+"""
+# Who closes a day closes all before it, so what is open stands after the last closed day.
+_UNSUBMITTED = sa.text(
+    f"""
+    SELECT days.school_id AS subject, max(school.body ->> 'nameOfInstitution') AS name, min(days.day) AS since, count(*) AS age
+    FROM ({_DAYS}) AS days
+    JOIN sis_document AS school
+        ON school.resource = 'schools' AND school.school_id = days.school_id AND NOT school.deleted
+    LEFT JOIN LATERAL (
+        SELECT on_date FROM sis_fact
+        WHERE type = :closed AND sis_fact.school_id = days.school_id AND NOT deleted ORDER BY on_date DESC LIMIT 1
+    ) AS last ON true
+    WHERE days.day > coalesce(last.on_date, '-infinity')
+    GROUP BY days.school_id ORDER BY age DESC, days.school_id
+    """  # noqa: S608 (only a constant of ours is filled in)
+)
+_SILENT = sa.text(
+    f"""
+    WITH days AS MATERIALIZED ({_DAYS})
+    SELECT pushed.source AS subject, CAST(NULL AS text) AS name, pushed.since, (
+        SELECT count(DISTINCT days.day) FROM days WHERE days.day > pushed.since
+    ) AS age
+    FROM (
+        SELECT source, CAST(max(last_at) AT TIME ZONE :zone AS date) AS since FROM sis_arrival GROUP BY source
+    ) AS pushed
+    ORDER BY age DESC, pushed.source
+    """  # noqa: S608 (the same)
+)
+_TELL = sa.text(
+    """
+    INSERT INTO sis_alert (kind, subject, since, reached, told_at)
+    SELECT kind, subject, since, reached, clock_timestamp()
+    FROM unnest(CAST(:kind AS text[]), CAST(:subject AS text[]), CAST(:since AS date[]), CAST(:reached AS int[]))
+        AS given(kind, subject, since, reached)
+    ON CONFLICT (kind, subject, since, reached) DO NOTHING RETURNING kind, subject, since, reached
+    """
+)
+
+
+class AlertKind(StrEnum):
+    """What an alert is about."""
+
+    SCHOOL_NOT_SUBMITTED = "school-not-submitted"
+    SOURCE_SILENT = "source-silent"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A school or a source that has been silent; ``age`` in school days, ``reached`` the set age it has come to."""
+
+    kind: AlertKind
+    subject: str
+    name: str | None
+    since: date
+    """The first day not submitted, or the day of the last push."""
+    age: int
+    reached: int
+
+
+async def alerts_now(session: AsyncSession, runtime: Runtime, *, source: str | None = None) -> list[Alert]:
+    """Schools with open days and sources without a push, at or over the first set age; with ``source`` only that one.
+
+    A school day is due in the evening, by the policy. Where no calendar has come nobody is late.
+    """
+    zone = runtime.settings.zone
+    latest = ARRIVALS.latest_due(runtime.now().astimezone(zone))
+    days = {"calendar": SchoolCalendarSet.type(), "latest_text": latest.isoformat()}
+    silent = await session.execute(_SILENT, days | {"zone": zone.key})
+    found = _alerts(AlertKind.SOURCE_SILENT, silent)
+    if source is not None:
+        return [alert for alert in found if alert.subject == source]
+    unsubmitted = await session.execute(_UNSUBMITTED, days | {"closed": SchoolDayClosed.type()})
+    return _alerts(AlertKind.SCHOOL_NOT_SUBMITTED, unsubmitted) + found
+
+
+async def tell_alerts(runtime: Runtime) -> None:
+    """Log each alert once at each set age, naming the school; a source may be a person's name and is not named."""
+    async with runtime.transaction() as session:
+        standing = await alerts_now(session, runtime)
+        told = await _tell(session, standing)
+    for alert in told:
+        where = {"where": alert.subject} if alert.kind is AlertKind.SCHOOL_NOT_SUBMITTED else {}
+        log.warning("an alert", service=runtime.name, reason=alert.kind, count=alert.age, **where)
+
+
+async def _tell(session: AsyncSession, standing: Sequence[Alert]) -> list[Alert]:
+    if not standing:
+        return []
+    columns = {name: [getattr(alert, name) for alert in standing] for name in ("kind", "subject", "since", "reached")}
+    told = {tuple(row) for row in await session.execute(_TELL, columns)}
+    return [alert for alert in standing if (alert.kind, alert.subject, alert.since, alert.reached) in told]
+
+
+def _alerts(kind: AlertKind, rows: sa.Result[Any]) -> list[Alert]:
+    found = ((row, ARRIVALS.reached(row.age)) for row in rows)
+    return [Alert(kind, row.subject, row.name, row.since, row.age, step) for row, step in found if step is not None]

@@ -1,0 +1,174 @@
+"""What arrives is counted by source, resource and day, and what is refused is kept: in the transaction it came in."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.errors import DomainError, NotFound
+from common.json import parse
+from common.runtime import Runtime
+from sis.documents import write
+from sis.plan import Result, Written
+from sis.rejected import Refusal, keep
+from sis.resources import Resource
+from sis.rows import Row
+
+_PARTS = 64
+_COLUMN = {
+    "created": "accepted",
+    "updated": "accepted",
+    "unchanged": "unchanged",
+    "stale": "stale",
+    "deleted": "deleted",
+    "waiting": "waited",
+}
+# Counts stand in parts by connection, so that pushes at the same moment wait for each other's commit only by chance.
+# A rejected row of a natural key that is now accepted is mended, whoever pushed it.
+_COUNT = sa.text(
+    """
+    WITH mended AS (
+        SELECT r.id FROM unnest(CAST(:key_resources AS text[]), CAST(:keys AS text[])) AS given(resource, key)
+        JOIN sis_rejected AS r ON r.resource = given.resource AND r.key = given.key AND r.closed_at IS NULL
+        FOR UPDATE OF r SKIP LOCKED
+    ), closed AS (
+        UPDATE sis_rejected SET closed_at = clock_timestamp(), closed_as = 'accepted' WHERE id IN (SELECT id FROM mended)
+    )
+    INSERT INTO sis_arrival AS a
+        (source, resource, day, part, accepted, unchanged, stale, deleted, waited, rejected, last_at, newest_at)
+    SELECT source, resource, :day, pg_backend_pid() % :parts, accepted, unchanged, stale, deleted, waited, rejected,
+        clock_timestamp(), CASE WHEN newest_at IS NOT NULL THEN least(newest_at, clock_timestamp()) END
+    FROM unnest(
+        CAST(:source AS text[]), CAST(:resource AS text[]), CAST(:accepted AS bigint[]), CAST(:unchanged AS bigint[]),
+        CAST(:stale AS bigint[]), CAST(:deleted AS bigint[]), CAST(:waited AS bigint[]), CAST(:rejected AS bigint[]),
+        CAST(:newest_at AS timestamptz[])
+    ) AS given(source, resource, accepted, unchanged, stale, deleted, waited, rejected, newest_at)
+    ON CONFLICT (source, resource, day, part) DO UPDATE SET
+        accepted = a.accepted + excluded.accepted, unchanged = a.unchanged + excluded.unchanged,
+        stale = a.stale + excluded.stale, deleted = a.deleted + excluded.deleted, waited = a.waited + excluded.waited,
+        rejected = a.rejected + excluded.rejected, last_at = excluded.last_at,
+        newest_at = greatest(a.newest_at, excluded.newest_at)
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One row as a source pushed it, and the row that was read, or why it could not be."""
+
+    source: str
+    raw: Any
+    """The bytes that came, or the document where it came inside of something else."""
+    row: Row | DomainError
+    deletes: bool = False
+    mends: UUID | None = None
+    """The rejected row that this one stands for, where it says so."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one source pushed of one resource."""
+
+    accepted: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    deleted: int = 0
+    waited: int = 0
+    rejected: int = 0
+    newest_at: datetime | None = None
+
+    def add(self, column: str, rows: int = 1, newest_at: datetime | None = None) -> None:
+        """So many more rows of this outcome, and when the source last changed one of them."""
+        setattr(self, column, getattr(self, column) + rows)
+        if newest_at and (self.newest_at is None or newest_at > self.newest_at):
+            self.newest_at = newest_at
+
+
+Settled = tuple[str, Arrival, Result]
+"""The resource, what arrived, and what came of it."""
+Tallies = dict[tuple[str, str], Tally]
+"""By source and resource."""
+
+
+def arrive(
+    source: str, resource: Resource, body: bytes, read: Callable[[Resource, Any], Row], *, deletes: bool = False
+) -> Arrival:
+    """What ``body`` says, or why it cannot be read."""
+    try:
+        return Arrival(source, body, read(resource, parse(body)), deletes)
+    except DomainError as refused:
+        return Arrival(source, body, refused, deletes)
+
+
+async def take_in(
+    session: AsyncSession, runtime: Runtime, resource: Resource, arrivals: Sequence[Arrival]
+) -> list[Result]:
+    """Write what could be read, in order, and record everything; one result for each. Last in its transaction."""
+    readable = [arrival.row for arrival in arrivals if isinstance(arrival.row, Row)]
+    written = iter(await write(session, runtime.vault, resource, readable) if readable else ())
+    results = [next(written) if isinstance(arrival.row, Row) else arrival.row for arrival in arrivals]
+    settled = zip([resource.name] * len(arrivals), arrivals, results, strict=True)
+    await record(session, runtime, list(settled))
+    return results
+
+
+async def record(session: AsyncSession, runtime: Runtime, settled: Sequence[Settled]) -> None:
+    """Count what came of rows and keep those that were refused.
+
+    Nothing that locks documents may follow in the transaction: counters are the last to be locked.
+    """
+    refused = [
+        Refusal(name, one.source, one.raw, one.row, problem, one.deletes) for name, one, problem in _refused(settled)
+    ]
+    mended = [arrival.mends for _, arrival, _ in settled if arrival.mends]
+    await keep(session, runtime.vault, refused, replaced=mended)
+    accepted = [
+        (name, one.row.key) for name, one, result in settled if isinstance(one.row, Row) and isinstance(result, Written)
+    ]
+    await count(session, runtime, _tallies(settled), accepted)
+
+
+async def count(
+    session: AsyncSession, runtime: Runtime, tallies: Tallies, accepted: Iterable[tuple[str, str]] = ()
+) -> None:
+    """Add to today's counts; ``accepted`` are resources and natural keys of which rejected rows are mended by that."""
+    if not tallies:
+        return
+    ordered = sorted(tallies)
+    counted = {name: [getattr(tallies[key], name) for key in ordered] for name in Tally.__slots__}
+    mended = list(dict.fromkeys(accepted))
+    columns = {
+        "source": [source for source, _ in ordered],
+        "resource": [resource for _, resource in ordered],
+        "day": runtime.today(),
+        "parts": _PARTS,
+        "key_resources": [resource for resource, _ in mended],
+        "keys": [key for _, key in mended],
+    }
+    await session.execute(_COUNT, columns | counted)
+
+
+def _gone_already(arrival: Arrival, result: Result) -> bool:
+    return arrival.deletes and isinstance(result, NotFound)
+
+
+def _refused(settled: Sequence[Settled]) -> Iterable[tuple[str, Arrival, DomainError]]:
+    for name, arrival, result in settled:
+        if isinstance(result, DomainError) and not _gone_already(arrival, result):
+            yield name, arrival, result
+
+
+def _tallies(settled: Sequence[Settled]) -> Tallies:
+    tallies: Tallies = {}
+    for name, arrival, result in settled:
+        tally = tallies.setdefault((arrival.source, name), Tally())
+        if isinstance(result, Written):
+            modified_at = arrival.row.content.modified_at if isinstance(arrival.row, Row) else None
+            tally.add(_COLUMN[result.outcome], newest_at=modified_at)
+        else:
+            tally.add("unchanged" if _gone_already(arrival, result) else "rejected")
+    return tallies

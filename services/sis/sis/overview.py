@@ -1,0 +1,77 @@
+"""What arrived, by source and resource, in one look."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sis.reconciliation import believed
+
+_SOURCES = sa.text(
+    """
+    SELECT a.source, a.resource, max(a.last_at) AS last_at, max(a.newest_at) AS newest_at,
+        coalesce(sum(a.accepted) FILTER (WHERE a.day BETWEEN :first AND :last), 0) AS accepted,
+        coalesce(sum(a.unchanged) FILTER (WHERE a.day BETWEEN :first AND :last), 0) AS unchanged,
+        coalesce(sum(a.stale) FILTER (WHERE a.day BETWEEN :first AND :last), 0) AS stale,
+        coalesce(sum(a.deleted) FILTER (WHERE a.day BETWEEN :first AND :last), 0) AS deleted,
+        coalesce(sum(a.rejected) FILTER (WHERE a.day BETWEEN :first AND :last), 0) AS rejected,
+        coalesce(max(r.open), 0) AS rejected_open, min(r.oldest) AS oldest_rejected_at,
+        extract(epoch FROM clock_timestamp() - coalesce(max(a.newest_at), max(a.last_at))) AS lag_seconds
+    FROM sis_arrival AS a
+    LEFT JOIN (
+        SELECT source, resource, count(*) AS open, min(first_at) AS oldest FROM sis_rejected WHERE closed_at IS NULL
+        GROUP BY source, resource
+    ) AS r USING (source, resource)
+    WHERE (CAST(:source AS text) IS NULL OR a.source = :source) AND (a.source, a.resource) > (:after_source, :after_resource)
+    GROUP BY a.source, a.resource ORDER BY a.source, a.resource LIMIT :limit
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """One source and resource: what arrived, and how what it believes compares with what stands."""
+
+    source: str
+    resource: str
+    last_at: datetime
+    newest_at: datetime | None
+    lag_seconds: int
+    accepted: int
+    unchanged: int
+    stale: int
+    deleted: int
+    rejected: int
+    rejected_open: int
+    oldest_rejected_at: datetime | None
+    believed: int | None
+    standing: int | None
+
+
+async def overview(
+    session: AsyncSession,
+    *,
+    source: str | None = None,
+    first: date = date.min,
+    last: date = date.max,
+    after: tuple[str, str] = ("", ""),
+    limit: int,
+) -> Sequence[SourceLine]:
+    """Each source and resource, in that order; counts of the days from ``first`` to ``last``, both inclusive.
+
+    The lag is the time since the newest ``_lastModifiedDate`` that came, or since the last push where none ever came.
+    """
+    after_source, after_resource = after
+    page = {"after_source": after_source, "after_resource": after_resource, "limit": limit}
+    rows = (await session.execute(_SOURCES, page | {"source": source, "first": first, "last": last})).all()
+    said = await believed(session, source)
+    return [_line(row, said.get((row.source, row.resource), (None, None))) for row in rows]
+
+
+def _line(row: sa.Row[tuple[object, ...]], said: tuple[int | None, int | None]) -> SourceLine:
+    values = row._asdict()
+    return SourceLine(
+        **values | {"lag_seconds": max(0, int(values["lag_seconds"]))}, believed=said[0], standing=said[1]
+    )

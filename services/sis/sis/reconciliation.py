@@ -1,0 +1,171 @@
+"""What a source says it holds beside what stands here: by resource, school and day."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Annotated
+
+import sqlalchemy as sa
+from fastapi import Header
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.runtime import Runtime
+from sis.resources import Resource
+
+ENROLMENT = "studentSchoolAssociations"
+EVER, EVERYWHERE = date.max, ""
+"""Stand for a count over all days, and over all schools. PostgreSQL calls that day infinity."""
+
+Believed = Annotated[
+    str | None,
+    Header(
+        alias="X-Total-Count", description="How many rows of this resource the source holds in all, as it believes."
+    ),
+]
+
+_TELL = sa.text(
+    """
+    INSERT INTO sis_source_count (source, resource, school_id, day, count, told_at)
+    SELECT :source, resource, school_id, day, count, clock_timestamp()
+    FROM unnest(CAST(:resource AS text[]), CAST(:school_id AS text[]), CAST(:day AS date[]), CAST(:count AS bigint[]))
+        AS given(resource, school_id, day, count)
+    ORDER BY resource, school_id, day
+    ON CONFLICT (source, resource, school_id, day) DO UPDATE SET count = excluded.count, told_at = excluded.told_at
+    """
+)
+_SCHOOLS = "SELECT school_id FROM sis_document WHERE resource = 'schools' AND NOT deleted"
+# Enrolment on a day is who is enrolled on it: entry and exit days count, and exit on the day of entry is a no-show.
+_OURS = f"""
+    CASE
+        WHEN asked.resource = '{ENROLMENT}' AND asked.day < 'infinity' THEN (
+            SELECT count(DISTINCT student_id) FROM sis_document AS d
+            WHERE d.resource = '{ENROLMENT}' AND NOT d.deleted AND (asked.school_id = '' OR d.school_id = asked.school_id)
+                AND d.on_date <= asked.day
+                AND coalesce(CAST(d.body ->> 'exitWithdrawDate' AS date), 'infinity') >= asked.day
+                AND CAST(d.body ->> 'exitWithdrawDate' AS date) IS DISTINCT FROM d.on_date
+        )
+        WHEN asked.school_id = '' THEN (
+            SELECT count(*) FROM sis_document AS d
+            WHERE d.resource = asked.resource AND NOT d.deleted AND (asked.day = 'infinity' OR d.on_date = asked.day)
+        )
+        ELSE (
+            SELECT count(*) FROM sis_document AS d
+            WHERE d.resource = asked.resource AND NOT d.deleted AND d.school_id = asked.school_id
+                AND (asked.day = 'infinity' OR d.on_date = asked.day)
+        )
+    END
+"""  # noqa: S608 (only constants of ours are filled in)
+# A source that counts by group names no school with nothing: a school that it leaves out on a day on which it counts
+# others is compared as well.
+_COMPARE = sa.text(
+    f"""
+    WITH told AS MATERIALIZED (
+        SELECT source, resource, school_id, day, count FROM sis_source_count
+        WHERE (CAST(:source AS text) IS NULL OR source = :source) AND (CAST(:resource AS text) IS NULL OR resource = :resource)
+            AND (CAST(:school AS text) IS NULL OR school_id = :school) AND day BETWEEN :first AND :last
+    ), asked AS (
+        SELECT source, resource, school_id, day, count FROM told
+        UNION ALL
+        SELECT days.source, days.resource, schools.school_id, days.day, NULL
+        FROM (SELECT DISTINCT source, resource, day FROM told WHERE school_id <> '') AS days
+        CROSS JOIN ({_SCHOOLS}) AS schools
+        WHERE (CAST(:school AS text) IS NULL OR schools.school_id = :school) AND NOT EXISTS (
+            SELECT FROM told
+            WHERE (told.source, told.resource, told.day, told.school_id)
+                = (days.source, days.resource, days.day, schools.school_id)
+        )
+    )
+    SELECT compared.* FROM (
+        SELECT asked.source, asked.resource, asked.school_id, asked.day, asked.count AS theirs, {_OURS} AS ours FROM asked
+        WHERE (asked.source, asked.resource, asked.school_id, asked.day)
+            > (:after_source, :after_resource, :after_school, CAST(:after_day AS date))
+        ORDER BY asked.source, asked.resource, asked.school_id, asked.day
+    ) AS compared
+    WHERE CASE WHEN :every THEN theirs IS NOT NULL OR ours > 0 ELSE coalesce(theirs, 0) <> ours END
+    ORDER BY source, resource, school_id, day LIMIT :limit
+    """  # noqa: S608 (only constants of ours are filled in)
+)
+_BELIEVED = sa.text(
+    """
+    SELECT told.source, told.resource, told.count, (
+        SELECT count(*) FROM sis_document AS d WHERE d.resource = told.resource AND NOT d.deleted
+    ) AS ours
+    FROM sis_source_count AS told
+    WHERE told.school_id = '' AND told.day = 'infinity' AND (CAST(:source AS text) IS NULL OR told.source = :source)
+    """
+)
+
+Key = tuple[str, str, date]
+"""A resource, a school and a day."""
+Place = tuple[str, str, str, date]
+"""Where a page of comparisons ended: a source, a resource, a school and a day."""
+START: Place = ("", "", "", date.min)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which counts are compared: of one resource, of one school, on the days from ``first`` to ``last``, both inclusive."""
+
+    resource: str | None = None
+    school: str | None = None
+    first: date = date.min
+    last: date = EVER
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One count of a source beside ours; ``theirs`` is ``None`` where it left a school out."""
+
+    source: str
+    resource: str
+    school_id: str
+    day: date
+    theirs: int | None
+    ours: int
+
+    @property
+    def place(self) -> Place:
+        """What orders comparisons."""
+        return self.source, self.resource, self.school_id, self.day
+
+
+async def tell(session: AsyncSession, source: str, counts: Mapping[Key, int]) -> None:
+    """Note how many rows the source says it holds; counts that it does not name stay."""
+    keys = sorted(counts)
+    columns = {
+        "source": source,
+        "resource": [resource for resource, _, _ in keys],
+        "school_id": [school for _, school, _ in keys],
+        "day": [day for _, _, day in keys],
+        "count": [counts[key] for key in keys],
+    }
+    await session.execute(_TELL, columns)
+
+
+async def believe(runtime: Runtime, source: str, resource: Resource, said: str | None) -> None:
+    """Note the header with which a push says how many rows there are in all; anything but a number says nothing."""
+    if said is not None and said.isascii() and said.isdigit() and len(said) <= 15:
+        async with runtime.transaction() as session:
+            await tell(session, source, {(resource.name, EVERYWHERE, EVER): int(said)})
+
+
+async def believed(session: AsyncSession, source: str | None) -> dict[tuple[str, str], tuple[int, int]]:
+    """By source and resource: how many rows the source says there are in all, and how many stand here."""
+    rows = await session.execute(_BELIEVED, {"source": source})
+    return {(of, resource): (theirs, ours) for of, resource, theirs, ours in rows}
+
+
+async def compare(
+    session: AsyncSession,
+    source: str | None,
+    chosen: Chosen = Chosen(),
+    *,
+    after: Place = START,
+    limit: int,
+    every: bool = False,
+) -> Sequence[Compared]:
+    """Counts of the source, or of all, beside ours, in order; only those that differ, unless ``every``."""
+    names = ("after_source", "after_resource", "after_school", "after_day")
+    wanted = asdict(chosen) | dict(zip(names, after, strict=True))
+    rows = await session.execute(_COMPARE, wanted | {"source": source, "limit": limit, "every": every})
+    return [Compared(*row) for row in rows]

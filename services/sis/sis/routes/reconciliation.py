@@ -1,0 +1,178 @@
+"""The sources' own counts, beside ours."""
+
+import csv
+import io
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import Query, Request
+from pydantic import BaseModel
+
+from common.access import require
+from common.app import Router
+from common.auth import Principal
+from common.db import Session
+from common.json import parse
+from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from sis.reconciliation import ENROLMENT, EVER, EVERYWHERE, START, Chosen, Compared, Key, compare, tell
+from sis.resources import RESOURCES
+from sis.routes.answers import body_of, own
+from sis.rules.members import BrokenRule, InvalidMember, Member, day, read_shape, school_id, takes, text
+
+router = Router("sis", tags=["sources"])
+
+Teller = Annotated[Principal, require("sis", "district")]
+_COLUMNS = ("resource", "school_id", "day", "count")
+_MOST = 10**12
+_EXAMPLE = {"resource": ENROLMENT, "school_id": "255901001", "day": "2027-01-29", "count": 612}
+
+
+@takes("integer", minimum=0, maximum=_MOST)
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
+        raise BrokenRule(f"must be a whole number from 0 to {_MOST}")
+    return value
+
+
+_SHAPE = {
+    "resource": Member(text(100), required=True),
+    "school_id": Member(school_id),
+    "day": Member(day),
+    "count": Member(_count, required=True),
+}
+
+
+class CountsTold(BaseModel):
+    """How many counts were taken in."""
+
+    counts: int
+
+
+class Difference(BaseModel):
+    """One count of the source beside ours, for a school or all (null), on a day or ever (null).
+
+    ``theirs`` is null where the source counts other schools on that day and leaves this one out. ``difference`` is ours
+    less theirs.
+    """
+
+    resource: str
+    school_id: str | None
+    day: date | None
+    theirs: int | None
+    ours: int
+    difference: int
+
+
+_BODIES = body_of("application/json", {"items": [_EXAMPLE]})
+_BODIES["requestBody"]["content"]["text/csv"] = {
+    "example": f"{','.join(_COLUMNS)}\n{','.join(map(str, _EXAMPLE.values()))}\n"
+}
+
+
+@router.put("/v1/sources/{source}/counts", openapi_extra=_BODIES)
+async def tell_counts(source: str, request: Request, session: Session, who: Teller) -> CountsTold:
+    """Say how many rows the source holds, by resource, school and day; counts that are not named stay as they were.
+
+    Without a school it is all schools, without a day all days. For ``studentSchoolAssociations`` a day asks who is
+    enrolled on it; for other resources it asks for rows of that day.
+    """
+    own(who, source)
+    body = await request.body()
+    counts = _from_csv(body) if "csv" in request.headers.get("content-type", "") else _from_json(parse(body))
+    await tell(session, source, counts)
+    return CountsTold(counts=len(counts))
+
+
+@router.get("/v1/sources/{source}/reconciliation")
+async def list_differences(
+    source: str,
+    session: Session,
+    who: Teller,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    resource: Annotated[str | None, Query(max_length=100)] = None,
+    school: Annotated[str | None, Query(max_length=40)] = None,
+    first: date = date.min,
+    last: date = EVER,
+    every: Annotated[bool, Query(description="Also counts that agree.")] = False,
+) -> Page[Difference]:
+    """The source's counts beside ours by resource, school and day; only those that differ."""
+    own(who, source)
+    after = START
+    if cursor:
+        of, at, on = decode_cursor(cursor, 3)
+        after = (source, of, at, _day(on))
+    found = await compare(session, source, Chosen(resource, school, first, last), after=after, limit=limit, every=every)
+    return Page(
+        items=[_difference(one) for one in found],
+        next=encode_cursor(*map(str, found[-1].place[1:])) if len(found) == limit else None,
+    )
+
+
+def _difference(one: Compared) -> Difference:
+    return Difference(
+        resource=one.resource,
+        school_id=one.school_id or None,
+        day=None if one.day == EVER else one.day,
+        theirs=one.theirs,
+        ours=one.ours,
+        difference=one.ours - (one.theirs or 0),
+    )
+
+
+def _day(text_: str) -> date:
+    try:
+        return date.fromisoformat(text_)
+    except ValueError:
+        raise InvalidMember(field="cursor", rule="must be the next of an earlier page") from None
+
+
+def _from_json(document: Any) -> dict[Key, int]:
+    items = document.get("items") if isinstance(document, dict) else None
+    if not isinstance(items, list):
+        raise InvalidMember(field="$.items", rule="must be a list")
+    counts: dict[Key, int] = {}
+    for index, item in enumerate(items):
+        _add(counts, item, f"$.items[{index}]")
+    return counts
+
+
+def _from_csv(body: bytes) -> dict[Key, int]:
+    try:
+        lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error):
+        raise InvalidMember(field="body", rule="must be well-formed CSV in UTF-8") from None
+    header = [name.strip().lower() for name in lines[0]] if lines else []
+    if sorted(header) != sorted(_COLUMNS):
+        raise InvalidMember(field="line 1", rule=f"must be {','.join(_COLUMNS)}")
+    counts: dict[Key, int] = {}
+    for number, values in enumerate(lines[1:], 2):
+        cells = {name: value.strip() for name, value in zip(header, values, strict=False) if value.strip()}
+        if cells:
+            _add(counts, cells | {"count": _whole(cells.get("count"))}, f"line {number}")
+    return counts
+
+
+def _whole(cell: str | None) -> int | str | None:
+    return int(cell) if cell and cell.isascii() and cell.isdigit() and len(cell) < 20 else cell
+
+
+def _add(counts: dict[Key, int], item: Any, at: str) -> None:
+    read = read_shape(_SHAPE, item, at)
+    _check(read, at)
+    on = date.fromisoformat(read["day"]) if "day" in read else EVER
+    key = (read["resource"], read.get("school_id", EVERYWHERE), on)
+    if key in counts:
+        raise InvalidMember(field=at, rule="must not name a resource, school and day that stand above")
+    counts[key] = read["count"]
+
+
+def _check(read: Mapping[str, Any], at: str) -> None:
+    resource = RESOURCES.get(read["resource"])
+    if resource is None:
+        raise InvalidMember(field=f"{at}.resource", rule="must be a resource that is taken here")
+    if "school_id" in read and resource.school is None:
+        raise InvalidMember(field=f"{at}.school_id", rule="must be empty: this resource is of no school")
+    if "day" in read and resource.on is None:
+        raise InvalidMember(field=f"{at}.day", rule="must be empty: this resource is of no day")

@@ -1,0 +1,145 @@
+"""What district IT sees: what arrived from each source, what did not and why."""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query, Response
+from fastapi.responses import HTMLResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict
+
+from common.access import require
+from common.app import Router
+from common.auth import Principal
+from common.db import Session
+from common.errors import NotFound
+from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.runtime import Now, RuntimeOf
+from sis.alerts import Alert, AlertKind, alerts_now
+from sis.overview import overview
+from sis.page import sources_page
+from sis.reconciliation import compare
+from sis.rejected import dismiss
+from sis.routes.answers import own
+from sis.sheets import write_sheet
+
+router = Router("sis", tags=["sources"])
+
+Reader = Annotated[Principal, require("district", "sis")]
+_ON_PAGE = 500
+First = Annotated[date, Query(description="The first day that is counted.")]
+Last = Annotated[date, Query(description="The last day that is counted.")]
+
+
+class SourceResource(BaseModel):
+    """What one source pushed of one resource: rows by what came of them, and how it stands now.
+
+    ``lag_seconds`` is the time since the newest ``_lastModifiedDate`` that came, or since the last push where none ever
+    came. ``believed`` is how many rows the source says it holds in all, ``standing`` how many stand here.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    source: str
+    resource: str
+    last_at: datetime
+    newest_at: datetime | None
+    lag_seconds: int
+    accepted: int
+    unchanged: int
+    stale: int
+    deleted: int
+    rejected: int
+    rejected_open: int
+    oldest_rejected_at: datetime | None
+    believed: int | None
+    standing: int | None
+
+
+class AlertSeen(BaseModel):
+    """A school or a source that has been silent since a day, and for how many school days."""
+
+    kind: AlertKind
+    source: str | None
+    school_id: str | None
+    since: date
+    age: int
+
+
+class Sources(Page[SourceResource]):
+    """A page of sources and resources, and what is to be looked after."""
+
+    alerts: list[AlertSeen]
+
+
+@router.get("/v1/sources")
+async def list_sources(
+    session: Session,
+    runtime: RuntimeOf,
+    who: Reader,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    first: First = date.min,
+    last: Last = date.max,
+) -> Sources:
+    """What arrived from each source, by resource; a SIS sees its own."""
+    mine = None if who.role == "district" else who.subject
+    source, resource = decode_cursor(cursor, 2) if cursor else ("", "")
+    lines = await overview(session, source=mine, first=first, last=last, after=(source, resource), limit=limit)
+    alerts = await alerts_now(session, runtime, source=mine)
+    return Sources(
+        items=[SourceResource.model_validate(line) for line in lines],
+        next=encode_cursor(lines[-1].source, lines[-1].resource) if len(lines) == limit else None,
+        alerts=[_seen(alert) for alert in alerts],
+    )
+
+
+@router.get("/v1/sources.html", dependencies=[require("district")], response_class=HTMLResponse)
+async def show_sources(session: Session, runtime: RuntimeOf, now: Now) -> HTMLResponse:
+    """The same as a page to read or print, with the counts that differ."""
+    lines = await overview(session, limit=_ON_PAGE)
+    alerts = await alerts_now(session, runtime)
+    differing = await compare(session, None, limit=_ON_PAGE)
+    return sources_page(lines, alerts, differing, now.astimezone(runtime.settings.zone))
+
+
+@router.get(
+    "/v1/sources/{source}/rejected.csv",
+    response_class=StreamingResponse,
+    responses={200: {"description": "The rejected rows as they came.", "content": {"text/csv": {}}}},
+)
+async def read_rejected(
+    source: str,
+    who: Reader,
+    runtime: RuntimeOf,
+    resource: Annotated[str, Query(max_length=100, description="The resource, such as students.")],
+    deletes: Annotated[bool, Query(description="Rows that were to take documents away.")] = False,
+) -> StreamingResponse:
+    """The open rejected rows of a source and resource as CSV, each with its reason, to be mended and pushed again.
+
+    Columns are named by the paths of members; what does not fit into columns stands whole in ``_row``. Cells that a
+    spreadsheet would take for a formula begin with a quote, which is taken off again when the file is pushed to
+    ``POST /sis/v1/bulk/{resource}`` as ``text/csv``. Lines of the calendar file are mended in that file itself.
+    """
+    own(who, source)
+    headers = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="rejected.csv"'}
+    sheet = write_sheet(runtime, source, resource, deletes=deletes)
+    return StreamingResponse(sheet, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.post("/v1/rejected/{rejected_id}/dismiss", status_code=204, response_class=Response)
+async def dismiss_rejected(rejected_id: UUID, session: Session, who: Reader) -> None:
+    """Take a rejected row off the open list; it stays off, also when the same row comes again."""
+    if not await dismiss(session, rejected_id, source=None if who.role == "district" else who.subject):
+        raise NotFound(what="open rejected row")
+
+
+def _seen(alert: Alert) -> AlertSeen:
+    of_school = alert.kind is AlertKind.SCHOOL_NOT_SUBMITTED
+    return AlertSeen(
+        kind=alert.kind,
+        source=None if of_school else alert.subject,
+        school_id=alert.subject if of_school else None,
+        since=alert.since,
+        age=alert.age,
+    )

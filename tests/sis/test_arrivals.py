@@ -1,0 +1,190 @@
+"""What arrived is counted by source, resource and day; what was refused is kept as it came, once, until it is mended."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from sis.loops import forget_arrivals
+from sis.policy import ARRIVALS
+from tests.sis.conftest import Sis, absence, school, student
+
+ATTENDANCE = "studentSchoolAttendanceEvents"
+COUNTS = ("accepted", "unchanged", "stale", "deleted", "rejected", "rejected_open")
+
+
+async def sources(sis: Sis, role: str = "district", **query: Any) -> list[dict[str, Any]]:
+    response = await sis.call("GET", "/sis/v1/sources", role=role, params=query)
+    assert response.status_code == 200, response.text
+    return list(response.json()["items"])
+
+
+async def counts(sis: Sis, resource: str) -> dict[str, int]:
+    """The counts of one resource that are not zero."""
+    (line,) = [line for line in await sources(sis) if line["resource"] == resource]
+    return {name: line[name] for name in COUNTS if line[name]}
+
+
+async def test_each_row_counts_as_what_came_of_it(sis: Sis):
+    await sis.roster()
+    old, new = "2026-09-01T08:00:00Z", "2026-09-02T08:00:00Z"
+    rows = [absence(_lastModifiedDate=new), absence(_lastModifiedDate=new), absence(_lastModifiedDate=old), {}]
+    await sis.bulk(ATTENDANCE, rows)
+    await sis.bulk(ATTENDANCE, [absence(), absence()], deletes=True)
+
+    assert await counts(sis, ATTENDANCE) == {
+        "accepted": 1,
+        "unchanged": 2,  # the second row, and a deletion of what is gone already
+        "stale": 1,
+        "deleted": 1,
+        "rejected": 1,
+        "rejected_open": 1,
+    }
+
+
+async def test_every_door_counts(sis: Sis):
+    await sis.put_in("schools", school())
+    await sis.bulk("schools", [school(2)])
+    attributes = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "urn:sis", "ce-type": "sis.schools.upserted.v1"}
+    for _ in range(2):
+        await sis.call("POST", "/sis/v1/events", json=school(3), headers=attributes)
+
+    assert await counts(sis, "schools") == {"accepted": 3}
+
+
+async def test_the_lag_is_the_time_since_the_newest_change_that_came_or_else_since_the_last_push(sis: Sis):
+    await sis.put_in("schools", school())
+    await sis.put_in("students", student(_lastModifiedDate="2020-01-01T00:00:00Z"))
+    schools, students = await sources(sis)
+
+    assert schools["newest_at"] is None
+    assert schools["lag_seconds"] < 60
+    assert students["lag_seconds"] > 5 * 365 * 86_400
+
+
+@pytest.mark.parametrize(
+    "raw", [b"{", b'{"eventDate": "\xff"}', b"[]", b"{}", json.dumps(absence(on="never")).encode()]
+)
+async def test_a_single_row_that_is_refused_is_kept(sis: Sis, raw: bytes):
+    assert (await sis.post(ATTENDANCE, raw)).status_code == 400
+    assert await counts(sis, ATTENDANCE) == {"rejected": 1, "rejected_open": 1}
+
+
+async def test_a_refused_event_is_kept(sis: Sis):
+    attributes = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "urn:sis", "ce-type": "sis.schools.upserted.v1"}
+    assert (await sis.call("POST", "/sis/v1/events", json={}, headers=attributes)).status_code == 400
+    assert await counts(sis, "schools") == {"rejected": 1, "rejected_open": 1}
+
+
+async def test_the_same_bad_row_again_does_not_pile_up(sis: Sis):
+    bad = {"studentUniqueId": "", "firstName": "Ada"}
+    for row in (bad, dict(reversed(bad.items())), bad):
+        await sis.bulk("students", [row, row])
+
+    assert await counts(sis, "students") == {"rejected": 6, "rejected_open": 1}
+    ((times,),) = await sis.rows("SELECT times FROM sis_rejected")
+    assert times == 6
+
+
+async def test_a_row_of_the_same_key_that_is_accepted_closes_the_rejected_one(sis: Sis):
+    await sis.roster()
+    bad = absence(eventDuration=7)
+    await sis.bulk(ATTENDANCE, [bad, absence("2026-09-02", eventDuration=7)])
+    await sis.put_in(ATTENDANCE, absence(eventDuration=0.5))
+    assert (await counts(sis, ATTENDANCE))["rejected_open"] == 1
+
+    await sis.bulk(ATTENDANCE, [bad])
+    assert (await counts(sis, ATTENDANCE))["rejected_open"] == 2
+
+
+async def test_a_dismissed_row_stays_off_the_list_also_when_it_comes_again(sis: Sis):
+    await sis.bulk("students", [{}])
+    ((identity,),) = await sis.rows("SELECT id FROM sis_rejected")
+    path = f"/sis/v1/rejected/{identity}/dismiss"
+
+    assert (await sis.call("POST", path, role="district")).status_code == 204
+    assert (await sis.call("POST", path, role="district")).status_code == 404
+    await sis.bulk("students", [{}])
+    assert await counts(sis, "students") == {"rejected": 2}
+
+
+async def test_what_is_kept_is_sealed_and_the_problem_holds_no_value(sis: Sis):
+    await sis.bulk("students", [student("canary" * 20, firstName="canary")])
+    ((row,),) = await sis.rows("SELECT CAST(r AS text) FROM sis_rejected AS r")
+    assert "must have at most 60 characters" in row
+    assert "canary" not in row
+    assert b"canary".hex() not in row
+
+
+async def test_a_row_that_is_too_long_to_keep_is_counted_with_its_reason(sis: Sis):
+    await sis.bulk("students", [{"studentUniqueId": "x" * (ARRIVALS.rejected_bytes + 1)}])
+    ((sealed, rule),) = await sis.rows("SELECT sealed, rule FROM sis_rejected")
+    assert (sealed, rule) == (None, "must have at most 60 characters")
+
+
+async def test_ten_thousand_bad_rows_in_a_row_leave_a_small_and_exact_report(sis: Sis, statements):
+    executed_by_batch = set()
+    for batch in range(20):
+        rows = [{"studentUniqueId": "x" * 61, "firstName": f"{batch} {row}"} for row in range(499)]
+        with statements() as executed:
+            answers = await sis.bulk("students", [*rows, student(f"s{batch}")])
+        executed_by_batch.add(len(executed))
+        assert [answer["status"] for answer in answers] == [400] * 499 + [201]
+
+    assert len(executed_by_batch) == 1
+    assert await counts(sis, "students") == {"accepted": 20, "rejected": 9980, "rejected_open": 9980}
+    assert len((await sis.call("GET", "/sis/v1/sources", role="district")).content) < 2000
+
+
+async def test_more_open_rows_than_the_policy_keeps_are_only_counted(sis: Sis, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sis.rejected.ARRIVALS", replace(ARRIVALS, rejected_most=10))
+    for batch in range(3):
+        await sis.bulk("students", [{"firstName": f"{batch} {row}"} for row in range(10)])
+    assert await counts(sis, "students") == {"rejected": 30, "rejected_open": 10}
+
+
+async def test_rejected_rows_are_forgotten_in_time(sis: Sis):
+    await sis.bulk("students", [{}, []])
+    async with sis.running.session() as session:
+        await session.execute(
+            sa.text("UPDATE sis_rejected SET last_at = last_at - interval '31 days' WHERE field = '$'")
+        )
+    await forget_arrivals(sis.running.runtime)
+    assert (await counts(sis, "students"))["rejected_open"] == 1
+
+
+async def test_a_row_that_the_database_cannot_store_is_kept_as_rejected(sis: Sis, monkeypatch: pytest.MonkeyPatch):
+    class CannotBeStored(Exception):
+        sqlstate = "22021"
+
+    async def failing(*_: Any, **__: Any) -> Any:
+        raise CannotBeStored
+
+    monkeypatch.setattr("sis.arrivals.write", failing)
+    assert (await sis.post("schools", school())).status_code == 400
+    assert await counts(sis, "schools") == {"rejected": 1, "rejected_open": 1}
+
+
+async def test_a_sis_sees_and_dismisses_only_its_own(sis: Sis):
+    await sis.bulk("students", [{}])
+    async with sis.running.session() as session:
+        await session.execute(sa.text("UPDATE sis_rejected SET source = 'other'"))
+        await session.execute(sa.text("UPDATE sis_arrival SET source = 'other'"))
+    ((identity,),) = await sis.rows("SELECT id FROM sis_rejected")
+
+    assert await sources(sis, role="sis") == []
+    assert len(await sources(sis)) == 1
+    assert (await sis.call("POST", f"/sis/v1/rejected/{identity}/dismiss")).status_code == 404
+    assert (await sis.call("GET", "/sis/v1/sources/other/rejected.csv?resource=students")).status_code == 403
+    assert (await sis.call("GET", "/sis/v1/sources", role="principal")).status_code == 403
+
+
+async def test_counts_of_a_day_and_pages(sis: Sis):
+    await sis.put_in("schools", school())
+    await sis.put_in("students", student())
+    first = (await sis.call("GET", "/sis/v1/sources", role="district", params={"limit": 1})).json()
+    second = await sources(sis, limit=1, cursor=first["next"])
+    assert [first["items"][0]["resource"], second[0]["resource"]] == ["schools", "students"]
+    assert [line["accepted"] for line in await sources(sis, last="2020-01-01")] == [0, 0]
