@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends
 
 from common.errors import NotFound
-from sis.routes import changes, door, lists
+from sis.routes import changes, door, lists, metadata
 
 
 async def _four_digits(school_year: str) -> None:
@@ -12,6 +12,7 @@ async def _four_digits(school_year: str) -> None:
 
 
 router = APIRouter()
+router.include_router(metadata.router)
 
 
 def _include(topic: APIRouter, path: str) -> None:

@@ -1,0 +1,313 @@
+"""What clients are told before they push is what the door then does."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from jsonschema import Draft4Validator
+from pydantic_core import from_json
+
+from sis.metadata.documents import SECTIONS, dependencies, openapi
+from sis.metadata.names import definition, reference, singular
+from sis.metadata.schemas import definitions
+from sis.resources import DESCRIPTORS, NAMED
+from sis.rules.members import InvalidMember
+from tests.sis.conftest import EDFI, Sis
+
+BASE = "http://testserver/sis"
+METADATA = "/sis/metadata/data/v3"
+_SAID = {"calendarEventDescriptor": "Instructional day", "attendanceEventCategoryDescriptor": "Unexcused Absence"}
+# A rule over two members, which no schema of one member can say: without an incident it names a school.
+_ALSO = {"disciplineActions": ("responsibilitySchoolReference",)}
+
+Json = dict[str, Any]
+
+
+async def asked(sis: Sis, path: str) -> httpx.Response:
+    """The answer to somebody without a token."""
+    return await sis.running.http.get(path)
+
+
+async def document(sis: Sis, section: str) -> Json:
+    found: Json = (await asked(sis, f"{METADATA}/{section}/swagger.json")).json()
+    return found
+
+
+@pytest.fixture(scope="module")
+def schemas() -> Json:
+    """The schemas of both documents by name."""
+    found: Json = {}
+    for section in SECTIONS:
+        found |= from_json(openapi(section, BASE))["components"]["schemas"]
+    return found
+
+
+def resolved(schemas: Json, schema: Json) -> Json:
+    found: Json = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    return found
+
+
+def value(schemas: Json, name: str, schema: Json, *, whole: bool = False) -> Any:
+    """Something that the schema of a member takes; the same for the same member everywhere, so that references hold."""
+    schema = resolved(schemas, schema)
+    if schema["type"] == "object":
+        return body(schemas, schema, whole=whole)
+    if schema["type"] == "array":
+        return [value(schemas, singular(name), schema["items"], whole=whole)]
+    if schema.get("format") in ("date", "date-time"):
+        return "2027-01-15" if schema["format"] == "date" else "2020-01-15T08:00:00Z"
+    if name.endswith("Descriptor"):
+        return f"uri://ed-fi.org/{name}#{_SAID.get(name, 'Some code')}"
+    by_type = {"string": "x", "integer": max(1, schema.get("minimum", 1)), "number": 1, "boolean": True}
+    return by_type[schema["type"]]
+
+
+def body(schemas: Json, schema: Json, *, whole: bool = False, also: tuple[str, ...] = ()) -> Json:
+    """A document of what is required, or with ``whole`` of everything that may be sent."""
+    members = schema["properties"]
+    sent = [name for name in members if not members[name].get("readOnly")] if whole else schema.get("required", ())
+    return {name: value(schemas, name, members[name], whole=whole) for name in (*sent, *also)}
+
+
+def members(
+    schemas: Json, schema: Json, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], Json]]:
+    """Every member by its path in a whole document, those of references and of the first of each list too."""
+    for name, each in schema["properties"].items():
+        here = (*path, name)
+        yield here, {**each, "required": name in schema.get("required", ())}
+        inner = each.get("items", each)
+        if "$ref" in inner:
+            yield from members(schemas, resolved(schemas, inner), (*here, 0) if "items" in each else here)
+
+
+def changed(document: Any, path: tuple[str | int, ...], value: Any) -> Any:
+    """A copy of a document that says something else at one path."""
+    copy: Any = deepcopy(document)
+    at = copy
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = value
+    return copy
+
+
+def smallest(schemas: Json, name: str) -> Json:
+    return body(schemas, schemas[definition(name)], also=_ALSO.get(name, ()))
+
+
+def in_order() -> list[str]:
+    return [each["resource"].removeprefix("/ed-fi/") for each in dependencies()]
+
+
+def nodes(value: Any) -> Iterator[Json]:
+    """Every object in a JSON value."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from nodes(inner)
+
+
+@pytest.mark.parametrize("public", ["http://testserver", "https://data.district.example/trellis"])
+@pytest.mark.parametrize("path", ["/sis", "/sis/"])
+async def test_the_base_address_says_where_everything_is_also_behind_a_prefix(
+    sis: Sis, monkeypatch: pytest.MonkeyPatch, public: str, path: str
+) -> None:
+    settings = sis.running.runtime.settings.model_copy(update={"public_url": public})
+    monkeypatch.setattr(sis.running.runtime, "settings", settings)
+    told = (await asked(sis, path)).json()
+    assert (told["version"], told["suite"], told["apiMode"]) == ("7.3", "3", "Shared Instance")
+    assert [(model["name"], model["version"]) for model in told["dataModels"]] == [("Ed-Fi", "5.2.0")]
+    assert told["urls"] == {
+        "dependencies": f"{public}/sis/metadata/data/v3/dependencies",
+        "openApiMetadata": f"{public}/sis/metadata/",
+        "oauth": f"{public}/sis/oauth/token",
+        "dataManagementApi": f"{public}/sis/data/v3/",
+        "changeQueries": f"{public}/sis/changeQueries/v1/",
+    }
+    sections = (await asked(sis, "/sis/metadata/")).json()
+    assert [(one["name"], one["prefix"]) for one in sections] == [("Resources", ""), ("Descriptors", "")]
+    for one in sections:
+        assert one["endpointUri"].startswith(f"{public}/sis/")
+        openapi_document = (await asked(sis, one["endpointUri"].removeprefix(public))).json()
+        assert openapi_document["servers"] == [{"url": f"{public}/sis/data/v3"}]
+        flows = openapi_document["components"]["securitySchemes"]["oauth2_client_credentials"]["flows"]
+        assert flows["clientCredentials"]["tokenUrl"] == f"{public}/sis/oauth/token"
+
+
+async def test_every_advertised_address_answers(sis: Sis) -> None:
+    urls = (await asked(sis, "/sis/")).json()["urls"]
+    for name in ("dependencies", "openApiMetadata"):
+        assert (await asked(sis, urls[name])).status_code == 200
+    assert (await sis.running.http.post(urls["oauth"])).status_code == 400
+    assert (await sis.call("GET", f"{urls['dataManagementApi']}ed-fi/students")).status_code == 200
+    assert (await sis.call("GET", f"{urls['changeQueries']}availableChangeVersions")).status_code == 200
+
+
+async def test_a_school_year_in_the_path_changes_nothing_and_an_unknown_section_is_not_found(sis: Sis) -> None:
+    for path in ("dependencies", "resources/swagger.json", "descriptors/swagger.json"):
+        plain, dated = await asked(sis, f"{METADATA}/{path}"), await asked(sis, f"{METADATA}/2027/{path}")
+        assert plain.status_code == dated.status_code == 200
+        assert plain.content == dated.content
+    assert (await asked(sis, "/sis/metadata")).json() == (await asked(sis, "/sis/metadata/")).json()
+    assert (await asked(sis, f"{METADATA}/composites/swagger.json")).status_code == 404
+
+
+async def test_what_is_referred_to_comes_first_and_descriptors_before_all() -> None:
+    orders = {each["resource"].removeprefix("/ed-fi/"): each["order"] for each in dependencies()}
+    assert set(orders) == set(NAMED)
+    assert {name for name, order in orders.items() if order == 1} == set(DESCRIPTORS)
+    for name, resource in NAMED.items():
+        for one in resource.references:
+            assert orders[one.to] < orders[name]
+
+
+@pytest.mark.parametrize("section", ["resources", "descriptors"])
+async def test_a_document_is_sound_openapi(sis: Sis, section: str) -> None:
+    found = await document(sis, section)
+    assert found["openapi"].startswith("3.0.")
+    listed = {path.split("/")[2] for path in found["paths"]}
+    assert listed == {name for name in NAMED if (name in DESCRIPTORS) == (section == "descriptors")}
+    assert {tag["name"]: bool(tag["description"]) for tag in found["tags"]} == dict.fromkeys(listed, True)
+    for pointer in (node["$ref"] for node in nodes(found) if "$ref" in node):
+        target: Any = found
+        for step in pointer.removeprefix("#/").split("/"):
+            target = target[step]
+    operations = [node["operationId"] for node in nodes(found["paths"]) if "operationId" in node]
+    assert len(operations) == len(set(operations)) == 8 * len(listed)
+    for name, schema in found["components"]["schemas"].items():
+        Draft4Validator.check_schema(schema)
+        assert all(each.get("type") != "array" or "$ref" in each["items"] for each in _own(found, name))
+        if name.endswith("Reference"):
+            assert schema["required"]
+            assert all(each["x-Ed-Fi-isIdentity"] for each in schema["properties"].values())
+    for name in listed:
+        assert found["components"]["schemas"][definition(name)]["required"]
+
+
+def _own(found: Json, name: str) -> Iterator[Json]:
+    """The members of what the SIS sends: not of problems and page tokens."""
+    if name.startswith("edFi_"):
+        yield from found["components"]["schemas"][name]["properties"].values()
+
+
+async def test_one_name_means_one_shape() -> None:
+    found: Json = {}
+    for name, resource in NAMED.items():
+        from_this = definitions(name, resource)
+        assert all(found.setdefault(key, schema) == schema for key, schema in from_this.items())
+
+
+async def test_each_document_of_what_is_required_goes_through_every_verb_as_documented(sis: Sis, schemas: Json) -> None:
+    described = (await document(sis, "resources"))["paths"] | (await document(sis, "descriptors"))["paths"]
+    made = {}
+    for name in in_order():
+        sent, at = smallest(schemas, name), f"{EDFI}/{name}"
+        plain, by_id = described[f"/ed-fi/{name}"], described[f"/ed-fi/{name}/{{id}}"]
+        new = await sis.post(name, sent)
+        # The old names of contacts lead to the contacts that stand already.
+        assert new.status_code == (200 if name in ("parents", "studentParentAssociations") else 201), (name, new.text)
+        assert str(new.status_code) in plain["post"]["responses"]
+        made[name] = new.json()["id"]
+        read = await sis.call("GET", f"{at}/{made[name]}")
+        assert (read.status_code, "_waiting" in read.json()) == (200, False), (name, read.text)
+        put = await sis.call("PUT", f"{at}/{made[name]}", json=sent, headers={"If-Match": read.headers["ETag"]})
+        assert put.status_code == 204, (name, put.text)
+        for method, status in {"GET": 404, "PUT": 404, "DELETE": 404}.items():
+            missing = await sis.call(method, f"{at}/{uuid4()}", **({"json": sent} if method == "PUT" else {}))
+            assert missing.status_code == status
+            assert str(status) in by_id[method.lower()]["responses"]
+        for what in ("deletes", "keyChanges", "partitions"):
+            listed = await sis.call("GET", f"{at}/{what}")
+            assert listed.status_code == 200
+            assert f"/ed-fi/{name}/{what}" in described
+    for name in [one for one in reversed(in_order()) if one not in ("parents", "studentParentAssociations")]:
+        gone = await sis.delete(name, made[name])
+        assert gone.status_code == 204, (name, gone.text)
+        (row,) = (await sis.call("GET", f"{EDFI}/{name}/deletes")).json()
+        key = schemas[f"trackedChanges_{definition(name)}Key"]["properties"]
+        assert row["id"] == made[name]
+        assert row["keyValues"].keys() <= key.keys()
+
+
+async def test_every_member_listed_may_be_sent_and_is_kept_or_sealed(sis: Sis, schemas: Json) -> None:
+    for name in in_order():
+        schema = schemas[definition(name)]
+        taken = await sis.post(name, body(schemas, schema, whole=True))
+        assert taken.status_code in (200, 201), (name, taken.text)
+        shown = (await sis.call("GET", f"{EDFI}/{name}/{taken.json()['id']}")).json()
+        assert shown.keys() == {key for key, each in schema["properties"].items() if not each.get("writeOnly")}, name
+
+
+async def test_a_document_is_found_by_the_parameters_documented_and_they_are_its_natural_key(
+    sis: Sis, schemas: Json
+) -> None:
+    described = (await document(sis, "resources"))["paths"] | (await document(sis, "descriptors"))["paths"]
+    for name in in_order():
+        sent = body(schemas, schemas[definition(name)], whole=True)
+        (identity,) = await sis.put_in(name, sent)
+        get = described[f"/ed-fi/{name}"]["get"]
+        keys = {one["name"]: one for one in get["parameters"] if one.get("x-Ed-Fi-isIdentity")}
+        assert keys.keys() == NAMED[name].leaves.keys()
+        asked_for = {key: value(schemas, key, one["schema"]) for key, one in keys.items()}
+        found = await sis.call("GET", f"{EDFI}/{name}", params={**asked_for, "totalCount": "true", "id": identity})
+        assert [one["id"] for one in found.json()] == [identity], (name, found.text)
+        assert found.headers["Total-Count"] == "1"
+
+
+def test_what_clients_take_for_the_natural_key_can_be_asked_for(schemas: Json) -> None:
+    """They gather the members marked as identity, and those of every reference that is required."""
+    for name, resource in NAMED.items():
+        schema, gathered = schemas[definition(name)], set()
+        for member, each in schema["properties"].items():
+            if "$ref" in each and member in schema["required"]:
+                gathered |= resolved(schemas, each)["properties"].keys()
+            elif each.get("x-Ed-Fi-isIdentity"):
+                gathered.add(member)
+        assert gathered <= resource.leaves.keys(), name
+
+
+def test_what_is_required_is_refused_without_it_and_what_may_be_null_is_not(schemas: Json) -> None:
+    for name, resource in NAMED.items():
+        schema = schemas[definition(name)]
+        whole = body(schemas, schema, whole=True)
+        for path, each in members(schemas, schema):
+            if each.get("readOnly"):
+                continue
+            without = changed(whole, path, None)
+            if each.get("nullable") or not each["required"]:
+                resource.read(without)
+            else:
+                with pytest.raises(InvalidMember, match="is required"):
+                    resource.read(without)
+
+
+def test_what_is_too_long_or_of_another_type_is_refused(schemas: Json) -> None:
+    for name, resource in NAMED.items():
+        schema = schemas[definition(name)]
+        whole = body(schemas, schema, whole=True)
+        for path, each in members(schemas, schema):
+            if each.get("readOnly") or path == ("_lastModifiedDate",):
+                continue
+            longest = "x" * each.get("maxLength", 1)
+            # A school may go by a name, too, though the standard has a number: no name holds a slash.
+            for wrong in ({"x": 1} if "$ref" not in each else [], "/", f"{longest}x", True):
+                if fits(each, wrong):
+                    continue
+                with pytest.raises(InvalidMember):
+                    resource.read(changed(whole, path, wrong))
+
+
+def fits(schema: Json, value: Any) -> bool:
+    """Whether the schema takes it, or the door does where the standard has a number: a school may go by a name."""
+    named = schema.get("format") == "int64" and value == "xx"
+    return named or ("$ref" not in schema and Draft4Validator(schema | {"required": []}).is_valid(value))
+
+
+def test_a_reference_is_named_after_what_it_refers_to() -> None:
+    assert reference("responsibilitySchoolReference") == "edFi_schoolReference"
+    assert reference("educationOrganizationReference") == "edFi_educationOrganizationReference"
+    assert reference("studentSectionAssociationReference") == "edFi_studentSectionAssociationReference"
+    assert [singular(name) for name in ("disabilities", "addresses", "staffs")] == ["disability", "address", "staff"]
