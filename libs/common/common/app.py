@@ -15,6 +15,7 @@ from starlette.types import Send as SendMessage
 
 from common.access import check_declared
 from common.db import is_data_error, is_transient
+from common.direct import flat
 from common.errors import NotStorable, Overloaded, Unavailable
 from common.inbox import Inbox
 from common.kafka import consume, send_from
@@ -62,8 +63,8 @@ def create_app(name: str, router: APIRouter, events: EventRouter | None = None, 
     )
     app.state.telemetry = telemetry
     app.state.name, app.state.events, app.state.loops, app.state.runtime = name, events, (*loops, *_HOUSEKEEPING), None
-    app.include_router(router)
-    app.include_router(operations_router(name, events))
+    for each in (router, operations_router(name, events)):
+        app.router.routes.extend(flat(each))
     install(app)
     app.add_middleware(Edge)
     check_declared(app)
@@ -142,7 +143,7 @@ async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, send: SendMessa
     except Exception as error:  # noqa: BLE001 (its message may quote a person's data: only its place is logged)
         problem = _problem_of(error)
         if problem is INTERNAL_ERROR:
-            log.error("a request failed", **_request(scope), error=type(error).__name__, where=place_of(error))  # noqa: TRY400
+            log.error("a request failed", **_request(scope), error=type(error).__name__, where=place_of(error))  # noqa: TRY400 (a traceback may quote it too)
         else:
             log.warning("a request failed", **_request(scope), error=type(error).__name__, status=problem.status)
         if started:

@@ -97,20 +97,28 @@ def _unpack(unpacker: "zlib._Decompress", chunk: bytes) -> bytes:
         raise _Refused(BrokenEncoding()) from None
 
 
-class _StrictRoute(APIRoute):
+class StrictRoute(APIRoute):
+    """A route whose request reads its body strictly."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, given a request that reads its body strictly."""
-        handle = super().get_route_handler()
+        """The handler, given such a request."""
+        return strictly(super().get_route_handler())
 
-        async def strict(request: Request) -> Response:
-            try:
-                return await handle(_StrictRequest(request.scope, request.receive))
-            except _Refused as refused:
-                raise refused.error from None
 
-        return strict
+def strictly(
+    handle: Callable[[Request], Coroutine[Any, Any, Response]],
+) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    """``handle``, given a request that reads its body strictly."""
+
+    async def strict(request: Request) -> Response:
+        try:
+            return await handle(_StrictRequest(request.scope, request.receive))
+        except _Refused as refused:
+            raise refused.error from None
+
+    return strict
 
 
 def Router(service: str, **options: Any) -> APIRouter:  # noqa: N802 (used like the class it makes)
     """The router of one service: every path under ``/<service>``, bodies read strictly, errors documented."""
-    return APIRouter(prefix=f"/{service}", route_class=_StrictRoute, responses=COMMON_RESPONSES, **options)
+    return APIRouter(prefix=f"/{service}", route_class=StrictRoute, responses=COMMON_RESPONSES, **options)

@@ -1,0 +1,89 @@
+"""Routes as one list, and those that ask for little called directly.
+
+Each level of routers costs a request two rounds of matching, and what a route depends on is found out anew for every
+request. Half of what a push of one row cost was that. Here the routes stand beside each other, and a route that depends only
+on the request, on its path and on functions of the request is called without a search.
+"""
+
+import inspect
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import BaseRoute
+
+from common.strict import StrictRoute, strictly
+
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+_ELSEWHERE = (
+    "query_params",
+    "header_params",
+    "cookie_params",
+    "body_params",
+    "websocket_param_name",
+    "http_connection_param_name",
+    "response_param_name",
+    "background_tasks_param_name",
+    "security_scopes_param_name",
+)
+
+
+class _DirectRoute(StrictRoute):
+    def get_route_handler(self) -> Handle:
+        """The handler: as short as the route allows, and strict about the body in any case."""
+        return strictly(_called(self.dependant)) if _asks_little(self.dependant) else super().get_route_handler()
+
+
+def flat(router: APIRouter) -> Iterator[BaseRoute]:
+    """Every route of ``router`` and of all that it includes, each on its own, in their order."""
+    given = [name for name in inspect.signature(APIRoute.__init__).parameters if name not in ("self", "form_limits")]
+    for context in iter_route_contexts(router.routes):
+        if isinstance(context.original_route, StrictRoute):
+            yield _DirectRoute(**{name: getattr(context, name) for name in given})
+        else:
+            yield context.original_route
+
+
+def _asks_little(dependant: Dependant) -> bool:
+    """Whether all that the route takes is the request, text of its path, and what functions of the request give."""
+    answer = inspect.signature(dependant.call).return_annotation if dependant.call else None
+    return (
+        isinstance(answer, type)
+        and issubclass(answer, Response)
+        and inspect.iscoroutinefunction(dependant.call)
+        and not any(getattr(dependant, name) for name in _ELSEWHERE)
+        and all(_is_text(one) for one in dependant.path_params)
+        and all(map(_is_function_of_the_request, dependant.dependencies))
+    )
+
+
+def _is_text(parameter: Any) -> bool:
+    return parameter.field_info.annotation is str and not parameter.field_info.metadata
+
+
+def _is_function_of_the_request(dependant: Dependant) -> bool:
+    call: Any = dependant.call
+    asynchronous = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
+    others = dependant.path_params or dependant.dependencies or any(getattr(dependant, name) for name in _ELSEWHERE)
+    return bool(asynchronous and dependant.request_param_name and not others)
+
+
+def _called(dependant: Dependant) -> Handle:
+    endpoint: Any = dependant.call
+    path = [(one.name, one.alias) for one in dependant.path_params]
+    before: list[Any] = [(one.name, one.call, one.request_param_name) for one in dependant.dependencies]
+
+    async def handle(request: Request) -> Response:
+        values = {name: request.path_params[alias] for name, alias in path}
+        if dependant.request_param_name:
+            values[dependant.request_param_name] = request
+        for name, function, wants in before:
+            value = await function(**{wants: request})
+            if name:
+                values[name] = value
+        response: Response = await endpoint(**values)
+        return response
+
+    return handle
