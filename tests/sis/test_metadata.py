@@ -1,7 +1,6 @@
 """What clients are told before they push is what the door then does."""
 
 from collections.abc import Iterator
-from copy import deepcopy
 from typing import Any
 from uuid import uuid4
 
@@ -16,14 +15,12 @@ from sis.metadata.schemas import definitions
 from sis.resources import DESCRIPTORS, NAMED
 from sis.rules.members import InvalidMember
 from tests.sis.conftest import EDFI, Sis
+from tests.sis.told import Json, body, changed, fits, members, nodes, resolved, value
 
 BASE = "http://testserver/sis"
 METADATA = "/sis/metadata/data/v3"
-_SAID = {"calendarEventDescriptor": "Instructional day", "attendanceEventCategoryDescriptor": "Unexcused Absence"}
 # A rule over two members, which no schema of one member can say: without an incident it names a school.
 _ALSO = {"disciplineActions": ("responsibilitySchoolReference",)}
-
-Json = dict[str, Any]
 
 
 async def asked(sis: Sis, path: str) -> httpx.Response:
@@ -45,69 +42,12 @@ def schemas() -> Json:
     return found
 
 
-def resolved(schemas: Json, schema: Json) -> Json:
-    found: Json = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
-    return found
-
-
-def value(schemas: Json, name: str, schema: Json, *, whole: bool = False) -> Any:
-    """Something that the schema of a member takes; the same for the same member everywhere, so that references hold."""
-    schema = resolved(schemas, schema)
-    if schema["type"] == "object":
-        return body(schemas, schema, whole=whole)
-    if schema["type"] == "array":
-        return [value(schemas, singular(name), schema["items"], whole=whole)]
-    if schema.get("format") in ("date", "date-time"):
-        return "2027-01-15" if schema["format"] == "date" else "2020-01-15T08:00:00Z"
-    if name.endswith("Descriptor"):
-        return f"uri://ed-fi.org/{name}#{_SAID.get(name, 'Some code')}"
-    by_type = {"string": "x", "integer": max(1, schema.get("minimum", 1)), "number": 1, "boolean": True}
-    return by_type[schema["type"]]
-
-
-def body(schemas: Json, schema: Json, *, whole: bool = False, also: tuple[str, ...] = ()) -> Json:
-    """A document of what is required, or with ``whole`` of everything that may be sent."""
-    members = schema["properties"]
-    sent = [name for name in members if not members[name].get("readOnly")] if whole else schema.get("required", ())
-    return {name: value(schemas, name, members[name], whole=whole) for name in (*sent, *also)}
-
-
-def members(
-    schemas: Json, schema: Json, path: tuple[str | int, ...] = ()
-) -> Iterator[tuple[tuple[str | int, ...], Json]]:
-    """Every member by its path in a whole document, those of references and of the first of each list too."""
-    for name, each in schema["properties"].items():
-        here = (*path, name)
-        yield here, {**each, "required": name in schema.get("required", ())}
-        inner = each.get("items", each)
-        if "$ref" in inner:
-            yield from members(schemas, resolved(schemas, inner), (*here, 0) if "items" in each else here)
-
-
-def changed(document: Any, path: tuple[str | int, ...], value: Any) -> Any:
-    """A copy of a document that says something else at one path."""
-    copy: Any = deepcopy(document)
-    at = copy
-    for step in path[:-1]:
-        at = at[step]
-    at[path[-1]] = value
-    return copy
-
-
 def smallest(schemas: Json, name: str) -> Json:
     return body(schemas, schemas[definition(name)], also=_ALSO.get(name, ()))
 
 
 def in_order() -> list[str]:
     return [each["resource"].removeprefix("/ed-fi/") for each in dependencies()]
-
-
-def nodes(value: Any) -> Iterator[Json]:
-    """Every object in a JSON value."""
-    if isinstance(value, dict):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from nodes(inner)
 
 
 @pytest.mark.parametrize("public", ["http://testserver", "https://data.district.example/trellis"])
@@ -216,7 +156,7 @@ async def test_each_document_of_what_is_required_goes_through_every_verb_as_docu
         put = await sis.call("PUT", f"{at}/{made[name]}", json=sent, headers={"If-Match": read.headers["ETag"]})
         assert put.status_code == 204, (name, put.text)
         for method, status in {"GET": 404, "PUT": 404, "DELETE": 404}.items():
-            missing = await sis.call(method, f"{at}/{uuid4()}", **({"json": sent} if method == "PUT" else {}))
+            missing = await sis.call(method, f"{at}/{uuid4()}", json=sent)
             assert missing.status_code == status
             assert str(status) in by_id[method.lower()]["responses"]
         for what in ("deletes", "keyChanges", "partitions"):
@@ -298,12 +238,6 @@ def test_what_is_too_long_or_of_another_type_is_refused(schemas: Json) -> None:
                     continue
                 with pytest.raises(InvalidMember):
                     resource.read(changed(whole, path, wrong))
-
-
-def fits(schema: Json, value: Any) -> bool:
-    """Whether the schema takes it, or the door does where the standard has a number: a school may go by a name."""
-    named = schema.get("format") == "int64" and value == "xx"
-    return named or ("$ref" not in schema and Draft4Validator(schema | {"required": []}).is_valid(value))
 
 
 def test_a_reference_is_named_after_what_it_refers_to() -> None:
