@@ -1,5 +1,6 @@
 """A bearer token becomes a principal: who asks, in which role, for which schools."""
 
+import hashlib
 import json
 import time
 import warnings
@@ -27,6 +28,7 @@ SERVICE_TOKEN_SECONDS = 60
 _ALGORITHMS = ["Ed25519", "EdDSA", "RS256"]
 _TYPE = "at+jwt"
 _LEEWAY_SECONDS = 10
+_REMEMBERED_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +107,22 @@ def _sign(key: SigningKey, issuer: str, audience: str, claims: dict[str, Any], l
     return jwt.encode(header, times | claims, key, algorithms=_ALGORITHMS)
 
 
-# The signature of one token stays what it is, and checking it anew was a sixth of what a push costs. Whether it has expired is asked
-# each time; what was refused is not remembered.
-@lru_cache(maxsize=1000)
 def _verified(token: str, trusted: Trusted) -> Mapping[str, Any]:
+    # The signature of one token stays what it is, and checking it anew was a sixth of what a push costs. Whether it has expired is
+    # asked each time; what was refused is not remembered, and what was not no longer than a minute.
+    known = _known(hashlib.sha256(token.encode()).digest(), trusted, int(time.monotonic() // _REMEMBERED_SECONDS))
+    if not known:
+        known.append(_verify(token, trusted))
+    return known[0]
+
+
+@lru_cache(maxsize=1000)
+def _known(digest: bytes, trusted: Trusted, minute: int) -> list[Mapping[str, Any]]:
+    """What is known of a token in this minute: nothing at first, then its claims."""
+    return []
+
+
+def _verify(token: str, trusted: Trusted) -> Mapping[str, Any]:
     # The issuer is read before the signature is checked, only to choose whose keys must have made it.
     try:
         unverified = _payload(token)
