@@ -175,3 +175,18 @@ async def test_a_path_may_name_the_school_year(sis: Sis) -> None:
     replaced = await sis.call("PUT", made.headers["Location"], json=student(firstName="Ida"))
     assert (replaced.status_code, (await sis.call("DELETE", made.headers["Location"])).status_code) == (204, 204)
     assert (await sis.call("GET", "/sis/changeQueries/v1/2027/availableChangeVersions")).status_code == 200
+
+
+async def test_replacing_and_deleting_count_as_arrivals_and_what_is_refused_is_kept(sis: Sis) -> None:
+    identity = await sis.roster()
+    (event,) = await sis.put_in(RESOURCE, absence())
+    assert (await put(sis, RESOURCE, event, absence(eventDuration=0.5))).status_code == 204
+    assert (await put(sis, RESOURCE, event, absence(eventDuration=9))).status_code == 400
+    assert (await sis.delete(RESOURCE, event)).status_code == 204
+    await sis.put_in(RESOURCE, absence())
+    assert (await sis.delete("students", identity)).status_code == 409
+
+    sources = (await sis.call("GET", "/sis/v1/sources")).json()["items"]
+    counted = {line["resource"]: (line["accepted"], line["deleted"], line["rejected"]) for line in sources}
+    assert counted[RESOURCE] == (3, 1, 1)
+    assert counted["students"] == (1, 0, 1)

@@ -1,5 +1,6 @@
 """The Ed-Fi door: upsert, replace, read and delete one document, over the table of resources."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,10 +13,8 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.errors import NotFound
-from common.json import parse
 from common.runtime import RuntimeOf
-from sis.arrivals import arrive
-from sis.documents import write
+from sis.arrivals import Arrival, arrive, take_in
 from sis.preconditions import KeyChange, check_expected, etag_of, names
 from sis.queries import DOCUMENTS, shown
 from sis.resources import Resource, resource_named
@@ -80,23 +79,22 @@ async def replace_document(
     resource: str,
     document_id: UUID,
     request: Request,
-    session: Session,
     runtime: RuntimeOf,
     who: Annotated[Principal, require("sis")],
     expected: IfMatch = None,
 ) -> Response:
     """Let one document say something else; what identifies it must stay."""
     of = resource_named(resource)
-    document = parse(await request.body())
-    row = read_row(of, document)
-    if str(document.get("id", document_id)).replace("-", "").lower() != document_id.hex:
-        raise InvalidMember(field="$.id", rule="must be the id in the address")
-    found = await _document(session, of, document_id, who, held=True)
-    check_expected(expected, found.revision)
-    if row.key != found.key:
-        raise KeyChange
-    result = written((await write(session, runtime.vault, of, [row]))[0])
-    return Response(status_code=204, headers={"ETag": etag_of(result.revision)})
+    arrival = arrive(who.subject, of, await request.body(), _reading(document_id))
+    async with runtime.transaction() as session:
+        if isinstance(arrival.row, Row):
+            found = await _document(session, of, document_id, who, held=True)
+            check_expected(expected, found.revision)
+            if arrival.row.key != found.key:
+                raise KeyChange
+        (result,) = await take_in(session, runtime, of, [arrival])
+    # Only now: what is refused has been noted.
+    return Response(status_code=204, headers={"ETag": etag_of(written(result).revision)})
 
 
 @router.delete(
@@ -108,17 +106,32 @@ async def replace_document(
 async def delete_document(
     resource: str,
     document_id: UUID,
-    session: Session,
     runtime: RuntimeOf,
     who: Annotated[Principal, require("sis")],
     expected: IfMatch = None,
 ) -> None:
     """Take one document away; 409 while others refer to it."""
     of = resource_named(resource)
-    found = await _document(session, of, document_id, who, held=True)
-    check_expected(expected, found.revision)
-    gone = Row(found.key, Content(found.body, {}, None, deleted=True), (), None, None)
-    written((await write(session, runtime.vault, of, [gone]))[0])
+    async with runtime.transaction() as session:
+        found = await _document(session, of, document_id, who, held=True)
+        check_expected(expected, found.revision)
+        gone = Row(found.key, Content(found.body, {}, None, deleted=True), (), None, None)
+        (result,) = await take_in(
+            session, runtime, of, [Arrival(who.subject, dict(of.shown(found.body)), gone, deletes=True)]
+        )
+    written(result)
+
+
+def _reading(document_id: UUID) -> Callable[[Resource, Any], Row]:
+    """Reads the document of this id."""
+
+    def read(resource: Resource, document: Any) -> Row:
+        row = read_row(resource, document)
+        if str(document.get("id", document_id)).replace("-", "").lower() != document_id.hex:
+            raise InvalidMember(field="$.id", rule="must be the id in the address")
+        return row
+
+    return read
 
 
 async def _document(
