@@ -24,6 +24,12 @@ class Document(Table, table=True):
         sa.Index("sis_document_key", "resource", "key", unique=True),
         sa.Index("sis_document_day", "school_id", "on_date", "student_id"),
         sa.Index("sis_document_refs", "refs", postgresql_using="gin"),
+        sa.Index(
+            "sis_document_revision",
+            "revision",
+            postgresql_using="brin",
+            postgresql_with={"pages_per_range": 32, "autosummarize": True},
+        ),
     )
 
     id: UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
