@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
@@ -17,10 +18,17 @@ from sis.rows import Row
 Waiting = tuple[Arrival, asyncio.Future[Result]]
 
 
+_COME_AGAIN_SECONDS = 0.002
+"""So long are those awaited who were just answered; most push their next row within a millisecond."""
+
+
 @dataclass(slots=True)
 class _Queue:
     waiting: list[Waiting] = field(default_factory=list)
     writing: asyncio.Task[None] | None = None
+    pushing: int = 1
+    """How many pushed at the same moment last: so many are likely to come now."""
+    complete: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 _queues: MutableMapping[Runtime, dict[str, _Queue]] = WeakKeyDictionary()
@@ -29,21 +37,36 @@ _queues: MutableMapping[Runtime, dict[str, _Queue]] = WeakKeyDictionary()
 async def write_together(runtime: Runtime, resource: Resource, arrival: Arrival) -> Result:
     """Take in one row that upserts, or note why it could not be read; what came of it once that is committed.
 
-    While one transaction of the resource is under way, those that come wait, and then go together in their order. Nobody
-    waits for others to come.
+    While one transaction of the resource is under way, those that come wait, and then go together in their order. Whoever
+    pushes alone waits for nobody; where several push at once, each waits a moment for the others.
     """
     queue = _queues.setdefault(runtime, {}).setdefault(resource.name, _Queue())
     result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
     queue.waiting.append((arrival, result))
+    if len(queue.waiting) >= queue.pushing:
+        queue.complete.set()
     if queue.writing is None or queue.writing.done():
-        queue.writing = asyncio.create_task(_write_all(runtime, resource, queue.waiting))
+        queue.writing = asyncio.create_task(_write_all(runtime, resource, queue))
     return await result
 
 
-async def _write_all(runtime: Runtime, resource: Resource, waiting: list[Waiting]) -> None:
-    while some := waiting[:BULK_ROWS]:
-        del waiting[: len(some)]
+async def _write_all(runtime: Runtime, resource: Resource, queue: _Queue) -> None:
+    while queue.waiting:
+        await _gather(queue)
+        some = queue.waiting[:BULK_ROWS]
+        del queue.waiting[: len(some)]
         await _settle(runtime, resource, some)
+        # Those just answered and those that came meanwhile are the ones who push now.
+        queue.pushing = min(len(some) + len(queue.waiting), BULK_ROWS)
+
+
+async def _gather(queue: _Queue) -> None:
+    """Wait until as many have come as pushed last, but not longer than a moment: a transaction costs more than that."""
+    queue.complete.clear()
+    if len(queue.waiting) < queue.pushing:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_COME_AGAIN_SECONDS):
+                await queue.complete.wait()
 
 
 async def _settle(runtime: Runtime, resource: Resource, some: Sequence[Waiting]) -> None:
