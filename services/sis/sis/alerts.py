@@ -39,7 +39,7 @@ _UNSUBMITTED = sa.text(
 _SILENT = sa.text(
     f"""
     WITH days AS MATERIALIZED ({_DAYS})
-    SELECT pushed.source AS subject, CAST(NULL AS text) AS name, pushed.since, (
+    SELECT pushed.source AS subject, (SELECT name FROM sis_client WHERE CAST(id AS text) = pushed.source) AS name, pushed.since, (
         SELECT count(DISTINCT days.day) FROM days WHERE days.day > pushed.since
     ) AS age
     FROM (

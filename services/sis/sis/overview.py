@@ -11,7 +11,7 @@ from sis.reconciliation import believed
 
 _SOURCES = sa.text(
     """
-    SELECT a.source, a.resource, max(a.last_at) AS last_at, max(a.newest_at) AS newest_at,
+    SELECT a.source, max(c.name) AS name, a.resource, max(a.last_at) AS last_at, max(a.newest_at) AS newest_at,
         coalesce(sum(a.accepted) FILTER (WHERE a.day BETWEEN :first AND :last), 0) AS accepted,
         coalesce(sum(a.unchanged) FILTER (WHERE a.day BETWEEN :first AND :last), 0) AS unchanged,
         coalesce(sum(a.stale) FILTER (WHERE a.day BETWEEN :first AND :last), 0) AS stale,
@@ -20,6 +20,7 @@ _SOURCES = sa.text(
         coalesce(max(r.open), 0) AS rejected_open, min(r.oldest) AS oldest_rejected_at,
         extract(epoch FROM clock_timestamp() - coalesce(max(a.newest_at), max(a.last_at))) AS lag_seconds
     FROM sis_arrival AS a
+    LEFT JOIN sis_client AS c ON CAST(c.id AS text) = a.source
     LEFT JOIN (
         SELECT source, resource, count(*) AS open, min(first_at) AS oldest FROM sis_rejected WHERE closed_at IS NULL
         GROUP BY source, resource
@@ -35,6 +36,8 @@ class SourceLine:
     """One source and resource: what arrived, and how what it believes compares with what stands."""
 
     source: str
+    name: str | None
+    """What the district calls the client; ``None`` for a token that is of no client."""
     resource: str
     last_at: datetime
     newest_at: datetime | None

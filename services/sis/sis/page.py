@@ -1,6 +1,7 @@
 """The page of sources: rendered here, nothing from elsewhere, no script; to be read, printed and heard."""
 
 import secrets
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime
 
@@ -32,6 +33,7 @@ def sources_page(
         schools=[alert for alert in alerts if alert.kind is AlertKind.SCHOOL_NOT_SUBMITTED],
         silent=[alert for alert in alerts if alert.kind is AlertKind.SOURCE_SILENT],
         differing=differing,
+        names=defaultdict(str, {line.source: line.name or line.source for line in lines}),
         at=at,
         ever=EVER,
         nonce=nonce,

@@ -136,13 +136,13 @@ async def forget_rejected(session: AsyncSession) -> None:
 
 
 def _columns(vault: Vault, refusals: Sequence[Refusal]) -> dict[str, list[Any]]:
-    once: dict[tuple[str, str, bytes], tuple[Refusal, Any]] = {}
+    once: dict[tuple[str, str, bytes], tuple[UUID, Refusal, Any]] = {}
     times: Counter[tuple[str, str, bytes]] = Counter()
     for refusal in refusals:
         document = _document(refusal.raw)
         same = to_json([refusal.deletes, _sorted(document)]).decode()
         mark = (refusal.source, refusal.resource, vault.digest(same))
-        once[mark] = refusal, document
+        once.setdefault(mark, (uuid_utils.uuid7(), refusal, document))
         times[mark] += 1
     columns: dict[str, list[Any]] = {
         name: [] for name in ("id", "key", "deletes", "sealed", "problem", "field", "rule")
@@ -159,8 +159,8 @@ def _columns(vault: Vault, refusals: Sequence[Refusal]) -> dict[str, list[Any]]:
     }
 
 
-def _values(vault: Vault, refusal: Refusal, document: Any) -> Mapping[str, Any]:
-    identity, problem = uuid_utils.uuid7(), problem_of(refusal.problem)
+def _values(vault: Vault, identity: UUID, refusal: Refusal, document: Any) -> Mapping[str, Any]:
+    problem = problem_of(refusal.problem)
     first = problem.errors[0] if problem.errors else None
     text = to_json(document).decode()
     kept = bool(document) and len(text.encode()) <= ARRIVALS.rejected_bytes
@@ -182,7 +182,9 @@ def _document(raw: Any) -> Any:
     try:
         return parse(raw)
     except MalformedJson:
-        return raw.decode(errors="replace")
+        return raw.decode(
+            errors="backslashreplace"
+        )  # which is no JSON either, so that it does not come back as another value
 
 
 def _sorted(value: Any) -> Any:

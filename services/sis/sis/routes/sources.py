@@ -41,6 +41,7 @@ class SourceResource(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     source: str
+    name: str | None
     resource: str
     last_at: datetime
     newest_at: datetime | None
@@ -62,6 +63,7 @@ class AlertSeen(BaseModel):
     kind: AlertKind
     source: str | None
     school_id: str | None
+    name: str | None
     since: date
     age: int
 
@@ -140,6 +142,7 @@ def _seen(alert: Alert) -> AlertSeen:
         kind=alert.kind,
         source=None if of_school else alert.subject,
         school_id=alert.subject if of_school else None,
+        name=alert.name,
         since=alert.since,
         age=alert.age,
     )

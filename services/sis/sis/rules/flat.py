@@ -13,6 +13,7 @@ MOST_COLUMNS = 200
 """A document with more members than this stands whole in one cell, so that one row cannot widen a file without end."""
 
 _FORMULA = "=+-@\t\r\n＝＋－＠"
+_NAME = re.compile(r"[^.\[\]]+")
 _STEP = re.compile(r"([^.\[\]]+)((?:\[[0-9]{1,3}\])*)")
 
 Path = tuple[str | int, ...]
@@ -79,7 +80,7 @@ def _name(path: Path) -> str | None:
     for step in path:
         if isinstance(step, int):
             name += f"[{step}]"
-        elif _STEP.fullmatch(step) is None or step in (ID, REASON, WHOLE):
+        elif _NAME.fullmatch(step) is None or step != step.strip() or step in (ID, REASON, WHOLE):
             return None
         else:
             name += f".{step}" if name else step
@@ -89,7 +90,7 @@ def _name(path: Path) -> str | None:
 def _path(name: str) -> Path:
     path: list[str | int] = []
     for part in name.split("."):
-        found = _STEP.fullmatch(part.strip())
+        found = _STEP.fullmatch(part)
         if found is None:
             raise BrokenRule("must have columns such as studentReference.studentUniqueId or addresses[0].city")
         path += [found[1], *map(int, re.findall("[0-9]+", found[2]))]

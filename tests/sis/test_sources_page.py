@@ -1,0 +1,150 @@
+"""Schools and sources that are silent, and the page that says so."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from sis.alerts import tell_alerts
+from sis.loops import forget_arrivals
+from tests.sis.conftest import Sis, absence, school, student
+
+ATTENDANCE = "studentSchoolAttendanceEvents"
+
+
+async def alerts(sis: Sis, role: str = "district") -> list[tuple[Any, ...]]:
+    response = await sis.call("GET", "/sis/v1/sources", role=role)
+    assert response.status_code == 200, response.text
+    return [
+        (one["kind"], one["school_id"] or one["source"], one["since"], one["age"]) for one in response.json()["alerts"]
+    ]
+
+
+async def page(sis: Sis) -> str:
+    response = await sis.call("GET", "/sis/v1/sources.html", role="district")
+    assert response.status_code == 200, response.text
+    return response.text
+
+
+async def calendar_from_today(sis: Sis, *, numbers: tuple[int, ...] = (1,)) -> list[str]:
+    """Ten instructional days from tomorrow on; the days."""
+    first = datetime.now(UTC).date() + timedelta(days=1)
+    days = [(first + timedelta(days=number)).isoformat() for number in range(10)]
+    await sis.put_in("schools", *map(school, numbers))
+    lines = [f"{number},{day},true,2030" for number in numbers for day in days]
+    response = await sis.calendar("\n".join(["school_id,date,instructional,school_year", *lines]))
+    assert response.json()["days"] == 10 * len(numbers)
+    return days
+
+
+def at(sis: Sis, day: str, hour: int = 21) -> None:
+    """Stop the clock at an hour of school time, in summer time."""
+    sis.running.clock.set(datetime.fromisoformat(f"{day}T00:00:00+00:00") + timedelta(hours=hour + 7))
+
+
+async def test_a_school_that_has_not_submitted_by_the_evening_is_an_alert(sis: Sis):
+    days = await calendar_from_today(sis, numbers=(1, 2))
+    at(sis, days[0], hour=12)
+    assert await alerts(sis) == []
+
+    at(sis, days[1])
+    await sis.close(days[1], number=2)
+    schools = [alert for alert in await alerts(sis) if alert[0] == "school-not-submitted"]
+    assert schools == [("school-not-submitted", "1", days[0], 2)]
+
+
+async def test_a_source_that_stopped_pushing_is_an_alert_that_it_sees_itself(sis: Sis):
+    days = await calendar_from_today(sis)
+    at(sis, days[2])
+    found = await alerts(sis, "sis")
+    assert [(kind, source, age) for kind, source, _, age in found] == [("source-silent", "sis", 3)]
+
+
+async def test_without_a_calendar_nobody_is_late(sis: Sis):
+    await sis.put_in("schools", school())
+    sis.running.clock.set(datetime.now(UTC) + timedelta(days=300))
+    assert await alerts(sis) == []
+
+
+async def test_an_alert_is_logged_once_at_each_set_age(sis: Sis):
+    days = await calendar_from_today(sis)
+    said = []
+    for day in (days[0], days[0], days[1], days[2], days[3], days[4], days[9]):
+        at(sis, day)
+        with capture_logs() as logs:
+            await tell_alerts(sis.running.runtime)
+        said.append([line["count"] for line in logs if line["reason"] == "school-not-submitted"])
+    assert said == [[1], [], [], [3], [], [5], []]
+
+
+async def test_a_logged_alert_names_the_school_and_nobody(sis: Sis):
+    days = await calendar_from_today(sis)
+    at(sis, days[4])
+    with capture_logs() as logs:
+        await tell_alerts(sis.running.runtime)
+    school_line, source_line = sorted(logs, key=lambda line: str(line["reason"]))
+    assert (school_line["where"], school_line["event"]) == ("1", "an alert")
+    assert "where" not in source_line
+
+
+async def test_counts_and_alerts_of_long_ago_are_forgotten(sis: Sis):
+    days = await calendar_from_today(sis)
+    at(sis, days[4])
+    await tell_alerts(sis.running.runtime)
+    sis.running.clock.set(datetime.now(UTC) + timedelta(days=1200))
+    await forget_arrivals(sis.running.runtime)
+    assert await sis.rows("SELECT source FROM sis_arrival") == []
+    assert await sis.rows("SELECT kind FROM sis_alert") == []
+
+
+async def test_the_page_shows_what_arrived_and_what_did_not(sis: Sis):
+    days = await calendar_from_today(sis)
+    await sis.put_in("students", student())
+    await sis.bulk(ATTENDANCE, [absence(), {}])
+    await sis.call("PUT", "/sis/v1/sources/sis/counts", json={"items": [{"resource": "students", "count": 2}]})
+    at(sis, days[4])
+    shown = re.sub(r"<[^>]*>|\s+", " ", await page(sis))
+    for words in ("School 1", "1 school has not submitted", "1 source stopped pushing", "1 count differs", ATTENDANCE):
+        assert words in re.sub(" +", " ", shown)
+
+
+async def test_the_page_of_a_quiet_day_says_so(sis: Sis):
+    text = await page(sis)
+    assert "Every school has submitted its days" in text
+    assert "Nothing has arrived yet." in text
+
+
+async def test_the_page_runs_no_script_loads_nothing_and_can_be_heard(sis: Sis):
+    await sis.put_in("schools", school(nameOfInstitution="<script>alert(1)</script>"))
+    days = await calendar_from_today(sis)
+    await sis.put_in("schools", school(nameOfInstitution="<script>alert(1)</script>"))
+    at(sis, days[4])
+    response = await sis.call("GET", "/sis/v1/sources.html", role="district")
+    text = response.text
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert '<html lang="en">' in text
+    assert "<th scope=" in text
+    assert "<th>" not in text
+    assert not re.search(r"(?:src|href)=\"(?!data:,)", text)
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("role", ["sis", "principal"])
+async def test_the_page_is_for_the_district(sis: Sis, role: str):
+    assert (await sis.call("GET", "/sis/v1/sources.html", role=role)).status_code == 403
+
+
+async def test_the_lists_take_a_constant_number_of_statements(sis: Sis, statements):
+    counts = []
+    for size in (1, 20):
+        await calendar_from_today(sis, numbers=tuple(range(1, size + 1)))
+        sis.running.clock.set(datetime.now(UTC) + timedelta(days=9))
+        with statements() as executed:
+            await page(sis)
+            await alerts(sis)
+        counts.append(len(executed))
+    assert counts[0] == counts[1]
