@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sis.resources import Resource
-from sis.resources.kinds import InOrder
+from sis.resources.kinds import InOrder, leaves
 from sis.rules.members import Member, Shape
 
 KNOWN = {"attendanceEventCategoryDescriptor": "x#Tardy", "calendarEventDescriptor": "x#Holiday"}
@@ -41,15 +41,6 @@ def _leaf(name: str, schema: Mapping[str, Any]) -> Any:
     if name.endswith("Descriptor"):
         return KNOWN.get(name, "uri://district.example#Any")
     return True if schema["type"] == "boolean" else _OF_FORMAT.get(schema.get("format", ""), f"a{name}"[:5])
-
-
-def leaves(shape: Shape, at: str = "") -> Iterator[tuple[str, Member]]:
-    """Every plain member and its path, such as ``races[].raceDescriptor``."""
-    for name, member in shape.items():
-        if isinstance(member.read, Mapping):
-            yield from leaves(member.read, f"{at}{name}{'[]' if member.many else ''}.")
-        else:
-            yield f"{at}{name}", member
 
 
 def schema_of(member: Member) -> Mapping[str, Any]:

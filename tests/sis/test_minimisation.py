@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sis.resources import DESCRIPTORS, RESOURCES
-from tests.sis.samples import leaves
+from sis.resources.kinds import leaves
 
 _ROOT = Path(__file__).parents[2]
 _PAGE = _ROOT / "docs" / "data-minimisation.md"

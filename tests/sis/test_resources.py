@@ -8,7 +8,7 @@ import pytest
 
 from sis.resources import DESCRIPTORS, NAMED, RESOURCES, WAVES, ResourceNotUsed, resource_named
 from sis.resources.core import CORE, kind_of
-from sis.resources.kinds import InOrder
+from sis.resources.kinds import InOrder, leaves
 from sis.rules.members import InvalidMember, value_at
 from tests.sis import samples
 from tests.sis.conftest import EDFI, Sis, absence, student
@@ -65,7 +65,7 @@ async def test_a_member_missing_of_another_type_or_too_long_is_named_and_never_q
 @EVERY
 async def test_an_unknown_descriptor_is_kept_and_refused_only_where_it_must_be_understood(sis: Sis, name: str):
     resource = NAMED[name]
-    for path, _ in samples.leaves(resource.told_shape):
+    for path, _ in leaves(resource.told_shape):
         leaf = path.rpartition(".")[2]
         if leaf.endswith("Descriptor"):
             document = samples.changed(resource, path, f"uri://district.example#{samples.CANARY}")
@@ -214,7 +214,7 @@ def test_every_resource_of_the_table_is_one_of_the_core():
 
 
 def test_descriptors_are_taken_exactly_where_a_member_holds_one():
-    held = {path.rpartition(".")[2] for one in RESOURCES.values() for path, _ in samples.leaves(one.shape)}
+    held = {path.rpartition(".")[2] for one in RESOURCES.values() for path, _ in leaves(one.shape)}
     kinds = {kind_of(member) for member in held if member.endswith("Descriptor")}
     assert kinds == set(DESCRIPTORS)
     assert kind_of("entryGradeLevelDescriptor") == "gradeLevelDescriptors"
@@ -236,8 +236,28 @@ async def test_a_lesson_missed_is_kept_and_no_day_is_missed_by_it(sis: Sis):
 
 def test_every_plain_member_tells_what_it_takes():
     for resource in RESOURCES.values():
-        for path, member in samples.leaves(resource.shape):
+        for path, member in leaves(resource.shape):
             schema = samples.schema_of(member)
             assert schema["type"] in ("string", "integer", "number", "boolean"), path
             if schema["type"] == "string":
                 assert schema.get("format") in ("date", "date-time") or schema["maxLength"] > 0, path
+
+
+async def test_code_values_that_nobody_here_understands_are_listed_for_mapping(sis: Sis):
+    assert (await sis.call("GET", "/sis/v1/descriptors/unmapped", role="district")).json() == {
+        "items": [],
+        "next": None,
+    }
+    await load(sis, "studentSchoolAssociations")
+    told = {"namespace": "x", "codeValue": "ANY", "shortDescription": "Any grade at all"}
+    await sis.put_in("gradeLevelDescriptors", told)
+    languages = [{"languageDescriptor": f"x#{word}", "uses": []} for word in ("spa", "Elvish", "Vietnamese")]
+    home = {"addressTypeDescriptor": "x#home"}
+    await sis.put_in("contacts", {"contactUniqueId": "c", "languages": languages, "addresses": [home]})
+    await sis.put_in("contacts", *({"contactUniqueId": f"c{number}"} for number in range(3)))
+    listed = await sis.call("GET", "/sis/v1/descriptors/unmapped", role="district")
+    assert listed.json()["items"] == [
+        {"descriptor": "gradeLevelDescriptors", "code_value": "Any", "short_description": "Any grade at all"},
+        {"descriptor": "languageDescriptors", "code_value": "Elvish", "short_description": None},
+    ]
+    assert (await sis.call("GET", "/sis/v1/descriptors/unmapped", role="principal")).status_code == 403

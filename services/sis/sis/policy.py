@@ -2,6 +2,7 @@
 
 import os
 import tomllib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from sis.rules.arrivals import ArrivalPolicy
@@ -20,6 +21,12 @@ CALENDAR = CalendarPolicy(**_DATA["calendar"])
 CLIENTS = ClientPolicy(**_DATA["clients"])
 CLOSING = ClosingPolicy(**_DATA["closing"])
 CONTACTS = ContactPolicy(**_DATA["contacts"])
+UNDERSTOOD: Mapping[str, Collection[str]] = {
+    "addressTypeDescriptors": CONTACTS.address_types,
+    "languageUseDescriptors": CONTACTS.language_uses,
+    **_DATA["descriptors"],
+}
+"""Code values that are understood, by the resource that lists them. Others are kept, and listed for a person to map."""
 BULK_ROWS: int = _DATA["bulk"]["rows"]
 SHEET_ROWS: int = _DATA["bulk"]["sheet_rows"]
 REMEMBERED_DAYS: int = _DATA["cloudevents"]["remembered_days"]

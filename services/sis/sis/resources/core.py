@@ -1,11 +1,11 @@
 """The names of Ed-Fi's core resources, and the descriptors among them that some member of the table holds."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sis.resources.kinds import Resource
+from sis.resources.kinds import Resource, leaves
 from sis.resources.parts import needed
-from sis.rules.members import Member, Shape, text
+from sis.rules.members import Member, text
 
 _FILE = Path(__file__).with_name("core.txt")
 CORE = frozenset(line for line in _FILE.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#"))
@@ -16,7 +16,7 @@ _KINDS = {name.removesuffix("s").lower(): name for name in CORE if name.endswith
 
 def descriptors_of(resources: Iterable[Resource]) -> Iterator[Resource]:
     """The descriptor resources that list what members of ``resources`` may say, by name."""
-    named = {kind_of(name) for resource in resources for name in _members(resource.shape)}
+    named = {kind_of(path.rpartition(".")[2]) for resource in resources for path, _ in leaves(resource.shape)}
     for name in sorted(filter(None, named)):
         yield Resource(
             name=name,
@@ -33,10 +33,3 @@ def kind_of(member: str) -> str | None:
     word = member.lower()
     known = (_KINDS[word[start:]] for start in range(len(word)) if word[start:] in _KINDS)
     return next(known, None)
-
-
-def _members(shape: Shape) -> Iterator[str]:
-    for name, member in shape.items():
-        yield name
-        if isinstance(member.read, Mapping):
-            yield from _members(member.read)

@@ -126,6 +126,15 @@ class Resource:
         return {told: kept for kept, told in self.told.items()}
 
 
+def leaves(shape: Shape, at: str = "") -> Iterator[tuple[str, Member]]:
+    """Every plain member and its path, such as ``races[].raceDescriptor``."""
+    for name, member in shape.items():
+        if isinstance(member.read, Mapping):
+            yield from leaves(member.read, f"{at}{name}{'[]' if member.many else ''}.")
+        else:
+            yield f"{at}{name}", member
+
+
 def key_text(values: Iterator[Any]) -> str:
     """Values of a natural key as one text, the same for the same values."""
     return to_json(list(values)).decode()

@@ -2,8 +2,20 @@
 
 from fastapi import APIRouter
 
-from sis.routes import bulk, calendar, closing, contacts, edfi, heard, oauth, reconciliation, sources, summary
+from sis.routes import (
+    bulk,
+    calendar,
+    closing,
+    contacts,
+    descriptors,
+    edfi,
+    heard,
+    oauth,
+    reconciliation,
+    sources,
+    summary,
+)
 
 router = APIRouter()
-for topic in (edfi, bulk, heard, calendar, closing, contacts, summary, oauth, sources, reconciliation):
+for topic in (edfi, bulk, heard, calendar, closing, contacts, descriptors, summary, oauth, sources, reconciliation):
     router.include_router(topic.router)

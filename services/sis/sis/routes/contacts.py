@@ -7,8 +7,6 @@ from uuid import UUID
 
 import sqlalchemy as sa
 import uuid_utils.compat as uuid_utils
-from babel import Locale
-from babel.core import get_global
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.access import require
@@ -19,11 +17,11 @@ from common.errors import NotFound
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from sis.documents import open_secret
+from sis.languages import LANGUAGES
 from sis.policy import CONTACTS
 from sis.resources import key_text
 from sis.rules.contacts import Address, Coding, RestrictionCode, RestrictionState, restriction_state
 from sis.rules.enrolment import Enrolment, counting
-from sis.rules.languages import Languages
 from sis.rules.members import code_value
 
 router = Router("sis", tags=["contacts"])
@@ -59,21 +57,6 @@ _CODE = sa.text(
     VALUES (:id, :association_id, :revision, CAST(:codes AS text[]), :expires_on, :sealed, :coded_by, :known_at)
     """
 )
-
-
-def _languages() -> Languages:
-    # Two-letter codes come last, so they win over three-letter ones of the same name; regional ones are left out.
-    known = sorted(
-        ((str(code), str(name)) for code, name in Locale("en").languages.items()), key=lambda one: -len(one[0])
-    )
-    plain = {code: name for code, name in known if "_" not in code}
-    names = {name.lower(): code for code, name in plain.items()}
-    aliases = {str(old): str(new) for old, new in get_global("language_aliases").items()}
-    short = {old: new for old, new in aliases.items() if len(old) == 3 and len(new) == 2}
-    return Languages(names, short | {"tgl": "tl"}, frozenset(plain))
-
-
-_LANGUAGES = _languages()
 
 
 class PostalAddress(BaseModel):
@@ -222,7 +205,7 @@ async def _home_language(session: Session, vault: Vault, student_id: UUID) -> st
         _OF_STUDENT, {"student": student_id, "resource": "studentEducationOrganizationAssociations"}
     )
     said = sorted(((row.id, open_secret(vault, row.id, row.sealed)) for row in found), key=lambda one: one[0])
-    return next(filter(None, (CONTACTS.language(details, _LANGUAGES) for _, details in said)), None)
+    return next(filter(None, (CONTACTS.language(details, LANGUAGES) for _, details in said)), None)
 
 
 def _contact(
@@ -238,7 +221,7 @@ def _contact(
         first_name=details.get("firstName"),
         last_name=details.get("lastSurname"),
         relation=code_value(relation) if relation else None,
-        language=CONTACTS.language(details, _LANGUAGES),
+        language=CONTACTS.language(details, LANGUAGES),
         emails=CONTACTS.emails(details),
         phones=CONTACTS.phones(details),
         address=_postal(CONTACTS.address(details, today)),

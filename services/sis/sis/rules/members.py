@@ -66,8 +66,6 @@ class Member:
     read: "Reader[Any] | Mapping[str, Member]"
     required: bool = False
     many: bool = False
-    known: frozenset[str] | None = None
-    """Of a descriptor that is kept whatever it says: the code values in lower case that are understood; ``None``: any."""
 
 
 Shape = Mapping[str, Member]
@@ -113,6 +111,14 @@ def objects_at(document: Mapping[str, Any], path: str) -> Iterator[Mapping[str, 
     for item in found if name.endswith("[]") else (found,):
         if item:
             yield from objects_at(item, rest) if rest else (item,)
+
+
+def values_at(document: Mapping[str, Any], path: str) -> Iterator[Any]:
+    """The values that ``path`` leads to, such as ``races[].raceDescriptor``; none if a step is missing."""
+    head, _, name = path.rpartition(".")
+    for found in objects_at(document, head) if head else (document,):
+        if name in found:
+            yield found[name]
 
 
 def value_at(document: Mapping[str, Any], path: str) -> Any:

@@ -1,0 +1,124 @@
+"""Code values that the SIS uses and nothing here understands: kept as they came, and listed for a person to map."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+
+from common.access import require
+from common.app import Router
+from common.db import Session
+from common.runtime import RuntimeOf
+from common.sealed import Vault
+from sis.documents import open_secret
+from sis.languages import LANGUAGES
+from sis.policy import UNDERSTOOD
+from sis.resources import RESOURCES
+from sis.resources.core import kind_of
+from sis.resources.kinds import leaves
+from sis.rules.members import code_value, values_at
+
+router = Router("sis", tags=["descriptors"], dependencies=[require("district", "sis")])
+
+_LANGUAGE = "languageDescriptors"
+_PAGE = 500
+_OPEN = sa.text(
+    "SELECT DISTINCT body #>> CAST(:path AS text[]) FROM sis_document WHERE resource = :resource AND NOT deleted"
+)
+_SEALED = sa.text(
+    """
+    SELECT key, id, sealed FROM sis_document
+    WHERE resource = :resource AND key > :after AND NOT deleted ORDER BY key LIMIT :page
+    """
+)
+_MEANINGS = sa.text(
+    """
+    SELECT resource, lower(body ->> 'codeValue') AS code, max(body ->> 'shortDescription') AS meaning FROM sis_document
+    WHERE resource = ANY(CAST(:kinds AS text[])) AND NOT deleted GROUP BY 1, 2
+    """
+)
+
+Code = tuple[str, str]
+"""The resource that lists a descriptor, and a code value."""
+
+
+class Unmapped(BaseModel):
+    """One code value that is used; ``short_description`` is what the SIS says that it means, if it pushed that."""
+
+    descriptor: str
+    code_value: str
+    short_description: str | None
+
+
+class UnmappedList(BaseModel):
+    """All of them on one page."""
+
+    items: list[Unmapped]
+    next: None = None
+
+
+@router.get("/v1/descriptors/unmapped")
+async def list_unmapped(session: Session, runtime: RuntimeOf) -> UnmappedList:
+    """Code values in use that are not understood: grade levels, relations, languages and the like. Nothing says who has them."""
+    used: set[Code] = set()
+    for name, paths in _HELD.items():
+        used |= await _used_openly(session, name, [path for path in paths if not _is_sealed(name, path)])
+        used |= await _used_sealed(session, runtime.vault, name, [path for path in paths if _is_sealed(name, path)])
+    found = await session.execute(_MEANINGS, {"kinds": sorted({kind for kind, _ in used})})
+    meanings = {(row.resource, row.code): row.meaning for row in found}
+    return UnmappedList(
+        items=[
+            Unmapped(descriptor=kind, code_value=code, short_description=meanings.get((kind, code.lower())))
+            for kind, code in sorted(used)
+        ]
+    )
+
+
+async def _used_openly(session: Session, name: str, paths: Iterable[str]) -> set[Code]:
+    used: set[Code] = set()
+    for path in paths:
+        rows = await session.execute(_OPEN, {"resource": name, "path": path.split(".")})
+        used.update(_strange(path, filter(None, rows.scalars())))
+    return used
+
+
+async def _used_sealed(session: Session, vault: Vault, name: str, paths: list[str]) -> set[Code]:
+    used: set[Code] = set()
+    after = "" if paths else None
+    while after is not None:
+        rows = (await session.execute(_SEALED, {"resource": name, "after": after, "page": _PAGE})).all()
+        for row in rows:
+            secret = open_secret(vault, row.id, row.sealed)
+            for path in paths:
+                used.update(_strange(path, values_at(secret, path)))
+        after = rows[-1].key if len(rows) == _PAGE else None
+    return used
+
+
+def _strange(path: str, said: Iterable[str]) -> Iterator[Code]:
+    kind = _kind(path)
+    for code in map(code_value, said):
+        if not _understands(kind, code):
+            yield kind, code
+
+
+def _understands(kind: str, code: str) -> bool:
+    return LANGUAGES.code(code) is not None if kind == _LANGUAGE else code.lower() in UNDERSTOOD[kind]
+
+
+def _kind(path: str) -> str:
+    return kind_of(path.rpartition(".")[2]) or ""
+
+
+def _is_sealed(name: str, path: str) -> bool:
+    return path.partition(".")[0].removesuffix("[]") in RESOURCES[name].sealed
+
+
+def _held() -> Mapping[str, list[str]]:
+    asked = {*UNDERSTOOD, _LANGUAGE}
+    held = {name: [path for path, _ in leaves(one.shape) if _kind(path) in asked] for name, one in RESOURCES.items()}
+    return {name: paths for name, paths in held.items() if paths}
+
+
+_HELD: Mapping[str, list[str]] = _held()
+"""For each resource the paths of descriptors that somebody may have to map."""
