@@ -197,6 +197,28 @@ async def test_a_document_is_found_by_the_parameters_documented_and_they_are_its
         assert found.headers["Total-Count"] == "1"
 
 
+async def test_clients_that_know_no_identity_find_a_document_by_all_that_is_required_of_it(
+    sis: Sis, schemas: Json
+) -> None:
+    for name in in_order():
+        (identity,) = await sis.put_in(name, smallest(schemas, name))
+        flat = dict(required_leaves(schemas, schemas[definition(name)]))
+        found = await sis.call("GET", f"{EDFI}/{name}", params=flat)
+        assert [one["id"] for one in found.json()] == [identity], (name, found.text)
+        other = await sis.call("GET", f"{EDFI}/{name}", params=dict.fromkeys(flat, "1999-12-31"))
+        assert other.json() == []
+
+
+def required_leaves(schemas: Json, schema: Json) -> Iterator[tuple[str, Any]]:
+    """What is required by leaf name, in references that are required too."""
+    for name in schema["required"]:
+        each = schema["properties"][name]
+        if "$ref" in each:
+            yield from required_leaves(schemas, resolved(schemas, each))
+        elif each["type"] != "array":
+            yield name, value(schemas, name, each)
+
+
 def test_what_clients_take_for_the_natural_key_can_be_asked_for(schemas: Json) -> None:
     """They gather the members marked as identity, and those of every reference that is required."""
     for name, resource in NAMED.items():

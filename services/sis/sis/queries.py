@@ -148,12 +148,19 @@ def _filters(resource: Resource, wanted: Mapping[str, str]) -> list[sa.ColumnEle
         if name == "id":
             filters.append(DOCUMENTS.c.id == _identity(value))
             continue
-        if name not in resource.leaves:
+        path = resource.leaves.get(name) or (name if name in required_beside_key(resource) else None)
+        if path is None:
             raise InvalidMember(field=name, rule="is not part of the natural key")
         if "\x00" in value:
             raise InvalidMember(field=name, rule="must not hold control characters")
-        filters += _filter(resource, resource.leaves[name], value)
+        filters += _filter(resource, path, value)
     return filters
+
+
+def required_beside_key(resource: Resource) -> list[str]:
+    """What every document says beside its natural key; clients that cannot tell the two apart ask for all of it."""
+    plain = (name for name, each in resource.shape.items() if each.required and not isinstance(each.read, Mapping))
+    return [name for name in plain if name not in resource.identity and name not in resource.sealed]
 
 
 def _identity(value: str) -> UUID:
@@ -165,7 +172,7 @@ def _identity(value: str) -> UUID:
 
 def _filter(resource: Resource, path: str, value: str) -> list[sa.ColumnElement[bool]]:
     """Where the member at ``path`` has this value; first by what an index knows, then exactly."""
-    if len(resource.identity) == 1:
+    if resource.identity == (path,):
         return [DOCUMENTS.c.key == key_text(iter([value]))]
     member = DOCUMENTS.c.body[tuple(path.split("."))].astext
     if path in resource.codes:

@@ -4,15 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from sis.metadata.names import capital, definition, singular, words
-from sis.metadata.schemas import IDENTITY, Schema, leaves, ref
-from sis.queries import Paging
+from sis.metadata.schemas import IDENTITY, Schema, at_path, leaves, ref
+from sis.queries import Paging, required_beside_key
 from sis.resources import Resource
 
 Path = dict[str, Any]
 
 _JSON = "application/json"
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
-_BY_ID = {"name": "id", "in": "query", "required": False, "schema": {"type": "string"}}
 _NUMBER = {
     "name": "number",
     "in": "query",
@@ -126,11 +125,13 @@ def _said(description: str, schema: Schema, **headers: Any) -> dict[str, Any]:
 
 
 def _asked(resource: Resource) -> list[Schema]:
-    keys = (
-        {"name": leaf, "in": "query", "required": False, "schema": schema, **IDENTITY}
-        for leaf, schema in leaves(resource).items()
-    )
-    return [*_paging(), *keys, _BY_ID]
+    keys = (_member(leaf, schema) | IDENTITY for leaf, schema in leaves(resource).items())
+    others = (_member(name, dict(at_path(resource.shape, name))) for name in required_beside_key(resource))
+    return [*_paging(), *keys, *others, _member("id", {"type": "string"})]
+
+
+def _member(name: str, schema: Schema) -> Schema:
+    return {"name": name, "in": "query", "required": False, "schema": schema}
 
 
 def _paging() -> Iterable[Schema]:

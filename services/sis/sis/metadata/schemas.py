@@ -56,7 +56,14 @@ def definitions(name: str, resource: Resource) -> dict[str, Schema]:
 
 def leaves(resource: Resource) -> dict[str, Schema]:
     """The members of the natural key by leaf name, as they stand in a query."""
-    return {path.rpartition(".")[2]: dict(_at(resource.told_shape, path)) for path in resource.told_identity}
+    return {path.rpartition(".")[2]: dict(at_path(resource.told_shape, path)) for path in resource.told_identity}
+
+
+def at_path(shape: Shape, path: str) -> Mapping[str, Any]:
+    """The schema of the plain member that ``path`` leads to through objects."""
+    head, _, rest = path.partition(".")
+    read = shape[head].read
+    return at_path(read, rest) if isinstance(read, Mapping) else read.schema
 
 
 def _object(found: dict[str, Schema], name: str, shape: Shape, identity: Collection[str]) -> Schema:
@@ -99,12 +106,6 @@ def _inner(found: dict[str, Schema], owner: str, name: str, member: Member) -> S
 def _reference(found: dict[str, Schema], name: str, shape: Shape) -> Schema:
     # Half a reference identifies nothing: where the door could do without any one member, clients learn to send them all.
     return {"required": list(shape), **_object(found, name, shape, shape.keys())}
-
-
-def _at(shape: Shape, path: str) -> Mapping[str, Any]:
-    head, _, rest = path.partition(".")
-    read = shape[head].read
-    return _at(read, rest) if isinstance(read, Mapping) else read.schema
 
 
 def _tracked(own: str, resource: Resource) -> dict[str, Schema]:
