@@ -24,6 +24,8 @@ LARGEST_EVENT_BYTES = 1024 * 1024
 BATCH = 500
 _RELAY_LOCK = 0x7472656C  # any number, the same for every relay of one database
 _IDLE_SECONDS = 1.0
+_TOGETHER_SECONDS = 0.02
+"""While events keep coming, those of so long go together: each round costs the database and Kafka as much as ten events."""
 _RETRY_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
@@ -140,6 +142,8 @@ async def _pump(runtime: Runtime, connection: AsyncConnection, said: asyncio.Eve
         await send(rows)
         failpoint("relay-after-send")
         await _mark(connection, rows)
+        if said.is_set() and len(rows) < BATCH:
+            await asyncio.sleep(_TOGETHER_SECONDS)
 
 
 async def _next(connection: AsyncConnection) -> list[Record]:
