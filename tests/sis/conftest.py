@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from common.embedded import Cluster
+from sis.policy import WAITING
 from tests.harness import Running, run_service
 
 EDFI = "/sis/data/v3/ed-fi"
@@ -149,6 +150,12 @@ async def service(cluster: Cluster) -> AsyncIterator[Running]:
 async def sis(service: Running) -> Sis:
     await service.empty()
     return Sis(service)
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The waiting room is switched off."""
+    monkeypatch.setattr("sis.documents.WAITING", replace(WAITING, on=False))
 
 
 @pytest.fixture

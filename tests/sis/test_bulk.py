@@ -8,7 +8,7 @@ from tests.sis.conftest import Sis, absence, enrolment, school, student
 ATTENDANCE = "studentSchoolAttendanceEvents"
 
 
-async def test_bad_rows_are_named_by_line_and_the_others_are_kept(sis: Sis):
+async def test_bad_rows_are_named_by_line_and_the_others_are_kept(sis: Sis, no_waiting: None):
     await sis.roster()
     rows = [
         absence(),

@@ -51,7 +51,7 @@ async def test_members_that_are_not_used_are_dropped_unstored(sis: Sis):
     assert {key for key in shown if not key.startswith("_")} == {"id", "studentUniqueId", "firstName", "lastSurname"}
 
 
-async def test_a_reference_not_yet_known_is_a_conflict_that_names_it(sis: Sis):
+async def test_a_reference_not_yet_known_is_a_conflict_that_names_it(sis: Sis, no_waiting: None):
     await sis.put_in("schools", school())
     refused = await sis.post("studentSchoolAssociations", enrolment())
     assert refused.status_code == 409
@@ -83,7 +83,7 @@ async def test_a_deleted_document_is_gone_and_comes_back_under_its_id(sis: Sis):
     assert deleted == [False, True, False]
 
 
-async def test_a_document_that_others_refer_to_is_not_deleted(sis: Sis):
+async def test_a_document_that_others_refer_to_is_not_deleted(sis: Sis, no_waiting: None):
     identity = await sis.roster()
     (stay,) = await sis.put_in("studentSchoolAssociations", enrolment())
     refused = await sis.delete("students", identity)

@@ -133,7 +133,7 @@ async def test_eight_clients_with_overlapping_batches_neither_wait_for_ever_nor_
     assert len(stand) == 40
 
 
-async def test_a_reference_cannot_vanish_while_it_is_taken_up(sis: Sis):
+async def test_a_reference_cannot_vanish_while_it_is_taken_up(sis: Sis, no_waiting: None):
     for _ in range(10):
         identity = await sis.roster()
         pushed, deleted = await asyncio.gather(

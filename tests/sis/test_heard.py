@@ -61,7 +61,7 @@ async def test_the_time_of_an_event_stands_for_a_missing_date(sis: Sis):
     assert outcomes == ["created", "stale"]
 
 
-async def test_an_event_that_is_refused_may_be_sent_again(sis: Sis):
+async def test_an_event_that_is_refused_may_be_sent_again(sis: Sis, no_waiting: None):
     refused = await sis.call("POST", "/sis/v1/events", json=absence(), headers=headers())
     assert refused.status_code == 409
     await sis.roster()
@@ -120,7 +120,7 @@ async def test_media_types_compare_without_case_and_parameters(sis: Sis):
         assert answer.json() == {"outcome": outcome}
 
 
-async def test_a_batch_keeps_its_good_events_and_names_the_bad(sis: Sis):
+async def test_a_batch_keeps_its_good_events_and_names_the_bad(sis: Sis, no_waiting: None):
     await sis.roster()
     bad = [
         event(absence(on="2026-13-01"), "2"),
@@ -147,7 +147,7 @@ async def test_a_batch_keeps_its_good_events_and_names_the_bad(sis: Sis):
     assert [said.hundredths_absent for said in await sis.running.said(AttendanceRecorded)] == [50]
 
 
-async def test_a_bad_event_of_a_batch_may_be_sent_again(sis: Sis):
+async def test_a_bad_event_of_a_batch_may_be_sent_again(sis: Sis, no_waiting: None):
     batch = [event(absence(), "1"), event({"schoolId": 1}, "2", "sis.schools.upserted.v1")]
     items = (await send_batch(sis, batch)).json()["items"]
     assert [item.get("outcome") for item in items] == [None, "created"]

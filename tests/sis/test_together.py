@@ -40,7 +40,7 @@ async def test_pushes_of_one_document_take_effect_in_the_order_they_came(sis: Si
     assert kept.count == 3
 
 
-async def test_a_push_that_is_refused_does_not_hold_up_the_others(sis: Sis):
+async def test_a_push_that_is_refused_does_not_hold_up_the_others(sis: Sis, no_waiting: None):
     await sis.roster()
     names = ["s1", "nobody", "s1"]
     answers = await asyncio.gather(
@@ -55,10 +55,10 @@ async def test_a_row_that_cannot_be_stored_fails_alone_but_a_database_that_is_aw
 ):
     await sis.roster()
 
-    async def failing(session: Any, vault: Any, resource: Any, rows: Sequence[Any]) -> Any:
+    async def failing(session: Any, vault: Any, resource: Any, rows: Sequence[Any], sources: Sequence[str]) -> Any:
         if any(row.content.body["eventDate"] == "2026-09-02" for row in rows):
             raise error
-        return await write(session, vault, resource, rows)
+        return await write(session, vault, resource, rows, sources)
 
     monkeypatch.setattr(sis_arrivals, "write", failing)
     answers = await asyncio.gather(*(sis.post(ATTENDANCE, absence(f"2026-09-0{day}")) for day in (1, 2, 3)))

@@ -168,7 +168,7 @@ async def test_rows_that_were_not_taken_close_nothing(sis, fill):
         await sis.empty()
         report = await load(sis, folder, single=single)
 
-        assert len(report.rejected) == 6
+        assert (len(report.rejected), report.waiting_count) == (5, 1)
         assert [event.on.day for event in await sis.said(SchoolDayClosed)] == [1, 2]
 
 
@@ -231,7 +231,6 @@ async def test_bad_rows_are_named_by_file_and_line_and_the_others_kept(sis, fill
 
     assert [(file, line) for file, line, _ in sorted(report.rejected)] == [
         ("studentSchoolAttendanceEvents.jsonl", 2),
-        ("studentSchoolAttendanceEvents.jsonl", 3),
         ("studentSchoolAttendanceEvents.jsonl", 4),
         ("studentSchoolAttendanceEvents.jsonl", 5),
         ("students.jsonl", 3),
@@ -240,6 +239,7 @@ async def test_bad_rows_are_named_by_file_and_line_and_the_others_kept(sis, fill
     ]
     reasons = " ".join(reason for _, _, reason in report.rejected)
     assert "eventDate must be a date that exists" in reasons
+    assert report.waiting == [("studentSchoolAttendanceEvents.jsonl", 3, "waits for students")]
     assert "ghost" not in reasons
     assert "Vanished" not in reasons
     assert (await summary(sis))["attendance_rows"] == 1
@@ -361,3 +361,28 @@ def test_a_line_that_is_no_object_has_no_value():
 
     assert [Line(1, text).value() for text in (b"[1]", b"nonsense", b"[" * 100_000)] == [{}, {}, {}]
     assert Line(1, json.dumps({"a": 1}).encode()).value() == {"a": 1}
+
+
+@pytest.mark.parametrize("single", [False, True])
+async def test_rows_that_still_wait_at_the_end_are_listed_by_file_and_line_and_close_no_day(sis, fill, single):
+    folder = fill(
+        "school_id,date,instructional\n1,2025-09-01,true\n1,2025-09-02,true\n",
+        schools=[school(1)],
+        students=[{"studentUniqueId": "a"}],
+        studentSchoolAttendanceEvents=[absence("a", "2025-09-01"), absence("b", "2025-09-02")],
+        disciplineIncidents=[
+            {"incidentIdentifier": "i", "schoolReference": {"schoolId": 2}, "incidentDate": "2025-09-01"}
+        ],
+    )
+
+    first = await load(sis, folder, single=single)
+    await load(sis, fill(students=[{"studentUniqueId": "b"}], schools=[school(2)]))
+    again = await load(sis, folder, single=single)
+
+    assert sorted(first.waiting) == [
+        ("disciplineIncidents.jsonl", 1, "waits for schools"),
+        ("studentSchoolAttendanceEvents.jsonl", 2, "waits for students"),
+    ]
+    assert (first.rejected, first.waiting_count, first.awaited) == ([], 2, {"schools", "students"})
+    assert (sum(first.taken.values()), first.closed) == (7, 1)
+    assert (again.waiting, again.closed) == ([], 1)

@@ -76,6 +76,8 @@ _batch = _meter.create_histogram(
     "How long one batch of events took, commit included.",
     explicit_bucket_boundaries_advisory=_BATCH_SECONDS,
 )
+_waiting = _meter.create_gauge("trellis.waiting.rows", "{row}", "Rows that wait for what they refer to.")
+_longest = _meter.create_gauge("trellis.waiting.oldest", "s", "How long the oldest of them waits.")
 _heard = _meter.create_counter("trellis.inbox.events", "{event}", "Events handled.")
 _deliveries = _meter.create_counter("trellis.deliveries", "{delivery}", "Messages to families by channel and outcome.")
 
@@ -101,6 +103,12 @@ def record_standing(service: str, *, lag: int | None, oldest_unpublished_seconds
         _lag.set(lag, {"service": service})
     _oldest.set(oldest_unpublished_seconds or 0.0, {"service": service})
     _parked.set(parked, {"service": service})
+
+
+def record_waiting(service: str, *, rows: int, oldest_seconds: float) -> None:
+    """Note how many rows wait for what they refer to, and how long the oldest of them does."""
+    _waiting.set(rows, {"service": service})
+    _longest.set(oldest_seconds, {"service": service})
 
 
 def record_batch(service: str, *, events: int, seconds: float) -> None:

@@ -10,6 +10,7 @@ from sis.problems import EdFiProblems
 from sis.routes import router
 from sis.routes.oauth import refuse
 from sis.rules.oauth import TokenRefused
+from sis.sweeping import measure_waiting, sweep_waiting
 
 app = create_app(
     "sis",
@@ -20,6 +21,8 @@ app = create_app(
         Loop(tell_alerts, every=timedelta(minutes=10)),
         Loop(forget_arrivals, every=timedelta(hours=1)),
         Loop(forget_heard_events, every=timedelta(hours=1)),
+        Loop(sweep_waiting, every=timedelta(seconds=2)),
+        Loop(measure_waiting, every=timedelta(seconds=15)),
     ),
 )
 app.add_exception_handler(TokenRefused, refuse)

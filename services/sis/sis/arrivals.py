@@ -109,7 +109,8 @@ async def take_in(
 ) -> list[Result]:
     """Write what could be read, in order, and record everything; one result for each. Last in its transaction."""
     readable = [arrival.row for arrival in arrivals if isinstance(arrival.row, Row)]
-    written = iter(await write(session, runtime.vault, resource, readable) if readable else ())
+    sources = [arrival.source for arrival in arrivals if isinstance(arrival.row, Row)]
+    written = iter(await write(session, runtime.vault, resource, readable, sources) if readable else ())
     results = [next(written) if isinstance(arrival.row, Row) else arrival.row for arrival in arrivals]
     settled = zip([resource.name] * len(arrivals), arrivals, results, strict=True)
     await record(session, runtime, list(settled))

@@ -7,17 +7,24 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+import structlog
 from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.db import fetch, transaction_time
+from common.db import fetch, is_transient
+from common.logs import place_of
 from common.sealed import Vault
 from sis.consequences import follow_documents
 from sis.plan import Plan, Result, decide
-from sis.resources import LOCK_ORDER, REFERENCED, Resource
+from sis.policy import BULK_ROWS, WAITING
+from sis.resources import LOCK_ORDER, REFERENCED, RESOURCES, Resource
 from sis.rows import Row, Target
 from sis.rules.documents import Content
+from sis.rules.waiting import Waits
 from sis.standing import Standing
+from sis.waiting import Called, called_for, keep, look, refuse
+
+log = structlog.get_logger(__name__)
 
 _RANDOM_IDS = frozenset(("students", "staffs"))
 """People's ids tell nothing, not even when they came; others are ordered by time, which keeps indexes small."""
@@ -87,25 +94,51 @@ _KEEP = sa.text(
 )
 
 
-async def write(session: AsyncSession, vault: Vault, resource: Resource, rows: Sequence[Row]) -> list[Result]:
+async def write(
+    session: AsyncSession, vault: Vault, resource: Resource, rows: Sequence[Row], sources: Sequence[str]
+) -> list[Result]:
     """Take in ``rows`` of one resource in their order and say what follows; one result a row.
 
-    All of them upsert or all of them delete. A row that is refused changes nothing and leaves the others alone.
+    All of them upsert or all of them delete. A row that is refused changes nothing and leaves the others alone; one that
+    refers to what is not known may wait, and rows that waited for these are taken in as well. ``sources`` say who pushed
+    each row.
     """
-    at = await transaction_time(session)
+    results, changed = await take_in(session, vault, resource, rows, sources, may_wait=WAITING.on)
+    await _call_in(session, vault, resource, changed)
+    return results
+
+
+async def take_in(
+    session: AsyncSession,
+    vault: Vault,
+    resource: Resource,
+    rows: Sequence[Row],
+    sources: Sequence[str],
+    *,
+    may_wait: bool,
+) -> tuple[list[Result], list[Standing]]:
+    """What came of each row, and the documents that are others now. What waited for those is not called in yet."""
     results: dict[int, Result] = {}
     changed: list[Standing] = []
     waiting = dict(enumerate(rows))
+    pushed_by = {row.key: source for row, source in zip(rows, sources, strict=True)}
+    at, room = await look(session, resource, pushed_by)
     while waiting:
         found = await _find(session, vault, resource, {row.key for row in waiting.values()})
-        plan = await _plan(session, resource, found, waiting, at)
+        plan = await _plan(session, resource, found, waiting, at, room, may_wait=may_wait)
+        again = await keep(session, vault, resource, room, plan.room, pushed_by)
+        for key in again:
+            plan.changes.pop(key, None)
         stored = await _store(session, vault, resource, plan.changes)
         await _keep(session, vault, [one for key in stored for one in plan.superseded.get(key, ())])
         changed += [plan.changes[key] for key in stored if key in plan.superseded]
-        waiting = {i: row for i, row in waiting.items() if row.key in plan.changes and row.key not in stored}
+        again |= plan.changes.keys() - stored.keys()
+        waiting = {i: row for i, row in waiting.items() if row.key in again}
         results |= plan.results
+        if again:
+            at, room = await look(session, resource, again)
     await follow_documents(session, at, resource.name, changed)
-    return [results[index] for index in range(len(rows))]
+    return [results[index] for index in range(len(rows))], changed
 
 
 def open_secret(vault: Vault, identity: UUID, sealed: bytes | None) -> dict[str, Any]:
@@ -116,16 +149,62 @@ def open_secret(vault: Vault, identity: UUID, sealed: bytes | None) -> dict[str,
     return opened
 
 
+async def _call_in(session: AsyncSession, vault: Vault, resource: Resource, changed: Sequence[Standing]) -> None:
+    """Take in rows that waited for the documents just written. If that fails, the documents stay: the sweep says why."""
+    called = await called_for(session, vault, _arrived(resource, changed), most=BULK_ROWS)
+    if not called:
+        return
+    try:
+        async with session.begin_nested():
+            await take_in_called(session, vault, called)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        log.warning(
+            "rows that waited could not be taken in", service="sis", error=type(error).__name__, where=place_of(error)
+        )
+
+
+async def take_in_called(session: AsyncSession, vault: Vault, called: Sequence[Called]) -> None:
+    """Take in rows whose turn has come, then those that waited for them; no more than one push may hold, the sweep does the rest."""
+    left = BULK_ROWS
+    while called:
+        left -= len(called)
+        await refuse(session, vault, called)
+        arrived: list[Target] = []
+        for name in dict.fromkeys(one.resource for one in called):
+            turns = [(one.row, one.source) for one in called if one.resource == name and isinstance(one.row, Row)]
+            if turns:
+                rows, sources = zip(*turns, strict=True)
+                _, changed = await take_in(session, vault, RESOURCES[name], rows, sources, may_wait=True)
+                arrived += _arrived(RESOURCES[name], changed)
+        called = await called_for(session, vault, arrived, most=left) if left > 0 else []
+
+
+def _arrived(resource: Resource, changed: Iterable[Standing]) -> list[Target]:
+    """Those of the documents just written that others may have waited for."""
+    if resource.name not in REFERENCED:
+        return []
+    return [(resource.name, document.key) for document in changed if not document.content.deleted]
+
+
 async def _plan(
-    session: AsyncSession, resource: Resource, found: Mapping[str, Standing], waiting: Mapping[int, Row], at: datetime
+    session: AsyncSession,
+    resource: Resource,
+    found: Mapping[str, Standing],
+    waiting: Mapping[int, Row],
+    at: datetime,
+    room: Mapping[str, Waits],
+    *,
+    may_wait: bool,
 ) -> Plan:
     random_ids = resource.name in _RANDOM_IDS
-    plan = decide(found, waiting, at, random_ids=random_ids)
+    plan = decide(found, waiting, at, random_ids=random_ids, room=room)
     changing = [row for row in waiting.values() if row.key in plan.superseded]
     linked = await _hold(session, {target for row in changing for _, target in row.targets})
     kept = await _referred_to(session, [plan.changes[row.key].id for row in changing if row.deletes], resource)
     if kept or any(target not in linked for row in changing for _, target in row.targets):
-        plan = decide(found, waiting, at, random_ids=random_ids, linked=linked, kept=kept)
+        plan = decide(found, waiting, at, random_ids=random_ids, linked=linked, kept=kept, room=room, may_wait=may_wait)
     for standing in plan.changes.values():
         standing.link(linked)
     return plan

@@ -41,8 +41,8 @@ def load(
     """Push a folder of exported files through the HTTP doors. It may be interrupted and repeated.
 
     JSON lines named after the Ed-Fi resources, calendar.csv, survey answers and steps of conferences; any may be missing.
-    At the end each school's days are closed through the newest attendance row. Rejected rows are listed; then the
-    exit code is 1.
+    At the end each school's days are closed through the newest attendance row. Rows that were rejected, or that wait for
+    what no file brought, are listed; then the exit code is 1.
 
     Three examples:
 
@@ -83,7 +83,7 @@ def load(
     if sentence:
         _stop(console, sentence)
     _tell(console, report, source.unread_names(), dry_run=dry_run)
-    raise typer.Exit(1 if report.rejected_count else 0)
+    raise typer.Exit(1 if report.rejected_count or report.waiting_count else 0)
 
 
 async def push(
@@ -151,10 +151,8 @@ def _bars(console: Console) -> Iterator[_Bars]:
 
 
 def _tell(console: Console, report: Report, unread: list[str], *, dry_run: bool) -> None:
-    for file, line, reason in sorted(report.rejected):
-        console.print(f"{file}{f':{line}' if line else ''}: {reason}", soft_wrap=True, markup=False, highlight=False)
-    if report.rejected_count > len(report.rejected):
-        console.print(f"… and {report.rejected_count - len(report.rejected)} more", highlight=False)
+    _list(console, report.rejected, report.rejected_count)
+    _list(console, report.waiting, report.waiting_count)
     for part in report.left_out:
         console.print(f"{part}: left out, this token may not push it", highlight=False)
     for school, year in report.left_years:
@@ -167,7 +165,15 @@ def _tell(console: Console, report: Report, unread: list[str], *, dry_run: bool)
     rows = sum(report.taken.values())
     what = "would be pushed" if dry_run else "taken"
     closed = f", {report.closed} school days closed" if report.closed else ""
-    console.print(f"{rows} rows {what}, {report.rejected_count} rejected{closed}.", highlight=False)
+    waiting = f", {report.waiting_count} wait for {', '.join(sorted(report.awaited))}" if report.waiting_count else ""
+    console.print(f"{rows} rows {what}, {report.rejected_count} rejected{waiting}{closed}.", highlight=False)
+
+
+def _list(console: Console, rows: list[tuple[str, int, str]], count: int) -> None:
+    for file, line, reason in sorted(rows):
+        console.print(f"{file}{f':{line}' if line else ''}: {reason}", soft_wrap=True, markup=False, highlight=False)
+    if count > len(rows):
+        console.print(f"… and {count - len(rows)} more", highlight=False)
 
 
 def _stop(console: Console, sentence: str) -> None:

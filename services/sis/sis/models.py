@@ -97,6 +97,28 @@ class Restriction(Table, table=True):
     known_at: datetime = _time()
 
 
+class WaitingRow(Table, table=True):
+    """A row that waits for the documents ``awaited``, or the mark of one that was taken back; ``id`` is its document's."""
+
+    __tablename__ = "sis_waiting"
+    __table_args__ = (
+        sa.Index("sis_waiting_key", "resource", "key", unique=True),
+        sa.Index("sis_waiting_since", "since", "id"),
+        sa.Index("sis_waiting_awaited", "awaited", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+    )
+
+    id: UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
+    resource: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    key: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    sealed: bytes | None = Field(default=None, sa_column=sa.Column(Sealed, nullable=True))
+    awaited: list[str] = Field(sa_column=sa.Column(ARRAY(sa.Text), nullable=False))
+    source: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    since: datetime = _time()
+    revision: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    source_modified_at: datetime | None = _time(nullable=True)
+    taken_back: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False))
+
+
 class Lease(Table, table=True):
     """Until when one holder keeps the closing clock still, by the database's clock."""
 

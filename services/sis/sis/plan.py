@@ -1,17 +1,20 @@
 """What a batch of rows does to the documents that stand, before anything is stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
+from types import MappingProxyType
 from uuid import UUID, uuid4
 
 import uuid_utils.compat as uuid_utils
 
 from common.db import next_revision
 from common.errors import DomainError, Invalid, NotFound
+from sis.resources import Reference
 from sis.rows import Row, Target
-from sis.rules.documents import Outcome, follow, outcome_of
+from sis.rules.documents import Content, Outcome, follow, outcome_of
+from sis.rules.waiting import Waits
 from sis.standing import Standing
 
 
@@ -32,9 +35,21 @@ class Written:
     outcome: Outcome
     id: UUID
     revision: int
+    known: bool = False
+    """Of a row that waits: whether its document, or an earlier row of it, was there before."""
 
 
 Result = Written | DomainError
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A row that shall wait from now on, for which documents, and how that is answered; or the mark of one taken back."""
+
+    waits: Waits
+    row: Row
+    awaited: Sequence[Target]
+    result: Written
 
 
 @dataclass(slots=True)
@@ -46,6 +61,8 @@ class Plan:
     """The last state of each key that must be stored."""
     superseded: dict[str, list[Standing]] = field(default_factory=dict)
     """What stood before, also in between, in order."""
+    room: dict[str, Turn | None] = field(default_factory=dict)
+    """What shall wait for each key that is not as it was: ``None`` where nothing shall."""
 
 
 def decide(
@@ -56,24 +73,37 @@ def decide(
     random_ids: bool,
     linked: Mapping[Target, UUID] | None = None,
     kept: frozenset[UUID] = frozenset(),
+    room: Mapping[str, Waits] = MappingProxyType({}),
+    may_wait: bool = False,
 ) -> Plan:
     """What each row does, each key in the order of its rows.
 
-    Where ``linked`` is given, a row may change something only if all it refers to is in it; ``kept`` are documents
-    that must not be deleted.
+    Where ``linked`` is given, a row may change something only if all it refers to is in it, and waits otherwise if it
+    may; ``kept`` are documents that must not be deleted. What waits in ``room`` came after what was found: a row that
+    is not older takes its place, there or, if it can be applied, among the documents.
     """
     plan = Plan()
     by_key = sorted(waiting.items(), key=lambda item: (item[1].key, item[0]))
     for key, group in groupby(by_key, key=lambda item: item[1].key):
-        standing = found.get(key)
+        standing, waits = found.get(key), room.get(key)
         turn = standing.turn + 1 if standing else 1
         for index, row in group:
+            if waits and waits.is_newer_than(row.content.modified_at):
+                plan.results[index] = Written(Outcome.STALE, waits.id, waits.revision)
+                continue
             outcome = outcome_of(standing.content if standing else None, row.content)
-            refusal = _refusal(row, outcome, standing, linked, kept)
+            missing = _missing(row, outcome, linked)
+            stays = _in_the_room(standing, waits, row, outcome, missing if may_wait else (), at, random_ids=random_ids)
+            if stays:
+                plan.room[key], waits, plan.results[index] = stays, stays.waits, stays.result
+                continue
+            refusal = _refusal(row, outcome, standing, missing, kept)
             if refusal:
                 plan.results[index] = refusal
                 continue
-            after = _after(standing, row, outcome, at, turn, random_ids=random_ids)
+            after = _after(standing, _as_late_as(waits, row), outcome, at, turn, waits, random_ids=random_ids)
+            if waits:
+                plan.room[key] = waits = None
             plan.results[index] = Written(outcome, after.id, after.revision)
             if outcome.changes:
                 plan.superseded.setdefault(key, []).extend([standing] if standing else [])
@@ -82,27 +112,76 @@ def decide(
     return plan
 
 
+def _missing(row: Row, outcome: Outcome, linked: Mapping[Target, UUID] | None) -> Sequence[tuple[Reference, Target]]:
+    """The references that keep ``row`` from changing anything."""
+    if linked is None or not outcome.changes:
+        return ()
+    return [(one, target) for one, target in row.targets if target not in linked]
+
+
+def _in_the_room(
+    standing: Standing | None,
+    waits: Waits | None,
+    row: Row,
+    outcome: Outcome,
+    missing: Sequence[tuple[Reference, Target]],
+    at: datetime,
+    *,
+    random_ids: bool,
+) -> Turn | None:
+    """What waits after ``row`` where that does not reach the documents: itself, or a mark where it takes back what waited."""
+    waited = waits is not None and not waits.taken_back
+    takes_back = waited and outcome is Outcome.MISSING
+    if not (takes_back or missing):
+        return None
+    # As if the row that waits stood: the later of both dates counts.
+    before = Content({}, {}, waits.modified_at) if waits else None
+    stood = waits or standing
+    identity = stood.id if stood else _new_id(random_ids=random_ids)
+    revision = next_revision(stood.revision if stood else None, at)
+    turn = Waits(identity, revision, follow(before, row.content, at).modified_at, taken_back=takes_back)
+    if takes_back:
+        return Turn(turn, row, (), Written(Outcome.DELETED, identity, revision))
+    known = waited or (standing is not None and not standing.content.deleted)
+    return Turn(turn, row, [target for _, target in missing], Written(Outcome.WAITING, identity, revision, known))
+
+
 def _refusal(
     row: Row,
     outcome: Outcome,
     standing: Standing | None,
-    linked: Mapping[Target, UUID] | None,
+    missing: Sequence[tuple[Reference, Target]],
     kept: frozenset[UUID],
 ) -> DomainError | None:
     if outcome is Outcome.MISSING:
         return NotFound(what="document")
-    if not outcome.changes:
-        return None
-    if standing and row.deletes and standing.id in kept:
+    if standing and outcome.changes and row.deletes and standing.id in kept:
         return StillReferredTo()
-    unknown = next((one for one, target in row.targets if linked is not None and target not in linked), None)
-    if unknown is None:
-        return None
-    return UnknownReference(field=f"$.{unknown.at}", rule=f"must refer to one of the {unknown.to} known here")
+    for unknown, _ in missing[:1]:
+        return UnknownReference(field=f"$.{unknown.at}", rule=f"must refer to one of the {unknown.to} known here")
+    return None
+
+
+def _as_late_as(waits: Waits | None, row: Row) -> Row:
+    """``row`` with the date of the one that waited before it, where it has none: that one counts as heard."""
+    if waits is None or waits.modified_at is None or row.content.modified_at:
+        return row
+    return replace(row, content=replace(row.content, modified_at=waits.modified_at))
+
+
+def _new_id(*, random_ids: bool) -> UUID:
+    return uuid4() if random_ids else uuid_utils.uuid7()
 
 
 def _after(
-    standing: Standing | None, row: Row, outcome: Outcome, at: datetime, turn: int, *, random_ids: bool
+    standing: Standing | None,
+    row: Row,
+    outcome: Outcome,
+    at: datetime,
+    turn: int,
+    waits: Waits | None,
+    *,
+    random_ids: bool,
 ) -> Standing:
     """How the document stands after ``row``; the same object if nothing is to be stored."""
     content = follow(standing.content if standing else None, row.content, at)
@@ -115,7 +194,7 @@ def _after(
         revision = next_revision(standing.revision, at)
         return replace(standing, content=content, revision=revision, known_at=at, turn=turn)
     return Standing(
-        id=standing.id if standing else (uuid4() if random_ids else uuid_utils.uuid7()),
+        id=standing.id if standing else waits.id if waits else _new_id(random_ids=random_ids),
         key=row.key,
         content=content,
         revision=next_revision(standing.revision if standing else None, at),

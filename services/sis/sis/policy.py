@@ -11,6 +11,7 @@ from sis.rules.calendar import CalendarPolicy
 from sis.rules.closing import ClosingPolicy
 from sis.rules.contacts import ContactPolicy
 from sis.rules.oauth import ClientPolicy
+from sis.rules.waiting import WaitingPolicy
 
 _FILE = Path(os.environ.get("TRELLIS_SIS_POLICY") or Path(__file__).with_name("policy.toml"))
 _DATA = tomllib.loads(_FILE.read_text(encoding="utf-8"))
@@ -21,6 +22,7 @@ CALENDAR = CalendarPolicy(**_DATA["calendar"])
 CLIENTS = ClientPolicy(**_DATA["clients"])
 CLOSING = ClosingPolicy(**_DATA["closing"])
 CONTACTS = ContactPolicy(**_DATA["contacts"])
+WAITING = WaitingPolicy(**_DATA["waiting"])
 UNDERSTOOD: Mapping[str, Collection[str]] = {
     "addressTypeDescriptors": CONTACTS.address_types,
     "languageUseDescriptors": CONTACTS.language_uses,

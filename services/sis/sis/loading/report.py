@@ -1,6 +1,7 @@
-"""What came of a load: how many rows were taken, which were rejected and why, and what was left out."""
+"""What came of a load: how many rows were taken, which were rejected or wait and why, and what was left out."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,6 +27,10 @@ class Report:
     changed: Counter[str] = field(default_factory=Counter)
     rejected: list[tuple[str, int, str]] = field(default_factory=list)
     rejected_count: int = 0
+    waiting: list[tuple[str, int, str]] = field(default_factory=list)
+    waiting_count: int = 0
+    awaited: set[str] = field(default_factory=set)
+    """The resources of which documents are missing."""
     left_out: list[str] = field(default_factory=list)
     left_years: list[tuple[str, int]] = field(default_factory=list)
     closed: int = 0
@@ -49,6 +54,13 @@ class Report:
         if len(self.rejected) < _LISTED:
             self.rejected.append((file, line, reason))
         self.settle(part or file.removesuffix(".jsonl"))
+
+    def wait(self, file: str, line: int, resources: Sequence[str]) -> None:
+        """A row that was taken waits for documents of ``resources``. As many are listed as of the rejected."""
+        self.waiting_count += 1
+        self.awaited.update(resources)
+        if len(self.waiting) < _LISTED:
+            self.waiting.append((file, line, f"waits for {' and '.join(resources)}"))
 
     def leave_year(self, part: str, school: str, year: int, lines: int) -> None:
         """A school year stays as it was, for a line of it was rejected; so many other lines count for nothing."""

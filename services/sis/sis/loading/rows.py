@@ -17,6 +17,7 @@ from sis.rules.members import value_at
 _LANES, _SINGLE_LANES = 4, 16
 _IN_FLIGHT = 8
 _LARGEST_CALENDAR = 3_000_000
+_WAITING_PAGE = 500
 _DONE = frozenset({200, 201, 204})
 _GONE_ALREADY = 404
 
@@ -31,7 +32,9 @@ class Pusher:
     single: bool = False
     ids: dict[tuple[str, str], str] = field(default_factory=dict)
     not_attended: set[int] = field(default_factory=set)
-    """Lines of the attendance file that were rejected: they close no day."""
+    """Lines of the attendance file that were rejected or wait: they close no day."""
+    waiting: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """File and line of the rows that were to wait, by id."""
     _in_flight: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_IN_FLIGHT))
 
     async def push_all(self) -> None:
@@ -45,6 +48,7 @@ class Pusher:
         for wave in reversed(WAVES):
             for name in _names(wave):
                 await self._push_file(f"{name}.deletes", name)
+        await self._list_waiting()
 
     def remembers(self, resource: str) -> bool:
         """Whether what comes after the rows asks for our ids of this resource."""
@@ -72,6 +76,21 @@ class Pusher:
         await in_lanes(part.keyed_lines(), push, lanes=lanes, at_once=at_once)
         if part.left_out:
             self.report.leave_out(file)
+
+    async def _list_waiting(self) -> None:
+        """Tell which rows of this folder still wait; most do not, for what they waited for has come meanwhile."""
+        asked: dict[str, str | int] = {"all": "true", "limit": _WAITING_PAGE}
+        while self.waiting:
+            page = (await self.door.send("GET", "/sis/v1/waiting", params=asked)).json()
+            for item in page["items"]:
+                file, line = self.waiting.pop(item["id"], (None, 0))
+                if file == ATTENDANCE:
+                    self.not_attended.add(line)
+                if file:
+                    self.report.wait(f"{file}.jsonl", line, item["waits_for"])
+            if page["next"] is None:
+                return
+            asked["cursor"] = page["next"]
 
     async def _push_calendar(self) -> None:
         body = self.folder.calendar()
@@ -167,13 +186,14 @@ class _Part:
             except Refused as refused:
                 self._reject(line, str(refused))
             else:
-                location = answer.headers.get("Location", "")
-                self._settle(line, {"status": answer.status_code, "id": location.rpartition("/")[2]})
+                self._settle(line, {**answer.json(), "status": answer.status_code})
 
     def _settle(self, line: Line, result: dict[str, Any]) -> None:
         status = result["status"]
         if status in _DONE or (self.deletes and status == _GONE_ALREADY):
             self.pusher.report.take(self.file)
+            if result.get("waiting"):
+                self.pusher.waiting[result["id"]] = self.file, line.number
             if self.pusher.remembers(self.resource) and result.get("id"):
                 unique_id = as_text(line.value().get(RESOURCES[self.resource].identity[0]))
                 self.pusher.ids[self.resource, unique_id] = result["id"]

@@ -14,8 +14,22 @@ from sis.routes import (
     reconciliation,
     sources,
     summary,
+    waiting,
 )
 
 router = APIRouter()
-for topic in (edfi, bulk, heard, calendar, closing, contacts, descriptors, summary, oauth, sources, reconciliation):
+for topic in (
+    edfi,
+    bulk,
+    heard,
+    calendar,
+    closing,
+    contacts,
+    descriptors,
+    summary,
+    oauth,
+    sources,
+    reconciliation,
+    waiting,
+):
     router.include_router(topic.router)

@@ -1,6 +1,6 @@
 """How results are answered, and the words of the API's description that several topics share."""
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -11,8 +11,9 @@ from common.problems import problem_of
 from sis.plan import Result, Written
 from sis.rules.documents import Outcome
 
-STATUS = {
+_STATUS = {
     Outcome.CREATED: 201,
+    Outcome.WAITING: 201,
     Outcome.UPDATED: 200,
     Outcome.UNCHANGED: 200,
     Outcome.STALE: 200,
@@ -30,9 +31,10 @@ ATTENDANCE_EXAMPLE = {
 
 
 class Identified(BaseModel):
-    """The document that a row is about."""
+    """The document that a row is about; ``waiting`` where it is not there yet, for it refers to what is not known."""
 
     id: UUID
+    waiting: Literal[True] | None = None
 
 
 def written(result: Result) -> Written:
@@ -46,12 +48,23 @@ def written(result: Result) -> Written:
     return result
 
 
+def status_of(result: Written) -> int:
+    """The HTTP status of a row that was not refused."""
+    return 200 if result.known else _STATUS[result.outcome]
+
+
 def line_of(number: int, result: Result) -> dict[str, Any]:
     """One line of a bulk answer."""
     if isinstance(result, DomainError):
         problem = problem_of(result).model_dump(exclude_none=True)
         return {"line": number, "status": result.status, "problem": problem}
-    return {"line": number, "status": STATUS[result.outcome], "id": str(result.id)}
+    return {"line": number, "status": status_of(result), **identified(result)}
+
+
+def identified(result: Written) -> dict[str, Any]:
+    """The body of an answer: which document it is, and whether it waits."""
+    body: dict[str, Any] = {"id": str(result.id)}
+    return body | {"waiting": True} if result.outcome is Outcome.WAITING else body
 
 
 def own(who: Principal, source: str) -> None:

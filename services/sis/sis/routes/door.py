@@ -12,17 +12,17 @@ from common.access import require, visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
-from common.errors import NotFound
-from common.runtime import RuntimeOf
+from common.runtime import Runtime, RuntimeOf
 from sis.arrivals import Arrival, arrive, take_in
 from sis.preconditions import KeyChange, check_expected, etag_of, names
 from sis.queries import DOCUMENTS, shown
 from sis.resources import Resource, resource_named
-from sis.routes.answers import ATTENDANCE_EXAMPLE, STATUS, Identified, body_of, written
+from sis.routes.answers import ATTENDANCE_EXAMPLE, Identified, body_of, identified, status_of, written
 from sis.rows import Row, read_row
 from sis.rules.documents import Content
 from sis.rules.members import InvalidMember
 from sis.together import write_together
+from sis.waiting import WaitingDocument, find_waiting
 
 router = Router("ed-fi", tags=["Ed-Fi"])
 
@@ -40,14 +40,17 @@ IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", description="T
 async def record_document(
     resource: str, request: Request, runtime: RuntimeOf, who: Annotated[Principal, require("sis")]
 ) -> Response:
-    """Take in one document: 201 if it is new, 200 if its natural key is known; 409 if it refers to what is not."""
+    """Take in one document: 201 if it is new, 200 if its natural key is known.
+
+    Where it refers to what is not known it waits for that, and is answered the same; 409 where nothing may wait.
+    """
     of = resource_named(resource)
     arrival = arrive(who.subject, of, await request.body(), read_row)
     result = written(await write_together(runtime, of, arrival))
     # As it was asked, with or without a school year, under the address that clients know.
     location = f"{runtime.settings.public_url}{request.url.path.rstrip('/')}/{result.id}"
     headers = {"Location": location, "ETag": etag_of(result.revision)}
-    return JSONResponse({"id": str(result.id)}, STATUS[result.outcome], headers)
+    return JSONResponse(identified(result), status_of(result), headers)
 
 
 @router.get("/{resource}/{document_id}", responses={304: {"description": "It still has the etag that is known."}})
@@ -56,16 +59,17 @@ async def read_document(
     document_id: UUID,
     response: Response,
     session: Session,
+    runtime: RuntimeOf,
     who: Annotated[Principal, require("sis", "district")],
     known: IfNoneMatch = None,
 ) -> Any:
-    """One document; sealed members are never answered here."""
+    """One document; sealed members are never answered here. ``_waiting`` says since when it waits, and for which resources."""
     of = resource_named(resource)
-    found = await _document(session, of, document_id, who)
+    found = await _document(session, runtime, of, document_id, who)
     response.headers["ETag"] = etag_of(found.revision)
     if known is not None and names(known, found.revision):
         return Response(status_code=304, headers={"ETag": etag_of(found.revision)})
-    return dict(of.shown(shown(found)))
+    return dict(of.shown(shown(found))) | (found.waiting if isinstance(found, WaitingDocument) else {})
 
 
 @router.put(
@@ -88,7 +92,7 @@ async def replace_document(
     arrival = arrive(who.subject, of, await request.body(), _reading(document_id))
     async with runtime.transaction() as session:
         if isinstance(arrival.row, Row):
-            found = await _document(session, of, document_id, who, held=True)
+            found = await _document(session, runtime, of, document_id, who, held=True)
             check_expected(expected, found.revision)
             if arrival.row.key != found.key:
                 raise KeyChange
@@ -113,7 +117,7 @@ async def delete_document(
     """Take one document away; 409 while others refer to it."""
     of = resource_named(resource)
     async with runtime.transaction() as session:
-        found = await _document(session, of, document_id, who, held=True)
+        found = await _document(session, runtime, of, document_id, who, held=True)
         check_expected(expected, found.revision)
         gone = Row(found.key, Content(found.body, {}, None, deleted=True), (), None, None)
         (result,) = await take_in(
@@ -135,13 +139,11 @@ def _reading(document_id: UUID) -> Callable[[Resource, Any], Row]:
 
 
 async def _document(
-    session: Session, resource: Resource, document_id: UUID, who: Principal, *, held: bool = False
-) -> sa.Row[Any]:
-    """The document; ``held``: nobody else changes it until this transaction ends."""
+    session: Session, runtime: Runtime, resource: Resource, document_id: UUID, who: Principal, *, held: bool = False
+) -> Any:
+    """The document, or the row that waits to be it; ``held``: nobody else changes it until this transaction ends."""
     mine = (DOCUMENTS.c.resource == resource.name, DOCUMENTS.c.id == document_id, ~DOCUMENTS.c.deleted)
     chosen = sa.select(DOCUMENTS).where(*mine, visible_to(who, DOCUMENTS.c.school_id))
     # Who only refers to it need not wait for us, so that nobody waits in a circle.
     found = (await session.execute(chosen.with_for_update(key_share=True) if held else chosen)).one_or_none()
-    if found is None:
-        raise NotFound(what="document")
-    return found
+    return found if found is not None else await find_waiting(session, runtime.vault, resource, document_id)

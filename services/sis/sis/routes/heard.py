@@ -21,7 +21,7 @@ from sis.documents import write
 from sis.envelopes import BATCH, STRUCTURED, Envelope, media_type, read_batch, read_binary, read_structured
 from sis.plan import Result, Written
 from sis.policy import BULK_ROWS
-from sis.resources import RESOURCES
+from sis.resources import NAMED
 from sis.routes.answers import ATTENDANCE_EXAMPLE, body_of
 from sis.rows import Row, read_deletion, read_row
 
@@ -29,7 +29,7 @@ router = Router("sis", tags=["CloudEvents"])
 
 _TAKES = {
     f"sis.{name}.{verb}.v1": (resource, read)
-    for name, resource in RESOURCES.items()
+    for name, resource in NAMED.items()
     for verb, read in (("upserted", read_row), ("deleted", read_deletion))
 }
 _NOTE = sa.text(
@@ -138,7 +138,8 @@ async def _hear(runtime: Runtime, source: str, events: Sequence[Envelope | Domai
         fresh = await _note(session, {i: (event.source, event.id) for i, event in known.items()})
         for kind, run in groupby(fresh, key=lambda i: known[i].type):
             indexes = list(run)
-            written = await write(session, runtime.vault, _TAKES[kind][0], [rows[i] for i in indexes])
+            run_rows, sources = [rows[i] for i in indexes], [source] * len(indexes)
+            written = await write(session, runtime.vault, _TAKES[kind][0], run_rows, sources)
             results |= zip(indexes, written, strict=True)
         await _forget(session, [known[i] for i in fresh if isinstance(results[i], DomainError)])
         await record(session, runtime, [(_about(events[i]), arrivals[i], results[i]) for i in sorted(results)])

@@ -16,6 +16,7 @@ class Outcome(StrEnum):
     STALE = "stale"
     DELETED = "deleted"
     MISSING = "missing"
+    WAITING = "waiting"
 
     @property
     def changes(self) -> bool:
