@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,3 +59,26 @@ def _wait_until_ready(process: "subprocess.Popen[str]", port: int, log: Path) ->
             pass
         time.sleep(0.1)
     raise AssertionError(f"not ready: {log.read_text()[-2000:]}")
+
+
+def in_a_process(work: Callable[[], object], uid: int | None = None) -> None:
+    """Let a child process do ``work``, as another user if ``uid`` says so; what it raises is raised here."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        failure = ""
+        try:
+            if uid is not None:
+                os.setgroups([])
+                os.setgid(uid)
+                os.setuid(uid)
+            work()
+        except BaseException:  # noqa: BLE001 - the parent hears of it
+            failure = traceback.format_exc()
+        os.write(writing, failure.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        failure = pipe.read()
+    os.waitpid(child, 0)
+    assert not failure, failure

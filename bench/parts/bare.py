@@ -31,17 +31,17 @@ class Student(BaseModel):
 class School(BaseModel):
     """Where it was."""
 
-    schoolId: int  # noqa: N815
+    schoolId: int  # noqa: N815 (as above)
 
 
 class Row(BaseModel):
     """One attendance row."""
 
-    studentReference: Student  # noqa: N815
-    schoolReference: School  # noqa: N815
-    eventDate: date  # noqa: N815
-    attendanceEventCategoryDescriptor: str  # noqa: N815
-    eventDuration: float  # noqa: N815
+    studentReference: Student  # noqa: N815 (as above)
+    schoolReference: School  # noqa: N815 (as above)
+    eventDate: date  # noqa: N815 (as above)
+    attendanceEventCategoryDescriptor: str  # noqa: N815 (as above)
+    eventDuration: float  # noqa: N815 (as above)
 
 
 def app_on(url: str) -> FastAPI:

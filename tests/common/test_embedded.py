@@ -9,8 +9,8 @@ import signal
 import stat
 import subprocess
 import tempfile
-import traceback
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import pytest
 
 from common import embedded, system_user
 from common.embedded import Cluster, EmbeddedError
+from tests.processes import in_a_process
 
 SERVICES = ("sis", "mtss")
 QUICK = {"fsync": "off"}
@@ -36,29 +37,6 @@ def ask(url: str, question: str) -> object:
             await connection.close()
 
     return asyncio.run(once())
-
-
-def in_a_process(work: Callable[[], object], uid: int | None = None) -> None:
-    """Let a child process do ``work``, as another user if ``uid`` says so; what it raises is raised here."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        failure = ""
-        try:
-            if uid is not None:
-                os.setgroups([])
-                os.setgid(uid)
-                os.setuid(uid)
-            work()
-        except BaseException:  # noqa: BLE001 - the parent hears of it
-            failure = traceback.format_exc()
-        os.write(writing, failure.encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        failure = pipe.read()
-    os.waitpid(child, 0)
-    assert not failure, failure
 
 
 @pytest.fixture
@@ -214,6 +192,47 @@ def test_passwords_data_and_socket_are_private(folder: Path, uid: int | None):
         assert not any(password in repr(cluster) for password in cluster.passwords.values())
 
     in_a_process(work, uid)
+
+
+def test_a_folder_that_was_there_keeps_its_mode(folder: Path, uid: int | None):
+    (folder / "var").mkdir()
+    os.chown(folder / "var", uid or -1, -1)
+    (folder / "var").chmod(0o755)
+
+    def work():
+        embedded.make_folder(folder / "var")
+        embedded.start(folder / "var", SERVICES, settings=QUICK)
+        assert stat.S_IMODE((folder / "var").stat().st_mode) == 0o755
+
+    in_a_process(work, uid)
+
+
+def test_a_server_that_is_gone_is_started_again_as_it_was_until_it_is_no_longer_kept(folder: Path, uid: int | None):
+    def work():
+        for data in (folder / "var", folder / ("long" * 30)):
+            cluster = embedded.start(data, SERVICES, settings=QUICK | {"work_mem": "5MB"})
+            with embedded.kept(cluster):
+                killed = cluster.pid
+                assert killed is not None
+                os.kill(killed, signal.SIGKILL)
+                until = time.monotonic() + 20
+                while cluster.pid in (None, killed):
+                    assert time.monotonic() < until
+                    time.sleep(0.1)
+            assert ask(cluster.owner_url("mtss"), "SELECT current_setting('work_mem')") == "5MB"
+            cluster.stop()
+            assert cluster.pid is None
+
+    in_a_process(work, uid)
+
+
+def test_what_started_and_does_not_fit_is_stopped_again(folder: Path):
+    embedded.start(folder / "var", SERVICES, settings=QUICK).stop()
+    passwords = json.loads((folder / "var" / "postgres.json").read_text())
+    (folder / "var" / "postgres.json").write_text(json.dumps(dict.fromkeys(passwords, "guess")))
+
+    assert "does not fit" in refused(folder / "var")
+    assert not embedded.stop(folder / "var")
 
 
 def test_a_path_too_long_for_a_socket_gets_a_private_one_elsewhere(folder: Path, uid: int | None):

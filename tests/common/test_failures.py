@@ -1,5 +1,7 @@
 """What a client hears when something behind the route fails."""
 
+import json
+import re
 import socket
 
 import pytest
@@ -33,6 +35,24 @@ async def test_a_failure_is_named_by_what_the_client_can_do(
     assert ("Retry-After" in response.headers) == (kind == "away")
     assert "canary" not in response.text + str(logs)
     assert logs[-1]["route"].endswith("/v1/notes")
+
+
+async def test_an_unexpected_error_is_logged_with_its_route_and_where_our_own_code_met_it(
+    echo: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        json.loads("{canary}")
+
+    monkeypatch.setattr("echo.app.publish", fail)
+    with capture_logs() as logs:
+        await echo.http.post("/echo/v1/notes", json={"name": "canary", "number": 1}, headers=echo.headers("district"))
+
+    (line,) = [each for each in logs if each["event"] == "a request failed"]
+    assert (line["route"], line["method"], line["error"]) == ("/echo/v1/notes", "POST", "JSONDecodeError")
+    assert re.fullmatch(
+        r"app\.py:\d+ record_note > test_failures\.py:\d+ fail > decoder\.py:\d+ raw_decode", line["where"]
+    )
+    assert "canary" not in str(line)
 
 
 def test_what_may_pass_is_told_from_what_will_not() -> None:

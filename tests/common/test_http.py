@@ -1,5 +1,7 @@
 """What every service answers: problem documents that never echo, and nothing without a token."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -61,6 +63,20 @@ async def test_a_body_over_the_limit_is_413(echo: Running) -> None:
     response = await post(echo, b'{"name": "' + b"x" * (4 * 1024 * 1024) + b'"}')
 
     assert (response.status_code, response.json()["type"]) == (413, "urn:trellis:problem:too-large")
+
+
+async def test_a_body_that_does_not_end_in_time_is_408(echo: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.strict.BODY_SECONDS", 0.2)
+
+    async def half_sent() -> AsyncIterator[bytes]:
+        yield b'{"name": "a", '
+        await asyncio.sleep(2)
+        yield b'"number": 1}'
+
+    response = await echo.http.post("/echo/v1/notes", content=half_sent(), headers=echo.headers("district"))
+
+    assert (response.status_code, response.json()["type"]) == (408, "urn:trellis:problem:too-slow")
+    assert await echo.said() == []
 
 
 async def test_an_unexpected_error_is_500_and_says_nothing(echo: Running) -> None:

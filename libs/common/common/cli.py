@@ -54,7 +54,10 @@ events_app = typer.Typer(no_args_is_help=True, help="Parked events, and what a s
 app.add_typer(events_app, name="events")
 out = Console()
 
-Data = Annotated[Path, typer.Option("--data", help="The folder of the embedded database, keys and logs.")]
+# Not checked by typer, whose words for a closed folder do not say what to do.
+Data = Annotated[
+    Path, typer.Option("--data", help="The folder of the embedded database, keys and logs.", readable=False)
+]
 Url = Annotated[str, typer.Option("--url", help="Where Trellis answers.")]
 TokenFile = Annotated[
     Path | None, typer.Option("--token-file", help="A file with a token; else one is made from --data.")

@@ -138,6 +138,13 @@ def _public(folder: Path) -> dict[str, Any]:
 def _write(path: Path, text: str, *, replace: bool = False) -> Path:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     part = path.with_suffix(".part") if replace else path
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if replace else os.O_EXCL), 0o600), "w") as file:
-        file.write(text)
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if replace else os.O_EXCL), 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        if not isinstance(error, FileExistsError):
+            part.unlink(missing_ok=True)  # half a key would be kept for ever, as nothing is overwritten
+        raise OSError(error.errno, error.strerror, str(path)) from None
     return part.replace(path)

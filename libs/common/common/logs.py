@@ -79,6 +79,8 @@ def configure_logging(service: str, folder: Path | None = None, *, level: int = 
     Every service in the process logs there; a line names its own service, or else ``service``.
     """
     root = logging.getLogger()
+    # A line that a full disk does not take is lost: the report of that would show the values it was to be filled with.
+    logging.raiseExceptions = False
     for handler in [handler for handler in root.handlers if isinstance(handler.formatter, Lines)]:
         root.removeHandler(handler)
         handler.close()

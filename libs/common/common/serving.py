@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from common import embedded
 from common.cli import HERE, Data, one_sentence, out, services
-from common.embedded import Cluster
+from common.embedded import Cluster, EmbeddedError
 from common.kafka import create_topics
 from common.keys import read_keys, write_keys
 from common.migrations import migrate_within
@@ -56,9 +56,10 @@ def _up(listener: socket.socket, data: Path, port: int, kafka: str) -> None:
     cluster = embedded.start(data, names)
     try:
         apps = [_embedded_app(name, cluster, keys / name, port=port, kafka=kafka) for name in names]
-        asyncio.run(_migrate_all(names, cluster, kafka))
+        asyncio.run(_migrate_all(names, cluster, data, kafka))
         out.print(f"Trellis answers at http://127.0.0.1:{port}", highlight=False)
-        _serve(apps, listener, Settings().log_folder)
+        with embedded.kept(cluster):
+            _serve(apps, listener, Settings().log_folder)
     finally:
         cluster.stop()
 
@@ -153,9 +154,13 @@ def _machine_zone() -> str:
     return name or "UTC"
 
 
-async def _migrate_all(names: list[str], cluster: Cluster, kafka: str) -> None:
+async def _migrate_all(names: list[str], cluster: Cluster, data: Path, kafka: str) -> None:
     for name in names:  # one after the other: Alembic's operations speak to one database at a time
-        await migrate_within(name, cluster.owner_url(name), f"{name}_app")
+        try:
+            await migrate_within(name, cluster.owner_url(name), f"{name}_app")
+        except (SQLAlchemyError, PostgresError, OSError) as error:
+            failed = f"does not take the migrations of {name}"
+            raise EmbeddedError(embedded.sentence_of(type(error).__name__, data, failed=failed)) from None
     if kafka:
         await create_topics(Settings().model_copy(update={"kafka": kafka}), names)
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from common.embedded.cluster import SUPERUSER, initialise, programs_for
 from common.embedded.databases import prepare, read_passwords, roles_of
 from common.embedded.folder import alone, make_folder, only_one, sentence_of
+from common.embedded.keeping import kept
 from common.embedded.server import SETTINGS, Cluster, launch, running
 from common.system_user import EmbeddedError, account_for, let_pass
 
-__all__ = ["Cluster", "EmbeddedError", "alone", "make_folder", "start", "stop"]
+__all__ = ["Cluster", "EmbeddedError", "alone", "kept", "make_folder", "sentence_of", "start", "stop"]
 
 
 def start(data: Path, services: Sequence[str], *, settings: Mapping[str, str] = {}) -> Cluster:
@@ -61,7 +62,13 @@ def _start(data: Path, services: Sequence[str], settings: Mapping[str, str]) -> 
     )
     if not (folder / "cluster").exists():
         initialise(folder, programs, account, passwords[SUPERUSER], sync=settings.get("fsync") != "off")
-    server = running(folder) or launch(folder, programs, account, settings)
+    found = running(folder)
+    server = found or launch(folder, programs, account, settings)
     cluster = Cluster(folder, server.socket, programs, account, passwords)
-    prepare(cluster, services)
+    try:
+        prepare(cluster, services)
+    except EmbeddedError:
+        if found is None:
+            cluster.halt()
+        raise
     return cluster

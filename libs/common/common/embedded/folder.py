@@ -3,11 +3,18 @@
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from common.system_user import EmbeddedError
+
+LEAST_FREE_BYTES = 16 * 1024 * 1024
+"""With less than this PostgreSQL cannot go on: one segment of its write-ahead log.
+
+Source: PostgreSQL 18, ``wal_segment_size``, whose default ``initdb`` takes.
+"""
 
 
 def make_folder(data: Path) -> None:
@@ -53,11 +60,31 @@ def write_private(file: Path, text: str) -> None:
         os.fsync(descriptor)
 
 
-def sentence_of(said: str, data: Path) -> str:
+def sentence_of(said: str, data: Path, *, failed: str = "did not start") -> str:
     """What PostgreSQL or the system said, as one sentence that tells what to do."""
-    if "No space left" in said or "quota exceeded" in said:
+    if any(words in said for words in _FULL) or is_full(data):
         return f"The disk that holds {data} is full: free some space and start again."
     if "ermission denied" in said or "Read-only" in said or "not permitted" in said:
         return f"{data} cannot be written: choose another folder with --data, or run as its owner."
     reason = re.search(r"(?:FATAL|PANIC|ERROR|error): +(?!connection to server)(.+)", said)
-    return f"PostgreSQL in {data} did not start: {reason[1] if reason else said.strip() or 'it gave no reason'}"
+    last = said.strip().rpartition("\n")[2]
+    return f"PostgreSQL in {data} {failed}: {reason[1] if reason else last or 'it gave no reason'}"
+
+
+_FULL = ("No space left", "quota exceeded", "Check free disk space")
+
+
+def is_full(data: Path) -> bool:
+    """Whether the disk of this folder has no room for PostgreSQL to go on."""
+    # PostgreSQL says nothing of it where its own log is on the full disk.
+    return data.exists() and shutil.disk_usage(data).free < LEAST_FREE_BYTES
+
+
+def refuse_full(data: Path) -> None:
+    """Start nothing on a full disk: PostgreSQL may come up by half there, with a lock file that names no socket.
+
+    Raises:
+        EmbeddedError: the disk is full.
+    """
+    if is_full(data):
+        raise EmbeddedError(sentence_of("", data))

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from common.embedded.cluster import SUPERUSER
-from common.embedded.folder import only_one, sentence_of
+from common.embedded.folder import is_full, only_one, refuse_full, sentence_of
 from common.system_user import Account, EmbeddedError
 
 PORT = 5432
@@ -72,11 +72,36 @@ class Cluster:
             EmbeddedError: it was still there after 30 seconds.
         """
         with only_one(self.folder.parent):
-            if self.pid is None:
-                return
-            if self.pg_ctl("stop", "-m", "fast").returncode and self.pid is not None:
-                raise EmbeddedError(f"PostgreSQL in {self.folder} does not stop: {self.folder}/server.log says why.")
-            _forget_socket(self.account, self.folder, self.socket)
+            self.halt()
+
+    def halt(self) -> None:
+        """As :meth:`stop`, for whoever holds the data folder's lock already."""
+        if self.pid is None:
+            return
+        # On a full disk the last checkpoint would be tried without end; the write-ahead log makes up for it.
+        mode = "immediate" if is_full(self.folder) else "fast"
+        if self.pg_ctl("stop", "-m", mode).returncode and self.pid is not None:
+            raise EmbeddedError(f"PostgreSQL in {self.folder} does not stop: {self.folder}/server.log says why.")
+        _forget_socket(self.account, self.folder, self.socket)
+
+    def revive(self) -> bool:
+        """Start the server again, as it was started, if it is gone; whether it had to be.
+
+        Raises:
+            EmbeddedError: it does not start.
+        """
+        with only_one(self.folder.parent):
+            if self.pid is not None:
+                return False
+            refuse_full(self.folder.parent)
+            (self.folder / "cluster" / "postmaster.pid").unlink(
+                missing_ok=True
+            )  # the process of that id is another now
+            said = _Log(self.folder)
+            self.pg_ctl("restart")  # with the options of its last start, which it keeps in postmaster.opts
+            if running(self.folder) is None:
+                raise EmbeddedError(sentence_of(said.since(), self.folder.parent))
+            return True
 
     def _url(self, role: str, database: str) -> str:
         return (
@@ -124,23 +149,34 @@ def launch(folder: Path, programs: Path, account: Account, settings: Mapping[str
     What a killed one left behind is cleared away; as long as one of its children lives, PostgreSQL itself sees the
     memory they share and refuses, so that is tried again.
     """
+    refuse_full(folder.parent)
     if killed := _last_started(folder):
         _forget_socket(account, folder, killed.socket)
     (folder / "cluster" / "postmaster.pid").unlink(missing_ok=True)
     socket = _socket_folder(folder, account)
     flags = " ".join(shlex.quote(f"--{name}={value}") for name, value in settings.items())
     cluster = Cluster(folder, socket, programs, account, {})
-    log = folder / "server.log"
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
-        seen = log.stat().st_size if log.exists() else 0
+        log = _Log(folder)
         cluster.pg_ctl("start", "-o", f"{flags} --unix_socket_directories={shlex.quote(str(socket))}")
         if server := running(folder):
             return server
-        said = log.read_bytes()[seen:].decode(errors="replace") if log.exists() else ""
+        said = log.since()
         if "shared memory block" not in said or time.monotonic() > until:
             raise EmbeddedError(sentence_of(said, folder.parent))
         time.sleep(0.2)
+
+
+class _Log:
+    """What the server writes into its log from now on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "server.log"
+        self._seen = self._file.stat().st_size if self._file.exists() else 0
+
+    def since(self) -> str:
+        return self._file.read_bytes()[self._seen :].decode(errors="replace") if self._file.exists() else ""
 
 
 def _socket_folder(folder: Path, account: Account) -> Path:
