@@ -95,7 +95,7 @@ async def test_a_school_year_in_the_path_changes_nothing_and_an_unknown_section_
     assert (await asked(sis, f"{METADATA}/composites/swagger.json")).status_code == 404
 
 
-async def test_what_is_referred_to_comes_first_and_descriptors_before_all() -> None:
+def test_what_is_referred_to_comes_first_and_descriptors_before_all() -> None:
     orders = {each["resource"].removeprefix("/ed-fi/"): each["order"] for each in dependencies()}
     assert set(orders) == set(NAMED)
     assert {name for name, order in orders.items() if order == 1} == set(DESCRIPTORS)
@@ -133,7 +133,31 @@ def _own(found: Json, name: str) -> Iterator[Json]:
         yield from found["components"]["schemas"][name]["properties"].values()
 
 
-async def test_one_name_means_one_shape() -> None:
+def test_a_definition_says_what_is_required_what_identifies_and_how_long_it_may_be(schemas: Json) -> None:
+    own = {"id", "_etag", "_lastModifiedDate"}
+    told = schemas["edFi_studentSchoolAssociation"]
+    assert told["required"] == ["studentReference", "schoolReference", "entryDate"]
+    assert {name: each for name, each in told["properties"].items() if name not in own} == {
+        "studentReference": {"$ref": "#/components/schemas/edFi_studentReference"},
+        "schoolReference": {"$ref": "#/components/schemas/edFi_schoolReference"},
+        "entryDate": {"type": "string", "format": "date", "x-Ed-Fi-isIdentity": True},
+        "exitWithdrawDate": {"type": "string", "format": "date", "nullable": True},
+        "entryGradeLevelDescriptor": {"type": "string", "minLength": 1, "maxLength": 306, "nullable": True},
+        "primarySchool": {"type": "boolean", "nullable": True},
+    }
+    assert schemas["edFi_studentReference"] == {
+        "type": "object",
+        "required": ["studentUniqueId"],
+        "properties": {
+            "studentUniqueId": {"type": "string", "minLength": 1, "maxLength": 60, "x-Ed-Fi-isIdentity": True}
+        },
+    }
+    languages = schemas["edFi_contact"]["properties"]["languages"]
+    item = {"$ref": "#/components/schemas/edFi_contactLanguage"}
+    assert languages == {"type": "array", "items": item, "nullable": True, "writeOnly": True}
+
+
+def test_one_name_means_one_shape() -> None:
     found: Json = {}
     for name, resource in NAMED.items():
         from_this = definitions(name, resource)
