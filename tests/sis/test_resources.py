@@ -261,3 +261,10 @@ async def test_code_values_that_nobody_here_understands_are_listed_for_mapping(s
         {"descriptor": "languageDescriptors", "code_value": "Elvish", "short_description": None},
     ]
     assert (await sis.call("GET", "/sis/v1/descriptors/unmapped", role="principal")).status_code == 403
+
+
+async def test_an_event_may_use_an_older_name_too(sis: Sis):
+    headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "urn:sis", "ce-type": "sis.parents.upserted.v1"}
+    heard = await sis.call("POST", "/sis/v1/events", json={"parentUniqueId": "7"}, headers=headers)
+    assert heard.json()["outcome"] == "created"
+    assert await standing(sis, "contacts") == 1
