@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from sis.problems import edfi_problem
@@ -86,7 +85,7 @@ async def test_what_goes_wrong_on_our_side_is_logged_with_the_id_that_the_client
         raise RuntimeError("canary")
 
     monkeypatch.setattr("sis.routes.door.write_together", broken)
-    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+    with capture_logs() as lines:
         failed = await sis.post("students", student())
     assert (failed.status_code, failed.json()["type"]) == (500, "urn:ed-fi:api:internal-server-error")
     assert "canary" not in failed.text
@@ -95,7 +94,7 @@ async def test_what_goes_wrong_on_our_side_is_logged_with_the_id_that_the_client
 
 
 async def test_a_refused_row_is_logged_without_a_value(sis: Sis) -> None:
-    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+    with capture_logs() as lines:
         refused = await sis.post("schools", school(schoolId="canary/1"))
     (line,) = lines
     assert line["correlation_id"] == refused.json()["correlationId"]
@@ -116,3 +115,18 @@ def test_a_status_without_a_name_of_its_own_is_named_by_its_phrase() -> None:
         "Request Timeout",
         "Too slow.",
     )
+
+
+async def test_the_description_of_the_api_shows_ed_fi_s_problem_documents(sis: Sis) -> None:
+    paths = (await sis.running.http.get("/sis/openapi.json")).json()["paths"]
+    for path in (
+        f"{EDFI}/{{resource}}",
+        f"{EDFI}/{{resource}}/{{document_id}}",
+        "/sis/changeQueries/v1/availableChangeVersions",
+    ):
+        for operation in paths[path].values():
+            for status, answer in operation["responses"].items():
+                if status not in ("200", "201", "204", "304"):
+                    shown = answer["content"]["application/json"]["schema"]
+                    assert shown == {"$ref": "#/components/schemas/EdFiProblem"}, (path, status)
+    assert not any("school_year" in path for path in paths)

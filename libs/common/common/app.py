@@ -162,4 +162,6 @@ def _problem_of(error: Exception) -> Problem:
 def _request(scope: Scope) -> dict[str, str]:
     """Which request it was, by the route's template: a path may hold a student."""
     route = getattr(scope.get("route"), "path", "")
-    return {"service": scope["app"].state.name, "method": scope["method"], "route": str(route)}
+    named = {"service": scope["app"].state.name, "method": scope["method"], "route": str(route)}
+    # A door that tells its clients an id of each answer sets it, so that they can be asked for it.
+    return named | {"correlation_id": scope["correlation_id"]} if "correlation_id" in scope else named

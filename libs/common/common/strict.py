@@ -121,4 +121,4 @@ def strictly(
 
 def Router(service: str, **options: Any) -> APIRouter:  # noqa: N802 (used like the class it makes)
     """The router of one service: every path under ``/<service>``, bodies read strictly, errors documented."""
-    return APIRouter(prefix=f"/{service}", route_class=StrictRoute, responses=COMMON_RESPONSES, **options)
+    return APIRouter(prefix=f"/{service}", route_class=StrictRoute, **{"responses": COMMON_RESPONSES, **options})

@@ -7,11 +7,14 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import structlog
+from pydantic import BaseModel
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid4
+
+from common.problems import COMMON_RESPONSES
 
 _DOORS = ("/sis/data/", "/sis/changeQueries/")
 _OURS = "urn:trellis:problem:"
@@ -50,6 +53,25 @@ _BY_STATUS = {
     409: _Known("data-conflict", "Data Conflict"),
     413: _Known("content-too-large", "Content Too Large"),
     500: _Known("internal-server-error", "Internal Server Error"),
+}
+
+
+class EdFiProblem(BaseModel):
+    """What went wrong, as Ed-Fi clients know it; ``correlationId`` is in the service's log too."""
+
+    detail: str
+    type: str
+    title: str
+    status: int
+    correlationId: str  # noqa: N815 (Ed-Fi's name)
+    validationErrors: dict[str, list[str]] | None = None  # noqa: N815 (Ed-Fi's name)
+    errors: list[str] | None = None
+
+
+# A parameter that breaks a rule is 400 here, as all that is malformed; "default" also stands for what the framework would add.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status if status != 422 else "default": {"model": EdFiProblem, "description": told["description"]}
+    for status, told in COMMON_RESPONSES.items()
 }
 
 
@@ -96,16 +118,15 @@ class EdFiProblems:
         if scope["type"] != "http" or not scope["path"].startswith(_DOORS):
             await self.app(scope, receive, send)
             return
-        answer = _Answer(scope, send)
-        with structlog.contextvars.bound_contextvars(correlation_id=answer.correlation_id):
-            await self.app(scope, receive, answer)
+        scope["correlation_id"] = str(uuid4())
+        await self.app(scope, receive, _Answer(scope, send))
 
 
 class _Answer:
     """Passes on what is answered, but for a problem, which it holds back until it is complete."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        self.scope, self.send, self.correlation_id = scope, send, str(uuid4())
+        self.scope, self.send = scope, send
         self.start: Message | None = None
         self.body = b""
 
@@ -121,7 +142,7 @@ class _Answer:
 
     async def _translated(self, start: Message) -> None:
         problem = json.loads(self.body)
-        said = edfi_problem(problem, self.correlation_id)
+        said = edfi_problem(problem, self.scope["correlation_id"])
         self._note(problem)
         body = json.dumps(said).encode()
         headers = MutableHeaders(raw=start["headers"])
@@ -134,6 +155,7 @@ class _Answer:
         say = log.warning if problem["status"] >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info
         say(
             "the Ed-Fi door refused",
+            correlation_id=self.scope["correlation_id"],
             service="sis",
             method=self.scope["method"],
             route=str(route),

@@ -8,8 +8,11 @@ from pydantic import BaseModel
 from common.access import require
 from common.app import Router
 from common.db import Session, next_revision
+from sis.problems import RESPONSES
 
-router = Router("availableChangeVersions", tags=["Ed-Fi"], dependencies=[require("sis", "district")])
+router = Router(
+    "availableChangeVersions", tags=["Ed-Fi"], responses=RESPONSES, dependencies=[require("sis", "district")]
+)
 
 SETTLING = timedelta(seconds=1)
 """A transaction takes its time a moment before others can see that it has begun: it is given this long."""

@@ -15,6 +15,7 @@ from common.db import Session
 from common.runtime import Runtime, RuntimeOf
 from sis.arrivals import Arrival, arrive, take_in
 from sis.preconditions import KeyChange, check_expected, etag_of, names
+from sis.problems import RESPONSES, EdFiProblem
 from sis.queries import DOCUMENTS, shown
 from sis.resources import Resource, resource_named
 from sis.routes.answers import ATTENDANCE_EXAMPLE, Identified, body_of, identified, status_of, written
@@ -24,7 +25,7 @@ from sis.rules.members import InvalidMember
 from sis.together import write_together
 from sis.waiting import WaitingDocument, find_waiting
 
-router = Router("ed-fi", tags=["Ed-Fi"])
+router = Router("ed-fi", tags=["Ed-Fi"], responses=RESPONSES)
 
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The etag that the document must still have.")]
 IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", description="The etag that is already known.")]
@@ -76,7 +77,7 @@ async def read_document(
     "/{resource}/{document_id}",
     status_code=204,
     response_class=Response,
-    responses={412: {"description": "The document no longer has the etag that If-Match names."}},
+    responses={412: {"model": EdFiProblem, "description": "The document no longer has the etag that If-Match names."}},
     openapi_extra=body_of("application/json", ATTENDANCE_EXAMPLE),
 )
 async def replace_document(
@@ -105,7 +106,7 @@ async def replace_document(
     "/{resource}/{document_id}",
     status_code=204,
     response_class=Response,
-    responses={412: {"description": "The document no longer has the etag that If-Match names."}},
+    responses={412: {"model": EdFiProblem, "description": "The document no longer has the etag that If-Match names."}},
 )
 async def delete_document(
     resource: str,

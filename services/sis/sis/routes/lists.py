@@ -10,11 +10,12 @@ from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
+from sis.problems import RESPONSES
 from sis.queries import Page, Paging, partition, query_of, read_page, shown
 from sis.resources import Resource, resource_named
 from sis.rules.members import value_at
 
-router = Router("ed-fi", tags=["Ed-Fi"])
+router = Router("ed-fi", tags=["Ed-Fi"], responses=RESPONSES)
 
 Asked = Annotated[Paging, Query()]
 Reader = Annotated[Principal, require("sis", "district")]
