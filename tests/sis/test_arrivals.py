@@ -78,6 +78,17 @@ async def test_a_refused_event_is_kept(sis: Sis):
     assert await counts(sis, "schools") == {"rejected": 1, "rejected_open": 1}
 
 
+async def test_rows_that_wait_are_counted_with_the_oldest(sis: Sis):
+    await sis.bulk(ATTENDANCE, [absence(), absence("2026-09-02")])
+    ((line,),) = [[line for line in await sources(sis) if line["resource"] == ATTENDANCE]]
+    assert (line["waited"], line["waiting"], line["accepted"]) == (2, 2, 0)
+    assert line["oldest_waiting_at"] <= line["last_at"]
+
+    await sis.roster()
+    ((line,),) = [[line for line in await sources(sis) if line["resource"] == ATTENDANCE]]
+    assert (line["waited"], line["waiting"], line["oldest_waiting_at"]) == (2, 0, None)
+
+
 async def test_the_same_bad_row_again_does_not_pile_up(sis: Sis):
     bad = {"studentUniqueId": "", "firstName": "Ada"}
     for row in (bad, dict(reversed(bad.items())), bad):

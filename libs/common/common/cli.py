@@ -163,9 +163,9 @@ def token(
 def status(url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None) -> None:
     """Show how each service stands: migrations, oldest unpublished event, lag, parked events."""
     table = Table("service", "migrations", "unpublished", "oldest, s", "lag", "parked")
-    with one_sentence(), _operator(url, data, token_file) as http:
+    with one_sentence(), operator(url, data, token_file) as http:
         for name in sorted(services()):
-            answer = _answer(http.get(f"/{name}/v1/status"))
+            answer = answer_of(http.get(f"/{name}/v1/status"))
             oldest, lag = answer.get("oldest_unpublished_seconds"), answer.get("lag")
             table.add_row(
                 name,
@@ -191,9 +191,9 @@ def events_parked(
 ) -> None:
     """List events that could not be handled, and those that wait behind them."""
     table = Table("service", "event", "type", "parked at", "why")
-    with one_sentence(), _operator(url, data, token_file) as http:
+    with one_sentence(), operator(url, data, token_file) as http:
         for name in [service] if service else sorted(services()):
-            for item in _pages(http, f"/{name}/v1/events/parked"):
+            for item in pages(http, f"/{name}/v1/events/parked"):
                 table.add_row(name, item["id"], item["type"], item["parked_at"], item["error"])
     out.print(table if table.row_count else "No event is parked.")
 
@@ -203,8 +203,8 @@ def events_replay(
     service: Service, event: Event, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None
 ) -> None:
     """Handle a parked event again, and those parked behind it."""
-    with one_sentence(), _operator(url, data, token_file) as http:
-        done = _answer(http.post(f"/{service}/v1/events/parked/{event}/replay"))
+    with one_sentence(), operator(url, data, token_file) as http:
+        done = answer_of(http.post(f"/{service}/v1/events/parked/{event}/replay"))
     out.print(f"{done['events']} events handled.")
 
 
@@ -213,8 +213,8 @@ def events_discard(
     service: Service, event: Event, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None
 ) -> None:
     """Give up a parked event; it stays on record."""
-    with one_sentence(), _operator(url, data, token_file) as http:
-        _answer(http.post(f"/{service}/v1/events/parked/{event}/discard"))
+    with one_sentence(), operator(url, data, token_file) as http:
+        answer_of(http.post(f"/{service}/v1/events/parked/{event}/discard"))
     out.print("Discarded. Replay one of those behind it, if there are any.")
 
 
@@ -227,8 +227,8 @@ def events_resend(
     token_file: TokenFile = None,
 ) -> None:
     """Say again every fact of a service as it stands: one added or rebuilt later gets everything, nobody acts twice."""
-    with one_sentence(), _operator(url, data, token_file) as http, out.status(f"{owner} says everything again …"):
-        done = _answer(http.post(f"/{owner}/v1/events/resend", params={"dry_run": dry_run}, timeout=600))
+    with one_sentence(), operator(url, data, token_file) as http, out.status(f"{owner} says everything again …"):
+        done = answer_of(http.post(f"/{owner}/v1/events/resend", params={"dry_run": dry_run}, timeout=600))
     out.print(f"{done['events']} facts {'would be ' if dry_run else ''}said again.")
 
 
@@ -250,13 +250,19 @@ def make_token(
 
 
 @contextmanager
-def _operator(url: str, data: Path, token_file: Path | None) -> Iterator[httpx.Client]:
+def operator(url: str, data: Path, token_file: Path | None) -> Iterator[httpx.Client]:
+    """A client that asks as the district, with the token in the file, or one made from embedded data."""
     text = token_file.read_text().strip() if token_file else make_token(data, "district")
     with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {text}"}, timeout=30, trust_env=False) as http:
         yield http
 
 
-def _answer(response: httpx.Response) -> dict[str, Any]:
+def answer_of(response: httpx.Response) -> dict[str, Any]:
+    """The body of a good answer.
+
+    Raises:
+        Stop: it is not one; says why.
+    """
     if response.is_success:
         body: dict[str, Any] = response.json()
         return body
@@ -267,10 +273,11 @@ def _answer(response: httpx.Response) -> dict[str, Any]:
     raise Stop(str(detail))
 
 
-def _pages(http: httpx.Client, path: str) -> Iterator[dict[str, Any]]:
+def pages(http: httpx.Client, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+    """The items of every page."""
     cursor: str | None = None
     while True:
-        page = _answer(http.get(path, params={"cursor": cursor} if cursor else {}))
+        page = answer_of(http.get(path, params=query | ({"cursor": cursor} if cursor else {})))
         yield from page["items"]
         cursor = page["next"]
         if cursor is None:

@@ -16,8 +16,10 @@ _SOURCES = sa.text(
         coalesce(sum(a.unchanged) FILTER (WHERE a.day BETWEEN :first AND :last), 0) AS unchanged,
         coalesce(sum(a.stale) FILTER (WHERE a.day BETWEEN :first AND :last), 0) AS stale,
         coalesce(sum(a.deleted) FILTER (WHERE a.day BETWEEN :first AND :last), 0) AS deleted,
+        coalesce(sum(a.waited) FILTER (WHERE a.day BETWEEN :first AND :last), 0) AS waited,
         coalesce(sum(a.rejected) FILTER (WHERE a.day BETWEEN :first AND :last), 0) AS rejected,
         coalesce(max(r.open), 0) AS rejected_open, min(r.oldest) AS oldest_rejected_at,
+        coalesce(max(w.waiting), 0) AS waiting, min(w.oldest) AS oldest_waiting_at,
         extract(epoch FROM clock_timestamp() - coalesce(max(a.newest_at), max(a.last_at))) AS lag_seconds
     FROM sis_arrival AS a
     LEFT JOIN sis_client AS c ON CAST(c.id AS text) = a.source
@@ -25,6 +27,10 @@ _SOURCES = sa.text(
         SELECT source, resource, count(*) AS open, min(first_at) AS oldest FROM sis_rejected WHERE closed_at IS NULL
         GROUP BY source, resource
     ) AS r USING (source, resource)
+    LEFT JOIN (
+        SELECT source, resource, count(*) AS waiting, min(since) AS oldest FROM sis_waiting WHERE NOT taken_back
+        GROUP BY source, resource
+    ) AS w USING (source, resource)
     WHERE (CAST(:source AS text) IS NULL OR a.source = :source) AND (a.source, a.resource) > (:after_source, :after_resource)
     GROUP BY a.source, a.resource ORDER BY a.source, a.resource LIMIT :limit
     """
@@ -46,9 +52,13 @@ class SourceLine:
     unchanged: int
     stale: int
     deleted: int
+    waited: int
+    """Rows that had to wait when they came, also those taken in since."""
     rejected: int
     rejected_open: int
     oldest_rejected_at: datetime | None
+    waiting: int
+    oldest_waiting_at: datetime | None
     believed: int | None
     standing: int | None
 

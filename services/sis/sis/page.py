@@ -65,4 +65,9 @@ def span(seconds: int) -> str:
     return "now"
 
 
-_pages.filters.update(long_day=long_day, moment=moment, span=span)
+def oldest(line: SourceLine) -> datetime | None:
+    """Since when the oldest row waits, to be mended or for what it refers to."""
+    return min((at for at in (line.oldest_rejected_at, line.oldest_waiting_at) if at), default=None)
+
+
+_pages.filters.update(oldest=oldest, long_day=long_day, moment=moment, span=span)

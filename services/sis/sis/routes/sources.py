@@ -34,7 +34,7 @@ Last = Annotated[date, Query(description="The last day that is counted.")]
 class SourceResource(BaseModel):
     """What one source pushed of one resource: rows by what came of them, and how it stands now.
 
-    ``lag_seconds`` is the time since the newest ``_lastModifiedDate`` that came, or since the last push where none ever
+    ``waited`` are rows that had to wait for what they refer to when they came, ``waiting`` those that still do. ``lag_seconds`` is the time since the newest ``_lastModifiedDate`` that came, or since the last push where none ever
     came. ``believed`` is how many rows the source says it holds in all, ``standing`` how many stand here.
     """
 
@@ -50,9 +50,12 @@ class SourceResource(BaseModel):
     unchanged: int
     stale: int
     deleted: int
+    waited: int
     rejected: int
     rejected_open: int
     oldest_rejected_at: datetime | None
+    waiting: int
+    oldest_waiting_at: datetime | None
     believed: int | None
     standing: int | None
 

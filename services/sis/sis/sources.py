@@ -1,0 +1,156 @@
+"""``trellis sources``: what arrived from student information systems, what did not, and whether their counts agree."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import httpx
+import typer
+from rich.table import Table
+
+from common.cli import ADDRESS, HERE, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out, pages
+
+_PATH = "/sis/v1/sources"
+Source = Annotated[
+    str | None, typer.Option(help="The source, as `trellis sources` names it; needed if there are several.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+app = typer.Typer(name="sources", invoke_without_command=True, add_completion=False)
+
+
+@app.callback()
+def sources(
+    context: typer.Context,
+    url: Url = ADDRESS,
+    data: Data = HERE,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+    page: Annotated[Path | None, typer.Option(help="Write the page to read or print to this file.")] = None,
+) -> None:
+    """Show what arrived from each source, what was rejected, what waits, and who is silent.
+
+    Three examples:
+
+        trellis sources
+
+        trellis sources --page sources.html
+
+        trellis sources reconcile counts.csv --source 6f9d2c1e-…
+    """
+    if context.invoked_subcommand:
+        return
+    with one_sentence(), operator(url, data, token_file) as http:
+        if page:
+            page.write_text(_text(http.get(f"{_PATH}.html")), encoding="utf-8")
+            out.print(f"Written to {page}: open it in a browser, or print it.", highlight=False)
+            return
+        items, alerts = list(pages(http, _PATH)), answer_of(http.get(_PATH, params={"limit": 1}))["alerts"]
+    if as_json:
+        sys.stdout.write(json.dumps({"items": items, "alerts": alerts}) + "\n")
+        return
+    out.print(_table(items) if items else "Nothing has arrived yet.")
+    for alert in alerts:
+        out.print(_sentence(alert), highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def rejected(
+    resource: Annotated[str, typer.Argument(help="The resource, such as students.")],
+    source: Source = None,
+    deletes: Annotated[bool, typer.Option("--deletes", help="Rows that were to take documents away.")] = False,
+    url: Url = ADDRESS,
+    data: Data = HERE,
+    token_file: TokenFile = None,
+) -> None:
+    """Print the rejected rows as CSV, with a reason each: mend them, and push the file to /sis/v1/bulk/{resource}.
+
+    Example: trellis sources rejected students > rejected.csv
+    """
+    with one_sentence(), operator(url, data, token_file) as http:
+        path = f"{_PATH}/{quote(_chosen(http, source), safe='')}/rejected.csv"
+        sys.stdout.write(_text(http.get(path, params={"resource": resource, "deletes": deletes})))
+
+
+@app.command()
+def reconcile(
+    file: Annotated[
+        Path | None, typer.Argument(help="CSV: resource,school_id,day,count. Left out: as told before.")
+    ] = None,
+    source: Source = None,
+    as_json: AsJson = False,
+    url: Url = ADDRESS,
+    data: Data = HERE,
+    token_file: TokenFile = None,
+) -> None:
+    """Compare a source's own counts with what stands here; the exit code is 1 if any differ.
+
+    Example: trellis sources reconcile counts.csv
+    """
+    with one_sentence(), operator(url, data, token_file) as http:
+        path = f"{_PATH}/{quote(_chosen(http, source), safe='')}"
+        if file:
+            body, headers = file.read_bytes(), {"Content-Type": "text/csv"}
+            answer_of(http.put(f"{path}/counts", content=body, headers=headers))
+        differing = list(pages(http, f"{path}/reconciliation", limit=500))
+    if as_json:
+        sys.stdout.write(json.dumps({"items": differing}) + "\n")
+    else:
+        out.print(_differences(differing) if differing else "Every count agrees.")
+    raise typer.Exit(1 if differing else 0)
+
+
+def _chosen(http: httpx.Client, source: str | None) -> str:
+    if source:
+        return source
+    known = sorted({item["source"] for item in pages(http, _PATH)})
+    if len(known) != 1:
+        raise Stop(f"There are {len(known)} sources: name one of them with --source.")
+    return str(known[0])
+
+
+def _text(response: httpx.Response) -> str:
+    if not response.is_success:
+        answer_of(response)
+    return response.text
+
+
+def _table(items: list[dict[str, Any]]) -> Table:
+    table = Table(
+        "source", "resource", "last push", "lag", "accepted", "unchanged", "rejected", "to mend", "waiting", "oldest"
+    )
+    for item in items:
+        table.add_row(*_cells(item))
+    return table
+
+
+def _cells(item: Mapping[str, Any]) -> list[str]:
+    moments = sorted(filter(None, (item["oldest_rejected_at"], item["oldest_waiting_at"])))
+    numbers = (item[name] for name in ("accepted", "unchanged", "rejected", "rejected_open", "waiting"))
+    return [
+        item["name"] or item["source"],
+        item["resource"],
+        item["last_at"][:16].replace("T", " "),
+        f"{item['lag_seconds']} s",
+        *map(str, numbers),
+        moments[0][:16].replace("T", " ") if moments else "–",
+    ]
+
+
+def _sentence(alert: Mapping[str, Any]) -> str:
+    days = f"{alert['age']} school {'day' if alert['age'] == 1 else 'days'}"
+    if alert["school_id"]:
+        return f"{alert['name'] or 'school'} ({alert['school_id']}) has not submitted since {alert['since']}: {days}."
+    return f"{alert['name'] or alert['source']} has not pushed since {alert['since']}: {days}."
+
+
+def _differences(items: list[dict[str, Any]]) -> Table:
+    table = Table("resource", "school", "day", "theirs", "ours", "difference")
+    for item in items:
+        theirs = "left out" if item["theirs"] is None else str(item["theirs"])
+        where = (item["school_id"] or "all", item["day"] or "all")
+        table.add_row(item["resource"], *where, theirs, str(item["ours"]), f"{item['difference']:+}")
+    return table
