@@ -376,8 +376,7 @@ async def test_rows_that_still_wait_at_the_end_are_listed_by_file_and_line_and_c
     )
 
     first = await load(sis, folder, single=single)
-    await load(sis, fill(students=[{"studentUniqueId": "b"}], schools=[school(2)]))
-    again = await load(sis, folder, single=single)
+    again = await load(sis, fill(students=[{"studentUniqueId": "b"}], schools=[school(2)]), single=single)
 
     assert sorted(first.waiting) == [
         ("disciplineIncidents.jsonl", 1, "waits for schools"),
