@@ -1,13 +1,13 @@
 """What a resource of the door is: its members, what identifies a document, what is sealed, what it refers to."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from pydantic_core import to_json
 
-from sis.rules.members import InvalidMember, Member, Shape, objects_at, read_shape, value_at
+from sis.rules.members import InvalidMember, Member, Shape, code_value, objects_at, read_shape, value_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Reference:
     def keys(self, body: Mapping[str, Any]) -> Iterator[str]:
         """The natural keys that ``body`` refers to."""
         for found in objects_at(body, self.at):
-            yield key_text(found[name] for name in self.members)
+            yield key_text([found[name] for name in self.members])
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +116,14 @@ class Resource:
 
     def key(self, body: Mapping[str, Any]) -> str:
         """The natural key as text."""
-        return key_text(self._comparable(path, value_at(body, path)) for path in self.identity)
+        values = [value_at(body, path) for path in self.identity]
+        for place in self._places_of_codes:
+            values[place] = code_value(values[place]).lower()
+        return key_text(values)
 
-    def _comparable(self, path: str, value: Any) -> Any:
-        return value.rpartition("#")[2].strip().lower() if path in self.codes else value
+    @cached_property
+    def _places_of_codes(self) -> tuple[int, ...]:
+        return tuple(place for place, path in enumerate(self.identity) if path in self.codes)
 
     @cached_property
     def _kept(self) -> Mapping[str, str]:
@@ -135,9 +139,9 @@ def leaves(shape: Shape, at: str = "") -> Iterator[tuple[str, Member]]:
             yield f"{at}{name}", member
 
 
-def key_text(values: Iterator[Any]) -> str:
+def key_text(values: Iterable[Any]) -> str:
     """Values of a natural key as one text, the same for the same values."""
-    return to_json(list(values)).decode()
+    return to_json(values if isinstance(values, list) else list(values)).decode()
 
 
 def _narrowed(shape: Shape, paths: tuple[str, ...]) -> Shape:

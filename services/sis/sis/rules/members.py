@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Protocol, TypeVar, cast
 
 from common.errors import Invalid
@@ -17,6 +17,7 @@ _UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _YEARS = (1900, 2199)
 _LONGEST_DESCRIPTOR = 306
 """A namespace of 255 characters, a # and a code value of 50. Source: Ed-Fi Data Standard 5.2."""
+_REMEMBERED = 1000
 _EXACT = 2**53
 """From here on a number that was read as a fraction may not be the one that was written."""
 
@@ -253,12 +254,17 @@ def code_value(sent: str) -> str:
 
 def known_code(codes: "Mapping[str, Any] | frozenset[str]") -> Reader[str]:
     """A reader of descriptors whose code value is one of ``codes``, in any case."""
+    accepted: set[str] = set()  # the same few come again and again
 
     @takes("string", minLength=1, maxLength=_LONGEST_DESCRIPTOR)
     def read(value: Any) -> str:
+        if isinstance(value, str) and value in accepted:
+            return value
         sent = descriptor(value)
         if code_value(sent).lower() not in codes:
             raise BrokenRule("must be a descriptor known here")
+        if len(accepted) < _REMEMBERED:
+            accepted.add(sent)
         return sent
 
     return read
@@ -289,6 +295,7 @@ def number(least: float, most: float) -> Reader[float]:
     return read
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def hundredths(value: float) -> int:
     """``value`` in hundredths, the decimal digits as they were written rounded half up: 0.285 is 29."""
     return int((Decimal(str(value)) * 100).to_integral_value(ROUND_HALF_UP))
