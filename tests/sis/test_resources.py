@@ -268,3 +268,12 @@ async def test_an_event_may_use_an_older_name_too(sis: Sis):
     heard = await sis.call("POST", "/sis/v1/events", json={"parentUniqueId": "7"}, headers=headers)
     assert heard.json()["outcome"] == "created"
     assert await standing(sis, "contacts") == 1
+
+
+async def test_a_refused_row_under_an_older_name_is_mended_by_a_good_one_under_either(sis: Sis):
+    still_bad = "SELECT 1 FROM sis_rejected WHERE closed_at IS NULL"
+    await sis.bulk("parents", [{"parentUniqueId": number, "firstName": 5} for number in (7, 8)])
+    assert len(await sis.rows(still_bad)) == 2
+    await sis.put_in("parents", {"parentUniqueId": 7, "firstName": "Grace"})
+    await sis.put_in("contacts", {"contactUniqueId": 8, "firstName": "Grace"})
+    assert await sis.rows(still_bad) == []

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from common.problems import problem_of
 from common.runtime import Runtime
 from common.sealed import Vault
 from sis.policy import ARRIVALS
-from sis.resources import RESOURCES
+from sis.resources import NAMED
 from sis.rows import Row, key_of
 
 _PAGE = 500
@@ -194,15 +195,15 @@ def _sorted(value: Any) -> Any:
 
 
 def _key(refusal: Refusal, document: Any) -> str | None:
-    resource = RESOURCES.get(refusal.resource)
-    if refusal.key is not None or resource is None:
+    if refusal.key is not None:
         return refusal.key
     if isinstance(refusal.row, Row):
         return refusal.row.key
-    try:
-        return key_of(resource, document)
-    except DomainError:
-        return None
+    for resource in NAMED.values():  # it may have come under an older name
+        if resource.name == refusal.resource:
+            with suppress(DomainError):
+                return key_of(resource, document)
+    return None
 
 
 def _opened(vault: Vault, identity: UUID, sealed: bytes | None) -> Any:
