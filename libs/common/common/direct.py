@@ -40,8 +40,9 @@ def flat(router: APIRouter) -> Iterator[BaseRoute]:
     """Every route of ``router`` and of all that it includes, each on its own, in their order."""
     given = [name for name in inspect.signature(APIRoute.__init__).parameters if name not in ("self", "form_limits")]
     for context in iter_route_contexts(router.routes):
-        if isinstance(context.original_route, StrictRoute):
-            yield _DirectRoute(**{name: getattr(context, name) for name in given})
+        if isinstance(context.original_route, APIRoute):
+            kind = _DirectRoute if isinstance(context.original_route, StrictRoute) else APIRoute
+            yield kind(**{name: getattr(context, name) for name in given})
         else:
             yield context.original_route
 

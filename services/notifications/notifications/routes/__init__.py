@@ -1,8 +1,9 @@
 """HTTP in, by topic."""
 
-from common.app import Router
+from fastapi import APIRouter
+
 from notifications.routes import letters, notices, sending, tasks, unsubscribe
 
-router = Router("notifications")
+router = APIRouter()
 for part in (sending, notices, tasks, letters, unsubscribe):
     router.include_router(part.router)

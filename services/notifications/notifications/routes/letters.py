@@ -5,11 +5,12 @@ from typing import Annotated
 from uuid import UUID
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel
 from sqlmodel import col
 
 from common.access import require, visible_to
+from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.errors import NotFound
@@ -19,7 +20,7 @@ from notifications.models import Letter, Notice
 from notifications.routes.cursors import after_of
 from notifications.sealing import open_pdf
 
-router = APIRouter()
+router = Router("notifications")
 
 Staff = Annotated[Principal, require("district", "principal")]
 

@@ -5,17 +5,17 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from pydantic import BaseModel
 from sqlmodel import col
 
 from common.access import require, visible_to
+from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.errors import NotFound
 from notifications.models import Attempt, Notice
 
-router = APIRouter()
+router = Router("notifications")
 
 
 class TriedOnce(BaseModel):

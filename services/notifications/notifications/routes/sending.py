@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Annotated
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.access import require
+from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.errors import DomainError
@@ -19,7 +19,7 @@ from notifications.ledger import doubt_everything
 from notifications.mail import MailServer, mail_server
 from notifications.models import Switch
 
-router = APIRouter()
+router = Router("notifications")
 
 _TOLD = sa.text(
     """

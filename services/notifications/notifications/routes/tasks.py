@@ -5,12 +5,12 @@ from typing import Annotated
 from uuid import UUID
 
 import sqlalchemy as sa
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from common.access import require, visible_to
+from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.errors import DomainError, Invalid, NotFound
@@ -19,7 +19,7 @@ from common.runtime import Now, Today
 from notifications.models import Attempt, Notice, Task
 from notifications.routes.cursors import after_of
 
-router = APIRouter()
+router = Router("notifications")
 
 OUTCOMES = {"uncertain": ("arrived", "not_arrived"), "cap": ("continue",)}
 """What a task of a kind may end with; every other kind ends with ``done``."""

@@ -3,18 +3,19 @@
 from importlib.resources import files
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 
 from common.access import public
+from common.app import Router
 from common.db import Session
 from common.runtime import Now
 from notifications.mailboxes import is_known, stop
 from notifications.texts import TEXTS
 
-router = APIRouter(
-    dependencies=[public("whoever holds the link owns the mailbox it was sent to, and stopping must need no account")]
+router = Router(
+    "notifications",
+    dependencies=[public("whoever holds the link owns the mailbox it was sent to, and stopping must need no account")],
 )
 
 _PAGE = Environment(autoescape=True).from_string(
