@@ -10,7 +10,7 @@ import pytest
 
 from common.events import AttendanceRecorded
 from sis.preconditions import NotAsExpected, check_expected, names
-from tests.sis.conftest import EDFI, Sis, absence, school, student
+from tests.sis.conftest import EDFI, Sis, absence, action, incident, school, student
 
 RESOURCE = "studentSchoolAttendanceEvents"
 
@@ -76,17 +76,18 @@ async def test_a_document_that_is_not_there_is_not_replaced(sis: Sis) -> None:
     assert (await put(sis, "schools", identity, school())).status_code == 404
 
 
-async def test_a_replacement_may_only_refer_to_what_is_known(sis: Sis) -> None:
-    await sis.put_in("schools", school())
+async def test_a_replacement_may_only_refer_to_what_is_known(sis: Sis, no_waiting: None) -> None:
+    await sis.roster()
+    await sis.put_in("disciplineIncidents", incident())
+    (identity,) = await sis.put_in("disciplineActions", action())
+    before = await etag(sis, "disciplineActions", identity)
+    named = action(staffs=[{"staffReference": {"staffUniqueId": "7"}}])
+    refused = await put(sis, "disciplineActions", identity, named)
+    assert (refused.status_code, refused.json()["title"]) == (409, "Unresolved Reference")
+    assert list(refused.json()["validationErrors"]) == ["$.staffs[].staffReference"]
+    assert await etag(sis, "disciplineActions", identity) == before
     await sis.put_in("staffs", {"staffUniqueId": "7"})
-    (identity,) = await sis.put_in("disciplineIncidents", {**_incident(), "schoolReference": {"schoolId": 1}})
-    refused = await put(sis, "disciplineIncidents", identity, {**_incident(), "schoolReference": {"schoolId": 2}})
-    assert refused.status_code == 400  # another school is another incident
-    await sis.delete("disciplineIncidents", identity)
-
-
-def _incident() -> dict[str, Any]:
-    return {"incidentIdentifier": "i1", "incidentDate": "2026-09-02"}
+    assert (await put(sis, "disciplineActions", identity, named)).status_code == 204
 
 
 async def test_an_older_row_is_stale_and_changes_nothing(sis: Sis) -> None:
