@@ -28,7 +28,7 @@ _STANDING = sa.text(
     SELECT count(*), extract(epoch FROM clock_timestamp() - min(since)) FROM sis_waiting WHERE NOT taken_back
     """
 )
-# Two years of school days would be kept by a mark: an older row comes late by days.
+# Marks are kept as long as event ids: who sends an older row late does so within days.
 _FORGET = sa.text(
     "DELETE FROM sis_waiting WHERE taken_back AND since < clock_timestamp() - make_interval(days => :days)"
 )
