@@ -1,16 +1,11 @@
 """``trellis up``, ``serve`` and ``migrate``: what starts a service, apart from the commands that only ask one."""
 
 import asyncio
-import errno
-import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 from asyncpg import PostgresError
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,11 +18,9 @@ from common.keys import read_keys, write_keys
 from common.migrations import migrate_within
 from common.process import Process
 from common.runtime import Runtime
+from common.server import listen, serve_http, start_again
 from common.settings import NotConfigured, Settings
 from common.telemetry import configure_logging
-
-KEEP_ALIVE_SECONDS = 90
-STOP_SECONDS = 2
 
 Port = Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)]
 
@@ -37,31 +30,35 @@ def up(
     data: Data = HERE,
     kafka: Annotated[str, typer.Option(help="HOST:PORT of Kafka; without it events stay in this process.")] = "",
 ) -> None:
-    """Run all services in one process, on a PostgreSQL that comes along.
+    """Run all services in one process, on a PostgreSQL that comes along. SIGHUP starts it again, refusing nobody meanwhile.
 
     Example: trellis up --port 8080 --data ./var
     """
     with one_sentence():
-        listener = _listen("0.0.0.0" if Settings().keys else "127.0.0.1", port)  # noqa: S104 (only with keys of one's own)
+        listener = listen("0.0.0.0" if Settings().keys else "127.0.0.1", port)  # noqa: S104 (only with keys of one's own)
         embedded.make_folder(data)
         with embedded.alone(data):
-            _up(listener, data, port, kafka)
+            handed_on = _up(listener, data, port, kafka)
+        if handed_on:
+            start_again(handed_on)
 
 
-def _up(listener: socket.socket, data: Path, port: int, kafka: str) -> None:
+def _up(listener: socket.socket, data: Path, port: int, kafka: str) -> socket.socket | None:
     names = sorted(services())
     keys = Settings().keys or data / "keys"
     if not Settings().keys:
         write_keys(keys, names)
-    cluster = embedded.start(data, names)
+    cluster, handed_on = embedded.start(data, names), None
     try:
         apps = [_embedded_app(name, cluster, keys / name, port=port, kafka=kafka) for name in names]
         asyncio.run(_migrate_all(names, cluster, data, kafka))
         out.print(f"Trellis answers at http://127.0.0.1:{port}", highlight=False)
         with embedded.kept(cluster):
-            _serve(apps, listener, Settings().log_folder)
+            handed_on = _serve(apps, listener, drains=False)
+        return handed_on
     finally:
-        cluster.stop()
+        if handed_on is None:  # else the next process goes on with it
+            cluster.stop()
 
 
 def serve(
@@ -80,7 +77,7 @@ def serve(
                 "TRELLIS_KAFKA is missing: HOST:PORT of Kafka, over which this service hears the others."
             )
         service_app.state.runtime = Runtime.start(service, Settings())
-        _serve([service_app], _listen(host, port), Settings().log_folder)
+        _serve([service_app], listen(host, port), drains=True)
 
 
 def migrate(service: Annotated[str | None, typer.Argument(help="One service; all if left out.")] = None) -> None:
@@ -118,19 +115,6 @@ def _known(service: str) -> FastAPI:
     return application
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EACCES:
-            raise NotConfigured(f"This user may not open port {port}: choose another with --port.") from None
-        raise NotConfigured(f"Port {port} is taken: stop what uses it or choose another with --port.") from None
-    return listener
-
-
 def _embedded_app(name: str, cluster: Cluster, keys_folder: Path, *, port: int, kafka: str) -> FastAPI:
     settings, own_address = Settings(), f"http://127.0.0.1:{port}"
     own = settings.model_copy(
@@ -165,28 +149,6 @@ async def _migrate_all(names: list[str], cluster: Cluster, data: Path, kafka: st
         await create_topics(Settings().model_copy(update={"kafka": kafka}), names)
 
 
-class _Server(uvicorn.Server):
-    """A server that, asked to stop, lets us end what else we started instead of raising the signal again."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, self.handle_exit)
-        yield
-
-
-def _serve(apps: list[FastAPI], listener: socket.socket, log_folder: Path | None) -> None:
-    configure_logging("trellis" if len(apps) > 1 else apps[0].state.name, log_folder)
-    configuration = uvicorn.Config(
-        Process(apps),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=STOP_SECONDS,
-    )
-    server = _Server(configuration)
-    server.run(sockets=[listener])
-    if not server.started:
-        raise NotConfigured("The service did not start; its log says why.")
+def _serve(apps: list[FastAPI], listener: socket.socket, *, drains: bool) -> socket.socket | None:
+    configure_logging("trellis" if len(apps) > 1 else apps[0].state.name, Settings().log_folder)
+    return serve_http(Process(apps), listener, drains=drains)
