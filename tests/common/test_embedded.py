@@ -303,7 +303,7 @@ def test_a_full_disk_is_said_in_one_sentence(folder: Path):
     try:
         assert "is full" in refused(small / "var")
     finally:
-        subprocess.run(["umount", small], check=True)
+        subprocess.run(["umount", "-l", small], check=True)
 
 
 @needs_root

@@ -48,7 +48,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     try:
         yield disk
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", "-l", disk], check=True)
 
 
 def push(port: int, token: str, *, host: str = "127.0.0.1") -> httpx.Response:
