@@ -9,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.db import fetch
 from common.errors import DomainError, NotFound
 from common.json import parse
 from common.runtime import Runtime
@@ -150,7 +151,7 @@ async def count(
         "key_resources": [resource for resource, _ in mended],
         "keys": [key for _, key in mended],
     }
-    await session.execute(_COUNT, columns | counted)
+    await fetch(session, _COUNT, columns | counted)
 
 
 def _gone_already(arrival: Arrival, result: Result) -> bool:
