@@ -49,7 +49,7 @@ class Turn:
     waits: Waits
     row: Row
     awaited: Sequence[Target]
-    result: Written
+    result: Result
 
 
 @dataclass(slots=True)
@@ -129,9 +129,12 @@ def _in_the_room(
     *,
     random_ids: bool,
 ) -> Turn | None:
-    """What waits after ``row`` where that does not reach the documents: itself, or a mark where it takes back what waited."""
+    """What waits after ``row`` where that does not reach the documents: itself, or a mark where it takes back what waited.
+
+    A deletion that is dated leaves a mark too where nothing is there: what it takes back may come after it.
+    """
     waited = waits is not None and not waits.taken_back
-    takes_back = waited and outcome is Outcome.MISSING
+    takes_back = outcome is Outcome.MISSING and (waited or _is_news(row, waits, standing))
     if not (takes_back or missing):
         return None
     # As if the row that waits stood: the later of both dates counts.
@@ -141,9 +144,17 @@ def _in_the_room(
     revision = next_revision(stood.revision if stood else None, at)
     turn = Waits(identity, revision, follow(before, row.content, at).modified_at, taken_back=takes_back)
     if takes_back:
-        return Turn(turn, row, (), Written(Outcome.DELETED, identity, revision))
+        result: Result = Written(Outcome.DELETED, identity, revision) if waited else NotFound(what="document")
+        return Turn(turn, row, (), result)
     known = waited or (standing is not None and not standing.content.deleted)
     return Turn(turn, row, [target for _, target in missing], Written(Outcome.WAITING, identity, revision, known))
+
+
+def _is_news(row: Row, waits: Waits | None, standing: Standing | None) -> bool:
+    """Whether ``row`` is dated, and later than anything told before."""
+    dates = [waits.modified_at if waits else None, standing.content.modified_at if standing else None]
+    at = row.content.modified_at
+    return at is not None and all(before is None or before < at for before in dates)
 
 
 def _refusal(
