@@ -151,6 +151,19 @@ async def test_an_older_row_is_stale_beside_one_that_waits_and_beside_one_taken_
     assert (new["status"], new["id"]) == (201, gone["id"])
 
 
+async def test_a_dated_deletion_that_comes_before_what_it_takes_back_is_remembered(sis: Sis):
+    await sis.roster()
+    days = [f"2020-09-0{n}T10:00:00Z" for n in range(1, 6)]
+    for day, status in ((days[2], 404), (days[1], 200), (days[3], 404)):  # the second is stale
+        (gone,) = await sis.bulk(ATTENDANCE, [absence(_lastModifiedDate=day)], deletes=True)
+        assert gone["status"] == status
+    (late,) = await sis.bulk(ATTENDANCE, [absence(_lastModifiedDate=days[2])])
+    assert (late["status"], await sis.running.said(AttendanceRecorded)) == (200, [])
+    (new,) = await sis.bulk(ATTENDANCE, [absence(_lastModifiedDate=days[4])])
+    assert (new["status"], new["id"]) == (201, late["id"])
+    assert (await sis.rows("SELECT count(*) FROM sis_waiting"))[0][0] == 0
+
+
 async def test_a_newer_row_that_can_be_applied_takes_the_place_of_the_one_that_waits(sis: Sis):
     await sis.roster()
     await sis.put_in("disciplineIncidents", incident())
