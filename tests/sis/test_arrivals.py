@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from sis.loops import forget_arrivals
 from sis.policy import ARRIVALS
-from tests.sis.conftest import Sis, absence, school, student
+from tests.sis.conftest import EDFI, Sis, absence, school, student
 
 ATTENDANCE = "studentSchoolAttendanceEvents"
 COUNTS = ("accepted", "unchanged", "stale", "deleted", "rejected", "rejected_open")
@@ -199,3 +199,30 @@ async def test_counts_of_a_day_and_pages(sis: Sis):
     second = await sources(sis, limit=1, cursor=first["next"])
     assert [first["items"][0]["resource"], second[0]["resource"]] == ["schools", "students"]
     assert [line["accepted"] for line in await sources(sis, last="2020-01-01")] == [0, 0]
+
+
+async def test_lines_of_the_calendar_file_count_and_those_left_out_are_kept_until_their_year_is_set(sis: Sis):
+    await sis.put_in("schools", school(1), school(2))
+    header = "school_id,date,instructional,school_year\n"
+    await sis.calendar(header + "1,2026-09-01,true,2027\n2,2026-09-31,true,2027\n9,2026-09-01,true,2027\n")
+    assert await counts(sis, "calendar.csv") == {"accepted": 1, "rejected": 2, "rejected_open": 2}
+
+    await sis.calendar(header + "1,2026-09-01,true,2027\n2,2026-09-30,true,2027\n")
+    assert await counts(sis, "calendar.csv") == {"accepted": 2, "unchanged": 1, "rejected": 2, "rejected_open": 1}
+    text = (await sis.call("GET", "/sis/v1/sources/sis/rejected.csv?resource=calendar.csv")).text
+    assert text.splitlines()[0] == "_rejected,_reason,school_id"
+    assert "school_id must be a school known here,9" in text
+
+
+async def test_the_file_of_rejected_lines_is_no_calendar_which_would_lose_the_other_days(sis: Sis):
+    await sis.put_in("schools", school())
+    await sis.calendar("school_id,date,instructional\n1,2026-09-31,true\n")
+    text = (await sis.call("GET", "/sis/v1/sources/sis/rejected.csv?resource=calendar.csv")).text
+    assert (await sis.calendar(text)).status_code == 400
+
+
+async def test_a_single_push_may_say_how_many_rows_there_are_in_all(sis: Sis):
+    body = json.dumps(school()).encode()
+    await sis.call("POST", f"{EDFI}/schools", content=body, headers={"X-Total-Count": "7"})
+    (line,) = await sources(sis)
+    assert (line["believed"], line["standing"]) == (7, 1)

@@ -1,7 +1,8 @@
 """The calendar file: which days count, for each school and school year."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from typing import Annotated
 
 import sqlalchemy as sa
 from fastapi import Request
@@ -9,16 +10,24 @@ from pydantic import BaseModel
 
 from common.access import require
 from common.app import Router
+from common.auth import Principal
 from common.db import Session, transaction_time
 from common.events import SchoolCalendarSet
+from common.runtime import Runtime, RuntimeOf
 from sis import facts
+from sis.arrivals import Tally, count
 from sis.consequences import calendar_fact
 from sis.facts import Fact, FactKey, say
+from sis.rejected import Refusal, keep
 from sis.resources import key_text
 from sis.routes.answers import body_of
-from sis.rules.calendar import SchoolYear, read_calendar
+from sis.rules.calendar import Rejected, SchoolYear, read_calendar
+from sis.rules.members import InvalidMember
 
-router = Router("sis", tags=["calendar"], dependencies=[require("sis")])
+router = Router("sis", tags=["calendar"])
+
+_FILE = "calendar.csv"
+"""Stands for the resource where lines of the calendar file are counted and kept."""
 
 _SCHOOLS = sa.text(
     "SELECT school_id FROM sis_document WHERE resource = 'schools' AND NOT deleted AND key = ANY(CAST(:keys AS text[]))"
@@ -54,7 +63,9 @@ class CalendarTaken(BaseModel):
     "/v1/calendars",
     openapi_extra=body_of("text/csv", "school_id,date,instructional\n255901001,2026-08-24,true\n"),
 )
-async def record_calendar(request: Request, session: Session) -> CalendarTaken:
+async def record_calendar(
+    request: Request, session: Session, runtime: RuntimeOf, who: Annotated[Principal, require("sis")]
+) -> CalendarTaken:
     """Set the instructional days of every school year that the file names; days it does not name do not count.
 
     Without the column ``school_year`` all lines of a school are one school year, that of its last day. A line that
@@ -65,17 +76,19 @@ async def record_calendar(request: Request, session: Session) -> CalendarTaken:
     file = read_calendar(await request.body())
     known = await _known({school for school, _ in (*file.years, *file.incomplete)}, session)
     years = {key: days for key, days in file.years.items() if key[0] in known}
-    await _set(session, years)
+    changed = await _set(session, years)
     unknown = [
-        RejectedLine(line=line, column="school_id", rule="must be a school known here")
+        Rejected(line, "school_id", "must be a school known here", school, cells={"school_id": school})
         for school, line in file.first_lines.items()
         if school not in known
     ]
-    rejected = [RejectedLine(line=one.line, column=one.column, rule=one.rule) for one in file.rejected]
+    every = [*file.rejected, *unknown]
+    await _record(session, runtime, who.subject, {key: file.lines[key] for key in years}, changed, every)
+    rejected = [RejectedLine(line=one.line, column=one.column, rule=one.rule) for one in every]
     return CalendarTaken(
         schools=len({school for school, _ in years}),
         days=sum(map(len, years.values())),
-        rejected=sorted(rejected + unknown, key=lambda one: one.line),
+        rejected=sorted(rejected, key=lambda one: one.line),
         left=[
             SchoolYearLeft(school_id=school, school_year=year, lines=lines)
             for (school, year), lines in file.incomplete.items()
@@ -89,10 +102,41 @@ async def _known(schools: set[str], session: Session) -> set[str]:
     return set((await session.execute(_SCHOOLS, {"keys": keys})).scalars())
 
 
-async def _set(session: Session, years: Mapping[SchoolYear, tuple[date, ...]]) -> None:
+async def _set(session: Session, years: Mapping[SchoolYear, tuple[date, ...]]) -> set[SchoolYear]:
+    """Let the years stand so; those that are others now."""
     shall: dict[FactKey, Fact] = {key: calendar_fact(key, days) for key, days in years.items()}
 
     async def resolve(_: facts.Standing) -> Mapping[FactKey, Fact]:
         return shall
 
-    await say(session, await transaction_time(session), SchoolCalendarSet, shall.keys(), resolve)
+    said = await say(session, await transaction_time(session), SchoolCalendarSet, shall.keys(), resolve)
+    return {(event.school_id, event.school_year) for event in said}
+
+
+async def _record(
+    session: Session,
+    runtime: Runtime,
+    source: str,
+    lines: Mapping[SchoolYear, int],
+    changed: set[SchoolYear],
+    rejected: Sequence[Rejected],
+) -> None:
+    """Count the lines of the file, and keep those that were left out; a year that was set closes those of it."""
+    tally = Tally(rejected=len(rejected))
+    for year, count_ in lines.items():
+        tally.add("accepted" if year in changed else "unchanged", count_)
+    await keep(session, runtime.vault, [_refusal(source, one) for one in rejected])
+    await count(session, runtime, {(source, _FILE): tally}, [(_FILE, key) for year in lines for key in _keys(*year)])
+
+
+def _refusal(source: str, line: Rejected) -> Refusal:
+    problem = InvalidMember(field=line.column, rule=line.rule)
+    keys = list(_keys(line.school, line.year)) if line.school else [None]
+    return Refusal(_FILE, source, dict(line.cells), problem, problem, deletes=False, key=keys[-1])
+
+
+def _keys(school: str, year: int | None) -> Iterator[str]:
+    """Under which keys lines of a school year may stand: the school's, and with the year."""
+    yield key_text([school])
+    if year is not None:
+        yield key_text([school, year])

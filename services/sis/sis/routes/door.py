@@ -17,6 +17,7 @@ from sis.arrivals import Arrival, arrive, take_in
 from sis.preconditions import KeyChange, check_expected, etag_of, names
 from sis.problems import RESPONSES, EdFiProblem
 from sis.queries import DOCUMENTS, shown
+from sis.reconciliation import Believed, believe
 from sis.resources import Resource, resource_named
 from sis.routes.answers import ATTENDANCE_EXAMPLE, Identified, body_of, identified, status_of, written
 from sis.rows import Row, read_row
@@ -39,7 +40,11 @@ IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", description="T
     openapi_extra=body_of("application/json", ATTENDANCE_EXAMPLE),
 )
 async def record_document(
-    resource: str, request: Request, runtime: RuntimeOf, who: Annotated[Principal, require("sis")]
+    resource: str,
+    request: Request,
+    runtime: RuntimeOf,
+    who: Annotated[Principal, require("sis")],
+    believed: Believed = None,
 ) -> Response:
     """Take in one document: 201 if it is new, 200 if its natural key is known.
 
@@ -47,7 +52,9 @@ async def record_document(
     """
     of = resource_named(resource)
     arrival = arrive(who.subject, of, await request.body(), read_row)
-    result = written(await write_together(runtime, of, arrival))
+    came_of = await write_together(runtime, of, arrival)
+    await believe(runtime, who.subject, of, believed)
+    result = written(came_of)
     # As it was asked, with or without a school year, under the address that clients know.
     location = f"{runtime.settings.public_url}{request.url.path.rstrip('/')}/{result.id}"
     headers = {"Location": location, "ETag": etag_of(result.revision)}

@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import TypeVar
@@ -47,6 +47,8 @@ class Rejected:
     rule: str
     school: str | None = None
     year: int | None = None
+    cells: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What the line says, by column; empty where that cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class CalendarFile:
     rejected: Sequence[Rejected]
     first_lines: Mapping[str, int]
     """The line on which each school is named first."""
+    lines: Mapping[SchoolYear, int]
+    """How many lines were read of each school year."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def read_calendar(body: bytes) -> CalendarFile:
         if lost & {(school, year), (school, None), (None, year), (None, None)}
     }
     whole = {key: days for key, days in years.items() if key not in incomplete}
-    return CalendarFile(whole, incomplete, rejected, {line.school: line.number for line in reversed(lines)})
+    return CalendarFile(whole, incomplete, rejected, {line.school: line.number for line in reversed(lines)}, counts)
 
 
 def _decoded(body: bytes) -> str:
@@ -122,7 +126,7 @@ def _lines(text: str) -> tuple[list[_Line], list[Rejected]]:
             whole = len(values) == len(header)
             of = dict(zip(header, map(str.strip, values), strict=True)) if whole else {}
             school, in_year = _readable(of.get("school_id"), school_id), _readable(of.get(_OPTIONAL), _year)
-            rejected.append(Rejected(reader.line_num, bad.column, bad.rule, school, in_year))
+            rejected.append(Rejected(reader.line_num, bad.column, bad.rule, school, in_year, of))
 
 
 def _header(names: Sequence[str]) -> list[str]:
