@@ -35,20 +35,21 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
+def small() -> Iterator[Path]:
     """A disk of 130 MB with nothing on it."""
-    tmp_path.chmod(0o711)
-    disk = tmp_path / "small"
-    disk.mkdir()
+    disk = Path(tempfile.mkdtemp(prefix="small-", dir="/tmp"))
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=130m", "tmpfs", disk], capture_output=True, check=False
     )
     if mounted.returncode:
+        disk.rmdir()
         pytest.skip("FULL DISK NOT TESTED: no file system may be mounted here")
     try:
         yield disk
     finally:
-        subprocess.run(["umount", "-l", disk], check=True)
+        embedded.stop(disk / "var")
+        subprocess.run(["umount", disk], check=True)
+        disk.rmdir()
 
 
 def push(port: int, token: str, *, host: str = "127.0.0.1") -> httpx.Response:
@@ -151,8 +152,9 @@ def test_on_a_full_disk_it_answers_503_and_goes_on_once_there_is_space(small: Pa
             assert time.monotonic() < until, data.with_suffix(".log").read_text()[-2000:]
             time.sleep(0.2)
 
+    said = data.with_suffix(".log").read_text()[-2000:]
     assert {(each.status_code, each.headers["content-type"]) for each in refused} == {(503, "application/problem+json")}
-    assert process.returncode == 0
+    assert process.returncode == 0, said
 
 
 @pytest.mark.parametrize("free_kilobytes", [0, 64, 55_000], ids=["nothing", "no cluster", "no databases"])
