@@ -11,25 +11,26 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.db import fetch
 from common.events import AttendanceRecorded, ExclusionRecorded, IncidentRecorded, SchoolCalendarSet, StudentEnrolled
 from sis import facts
-from sis.facts import Fact, FactKey, say
+from sis.facts import SAID, Fact, FactKey, say, say_at_once
 from sis.policy import ATTENDANCE, CALENDAR
 from sis.rules.attendance import AttendanceRow
 from sis.rules.members import code_value, hundredths, objects_at, value_at
 from sis.standing import Standing
 
+# One moment for both: rows that another transaction adds meanwhile come with a turn of the fact, which is noticed.
 _ATTENDANCE_OF_DAYS = sa.text(
-    """
-    SELECT wanted.student_id, wanted.school_id, wanted.on_date, d.category, d.duration
-    FROM unnest(CAST(:students AS uuid[]), CAST(:schools AS text[]), CAST(:days AS date[]))
-        AS wanted(student_id, school_id, on_date)
-    CROSS JOIN LATERAL (
-        SELECT body ->> 'attendanceEventCategoryDescriptor' AS category, body ->> 'eventDuration' AS duration
-        FROM sis_document
+    f"""
+    SELECT f.*, ARRAY(
+        SELECT ARRAY[body ->> 'attendanceEventCategoryDescriptor', body ->> 'eventDuration'] FROM sis_document
         WHERE sis_document.school_id = wanted.school_id AND sis_document.on_date = wanted.on_date
             AND sis_document.student_id = wanted.student_id AND NOT deleted AND resource = 'studentSchoolAttendanceEvents'
-        OFFSET 0
-    ) AS d
-    """
+    )
+    FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:students AS uuid[]), CAST(:schools AS text[]), CAST(:days AS date[])
+    ) WITH ORDINALITY AS wanted(id, student_id, school_id, on_date, place)
+    LEFT JOIN LATERAL (SELECT {SAID} FROM sis_fact WHERE sis_fact.id = wanted.id OFFSET 0) AS f ON true
+    ORDER BY wanted.place
+    """  # noqa: S608 (a list of columns, of our own)
 )
 _CALENDAR_OF_DAYS = sa.text(
     """
@@ -91,18 +92,23 @@ async def enrol(session: AsyncSession, at: datetime, changed: Sequence[Standing]
 
 async def resolve_attendance(session: AsyncSession, at: datetime, changed: Sequence[Standing]) -> None:
     """Say what all rows of each touched student, school and day come to."""
-    keys = {(document.student_id, document.school_id, document.on) for document in changed}
+    touched = {(document.student_id, document.school_id, document.on) for document in changed}
 
-    async def resolve(_: facts.Standing) -> dict[FactKey, Fact]:
-        students, schools, days = zip(*keys, strict=True)
-        wanted = {"students": list(students), "schools": list(schools), "days": list(days)}
-        rows: dict[FactKey, list[AttendanceRow]] = {key: [] for key in keys}
-        for student, school, on, category, duration in await fetch(session, _ATTENDANCE_OF_DAYS, wanted):
-            missed = None if duration is None else hundredths(duration)
-            rows[student, school, on].append(AttendanceRow(ATTENDANCE.kind(code_value(category)), missed))
-        return {key: _attendance(key, of_day) for key, of_day in rows.items()}
+    async def resolve(keys: Sequence[FactKey], ids: Sequence[UUID]) -> list[tuple[Fact, Sequence[Any]]]:
+        students, schools, days = map(list, zip(*keys, strict=True))
+        wanted = {"ids": ids, "students": students, "schools": schools, "days": days}
+        found = await fetch(session, _ATTENDANCE_OF_DAYS, wanted)
+        return [
+            (_attendance(key, [_attendance_row(*row) for row in rows]), said)
+            for key, (*said, rows) in zip(keys, found, strict=True)
+        ]
 
-    await say(session, at, AttendanceRecorded, keys, resolve)
+    await say_at_once(session, at, AttendanceRecorded, touched, resolve)
+
+
+def _attendance_row(category: str, duration: str | None) -> AttendanceRow:
+    missed = None if duration is None else hundredths(duration)
+    return AttendanceRow(ATTENDANCE.kind(code_value(category)), missed)
 
 
 def _attendance(key: FactKey, rows: Sequence[AttendanceRow]) -> Fact:

@@ -22,7 +22,7 @@ from sis.rows import Row, Target
 from sis.rules.documents import Content
 from sis.rules.waiting import Waits
 from sis.standing import Standing
-from sis.waiting import Called, called_for, keep, look, refuse
+from sis.waiting import Called, called_for, keep, refuse
 
 log = structlog.get_logger(__name__)
 
@@ -31,13 +31,21 @@ _RANDOM_IDS = frozenset(("students", "staffs"))
 
 # Each LATERAL keeps to the index, one look a row, also where the plan was made while the table was still small. It also
 # fixes the order in which rows are locked: that of the arrays.
+# One statement tells the time, what waits and what stands. It also notes, until this transaction ends, that there may be change
+# versions which nobody sees yet: sis.routes.changes waits for that, and nobody waits for it while holding a document.
 _FIND = sa.text(
     """
-    SELECT d.* FROM unnest(CAST(:keys AS text[])) AS wanted(key)
-    CROSS JOIN LATERAL (
-        SELECT key, id, body, sealed, source_modified_at, deleted, revision, known_at, school_id, on_date, student_id, refs, turn
+    SELECT transaction_timestamp(), wanted.key, w.*, d.*
+    FROM (SELECT pg_advisory_xact_lock_shared(hashtext('sis change versions')) OFFSET 0) AS noted
+    CROSS JOIN unnest(CAST(:keys AS text[])) AS wanted(key)
+    LEFT JOIN LATERAL (
+        SELECT id, revision, source_modified_at, taken_back
+        FROM sis_waiting WHERE resource = :resource AND sis_waiting.key = wanted.key OFFSET 0
+    ) AS w ON true
+    LEFT JOIN LATERAL (
+        SELECT id, body, sealed, source_modified_at, deleted, revision, known_at, school_id, on_date, student_id, refs, turn
         FROM sis_document WHERE resource = :resource AND sis_document.key = wanted.key OFFSET 0
-    ) AS d
+    ) AS d ON true
     """
 )
 # What is referred to must stay until we have committed; an incident's day must not change either.
@@ -122,9 +130,8 @@ async def take_in(
     changed: list[Standing] = []
     waiting = dict(enumerate(rows))
     pushed_by = {row.key: source for row, source in zip(rows, sources, strict=True)}
-    at, room = await look(session, resource, pushed_by)
     while waiting:
-        found = await _find(session, vault, resource, {row.key for row in waiting.values()})
+        at, room, found = await _find(session, vault, resource, {row.key for row in waiting.values()})
         plan = await _plan(session, resource, found, waiting, at, room, may_wait=may_wait)
         again = await keep(session, vault, resource, room, plan.room, pushed_by)
         for key in again:
@@ -135,9 +142,8 @@ async def take_in(
         again |= plan.changes.keys() - stored.keys()
         waiting = {i: row for i, row in waiting.items() if row.key in again}
         results |= plan.results
-        if again:
-            at, room = await look(session, resource, again)
-    await follow_documents(session, at, resource.name, changed)
+    if changed:  # all of it is known since the start of this transaction
+        await follow_documents(session, changed[0].known_at, resource.name, changed)
     return [results[index] for index in range(len(rows))], changed
 
 
@@ -210,9 +216,13 @@ async def _plan(
     return plan
 
 
-async def _find(session: AsyncSession, vault: Vault, resource: Resource, keys: Iterable[str]) -> dict[str, Standing]:
+async def _find(
+    session: AsyncSession, vault: Vault, resource: Resource, keys: Iterable[str]
+) -> tuple[datetime, dict[str, Waits], dict[str, Standing]]:
+    """The database's clock at the start of this transaction, what waits for each key, and the documents that stand."""
     rows = await fetch(session, _FIND, {"resource": resource.name, "keys": list(keys)})
-    return {row[0]: _standing(vault, *row) for row in rows}
+    waits = {row[1]: Waits(*row[2:6]) for row in rows if row[2] is not None}
+    return rows[0][0], waits, {row[1]: _standing(vault, row[1], *row[6:]) for row in rows if row[6] is not None}
 
 
 def _standing(

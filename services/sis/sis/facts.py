@@ -82,9 +82,13 @@ class _Said:
     known_at: datetime
 
 
+_Look = tuple[Mapping[UUID, _Said], Mapping[FactKey, Fact]]
 Standing = Mapping[FactKey, Fact]
 Resolve = Callable[[Standing], Awaitable[Mapping[FactKey, Fact]]]
 """Given how some facts stand, how they and those not said yet shall stand."""
+ResolveAtOnce = Callable[[Sequence[FactKey], Sequence[UUID]], Awaitable[Sequence[tuple[Fact, Sequence[Any]]]]]
+"""For each fact, with its id, how it shall stand, and the columns of ``SAID`` as they are in the same moment."""
+SAID = "state, deleted, revision, turn, known_at"
 
 
 async def say(
@@ -95,11 +99,42 @@ async def say(
     What ``resolve`` reads, it reads after the facts; if another transaction said one of them meanwhile, it is asked
     again once that transaction is over. A fact never said that shall be gone is not mentioned.
     """
+
+    async def look(waiting: Mapping[UUID, FactKey]) -> _Look:
+        said = await _said(session, waiting)
+        return said, await resolve({waiting[identity]: one.fact for identity, one in said.items()})
+
+    return await _say(session, at, event, keys, look)
+
+
+async def say_at_once(
+    session: AsyncSession, at: datetime, event: type[E], keys: Collection[FactKey], resolve: ResolveAtOnce
+) -> list[E]:
+    """As :func:`say`, where one statement reads both the facts and what they come from."""
+
+    async def look(waiting: Mapping[UUID, FactKey]) -> _Look:
+        found = zip(waiting.items(), await resolve(list(waiting.values()), list(waiting)), strict=True)
+        said, wanted = {}, {}
+        for (identity, key), (fact, (state, deleted, *columns)) in found:
+            wanted[key] = fact
+            if state is not None:
+                said[identity] = _Said(Fact(state, deleted), *columns)
+        return said, wanted
+
+    return await _say(session, at, event, keys, look)
+
+
+async def _say(
+    session: AsyncSession,
+    at: datetime,
+    event: type[E],
+    keys: Collection[FactKey],
+    look: Callable[[Mapping[UUID, FactKey]], Awaitable[_Look]],
+) -> list[E]:
     changed: dict[FactKey, E] = {}
     waiting = {fact_id(event, key): key for key in keys}
     while waiting:
-        said = await _said(session, waiting)
-        wanted = await resolve({waiting[identity]: one.fact for identity, one in said.items()})
+        said, wanted = await look(waiting)
         rows = _rows(waiting, said, wanted, at)
         stored = await _store(session, event, waiting, rows)
         await _keep(session, {i: said[i] for i in stored if i in said and said[i].revision != rows[i].revision})
