@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from common.errors import TooLarge
 from common.outbox import LARGEST_EVENT_BYTES, Record, Send, drain, publish, publish_standing, relay
 from tests.common.echo.app import scored
-from tests.faults.patience import soon
+from tests.faults.patience import eventually, soon
 from tests.harness import Running
 
 
@@ -63,6 +63,15 @@ async def unpublished(echo: Running) -> int:
         return count
 
 
+async def everything_marked(echo: Running) -> None:
+    """Return once the outbox holds nothing to send: a relay marks a moment after it has sent."""
+
+    async def nothing_waits() -> bool:
+        return await unpublished(echo) == 0
+
+    await eventually("everything sent is marked", nothing_waits)
+
+
 async def lock_holders(echo: Running) -> list[int]:
     async with echo.admin.connect() as connection:
         rows = await connection.execute(
@@ -102,9 +111,9 @@ async def test_a_relay_sends_in_order_and_marks(echo: Running) -> None:
 
     async with relaying(echo, wire):
         await soon("all are sent", lambda: len(wire.sent) >= 1200)
+        await everything_marked(echo)
 
         assert wire.subjects == [str(student) for student in students]
-        assert await unpublished(echo) == 0
 
 
 async def test_what_is_said_while_the_relay_rests_leaves_at_once(echo: Running) -> None:
@@ -136,10 +145,10 @@ async def test_after_a_failed_sending_everything_begins_again_at_the_oldest(echo
 
     async with relaying(echo, wire):
         await soon("all are sent", lambda: len(wire.sent) >= 3)
+        await everything_marked(echo)
 
     assert wire.subjects == [str(student) for student in students]
     assert wire.opened == 3
-    assert await unpublished(echo) == 0
 
 
 async def test_of_two_relays_one_waits_until_the_other_is_gone(echo: Running) -> None:
@@ -149,6 +158,7 @@ async def test_of_two_relays_one_waits_until_the_other_is_gone(echo: Running) ->
         async with relaying(echo, first):
             await say(echo, *(uuid4() for _ in range(10)))
             await soon("all are sent", lambda: len(second.sent) == 10)
+            await everything_marked(echo)
             assert len(await lock_holders(echo)) == 1
             assert first.opened == 0
 
