@@ -276,6 +276,28 @@ async def test_a_no_show_is_no_enrolment_until_it_is_taken_back(district: Distri
     assert [each["student_id"] for each in (await district.ask("students?school=1"))["items"]] == [str(who)]
 
 
+async def test_an_enrolment_taken_away_and_told_anew_with_another_entry_tells_the_family_once(
+    district: District,
+) -> None:
+    await district.begin(THIS_YEAR)
+    (who,) = await district.enrol("s1", entry=FIRST_DAY)
+    await family(district, "s1")
+    await district.absent(NOW[place] for place in (11, 21, 31, 41, 51, 59))
+    await district.close(NOW[-1])
+    await district.tell_families()
+    assert len(district.mail.accepted) == 1
+
+    await district.take_away(ENROLMENTS, enrolment("s1", 1, FIRST_DAY))
+    await district.tell_families()
+    assert (await district.decisions(who))[-1]["tier"] is None
+    await district.push(ENROLMENTS, enrolment("s1", 1, NOW[1].isoformat()))
+    await district.tell_families()
+
+    assert await district.missed(who) == (6, 59)
+    assert await district.standing(who) == ("targeted", NOW[59])
+    assert len(district.mail.accepted) == 1
+
+
 async def test_who_never_came_is_nobodys_student_and_nothing_is_decided(district: District) -> None:
     await district.begin(THIS_YEAR)
     (who,) = await district.enrol("s1", entry=FIRST_DAY, exitWithdrawDate=FIRST_DAY)
