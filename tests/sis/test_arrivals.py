@@ -1,5 +1,6 @@
 """What arrived is counted by source, resource and day; what was refused is kept as it came, once, until it is mended."""
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -226,3 +227,18 @@ async def test_a_single_push_may_say_how_many_rows_there_are_in_all(sis: Sis):
     await sis.call("POST", f"{EDFI}/schools", content=body, headers={"X-Total-Count": "7"})
     (line,) = await sources(sis)
     assert (line["believed"], line["standing"]) == (7, 1)
+
+
+async def test_pushes_at_the_same_moment_count_exactly_and_do_not_wait_in_a_circle(sis: Sis):
+    names = [f"s{number}" for number in range(40)]
+    bad = [student(name, firstName=5) for name in names]
+    good = [student(name) for name in names]
+    await sis.bulk("students", bad)
+    pushes = [sis.bulk("students", rows) for rows in (good, good[::-1], bad, bad[::-1]) * 4]
+    answers = await asyncio.gather(*pushes)
+
+    assert {answer["status"] for each in answers for answer in each} == {200, 201, 400}
+    found = await counts(sis, "students")
+    assert (found["accepted"], found["unchanged"], found["rejected"]) == (40, 7 * 40, 9 * 40)
+    await sis.bulk("students", good)
+    assert "rejected_open" not in await counts(sis, "students")

@@ -54,6 +54,17 @@ async def test_enrolment_on_a_day_is_who_is_enrolled_on_it(sis: Sis):
     assert list(found.values()) == [0, 1, 1, 0]
 
 
+async def test_who_is_enrolled_twice_counts_once_at_a_school_and_in_the_district(sis: Sis):
+    await two_schools(sis)
+    again = enrolment("s1", entry="2026-09-10", exitWithdrawDate="2026-09-20")
+    await sis.put_in(ENROLMENT, enrolment("s1", exitWithdrawDate="2026-09-15"), again, enrolment("s2", 2))
+    days = ("2026-09-12", "2026-09-18", "2026-09-21")
+    await tell(sis, *(item(ENROLMENT, number, day, 9) for number in (1, None) for day in days))
+    found = await differences(sis)
+    assert [ours for _, number, _, _, ours, _ in found if number == "1"] == [2, 2, 1]
+    assert [ours for _, number, _, _, ours, _ in found if number is None] == [3, 3, 2]
+
+
 async def test_a_school_that_the_source_leaves_out_is_compared_as_well(sis: Sis):
     await two_schools(sis)
     await tell(sis, item(ATTENDANCE, 1, "2026-09-01", 2))
