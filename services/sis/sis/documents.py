@@ -70,10 +70,10 @@ _STORE = sa.text(
     """
     INSERT INTO sis_document AS d (
         id, resource, key, body, sealed, student_id, school_id, on_date, refs, revision, turn, known_at, source_modified_at,
-        deleted
+        deleted, change_version
     )
     SELECT id, :resource, key, CAST(body AS jsonb), sealed, student_id, school_id, on_date, CAST(refs AS uuid[]), revision, turn,
-        known_at, source_modified_at, deleted
+        known_at, source_modified_at, deleted, (SELECT nextval('sis_change_version'))
     FROM unnest(
         CAST(:id AS uuid[]), CAST(:key AS text[]), CAST(:body AS text[]), CAST(:sealed AS bytea[]), CAST(:student_id AS uuid[]),
         CAST(:school_id AS text[]), CAST(:on_date AS date[]), CAST(:refs AS text[]), CAST(:revision AS bigint[]),
@@ -85,7 +85,8 @@ _STORE = sa.text(
     ON CONFLICT (resource, key) DO UPDATE SET
         body = excluded.body, sealed = excluded.sealed, student_id = excluded.student_id, school_id = excluded.school_id,
         on_date = excluded.on_date, refs = excluded.refs, revision = excluded.revision, turn = excluded.turn,
-        known_at = excluded.known_at, source_modified_at = excluded.source_modified_at, deleted = excluded.deleted
+        known_at = excluded.known_at, source_modified_at = excluded.source_modified_at, deleted = excluded.deleted,
+        change_version = CASE WHEN d.revision = excluded.revision THEN d.change_version ELSE excluded.change_version END
     WHERE d.id = excluded.id AND d.turn = excluded.turn - 1
     RETURNING d.key
     """

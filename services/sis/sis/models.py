@@ -25,8 +25,8 @@ class Document(Table, table=True):
         sa.Index("sis_document_day", "school_id", "on_date", "student_id"),
         sa.Index("sis_document_refs", "refs", postgresql_using="gin"),
         sa.Index(
-            "sis_document_revision",
-            "revision",
+            "sis_document_change_version",
+            "change_version",
             postgresql_using="brin",
             postgresql_with={"pages_per_range": 32, "autosummarize": True},
         ),
@@ -46,6 +46,7 @@ class Document(Table, table=True):
     known_at: datetime = _time()
     source_modified_at: datetime | None = _time(nullable=True)
     deleted: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False))
+    change_version: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
 
 
 class Fact(Table, table=True):

@@ -136,9 +136,9 @@ def _range(query: Query, token: str) -> tuple[UUID, UUID]:
 def _within(first: int | None, last: int | None) -> list[sa.ColumnElement[bool]]:
     edges: list[sa.ColumnElement[bool]] = []
     if first is not None:
-        edges.append(DOCUMENTS.c.revision >= first)
+        edges.append(DOCUMENTS.c.change_version >= first)
     if last is not None:
-        edges.append(DOCUMENTS.c.revision <= last)
+        edges.append(DOCUMENTS.c.change_version <= last)
     return edges
 
 

@@ -1,31 +1,20 @@
 """Up to which change version nothing can be missed any more."""
 
-from datetime import timedelta
-
 import sqlalchemy as sa
 from pydantic import BaseModel
 
 from common.access import require
 from common.app import Router
-from common.db import Session, next_revision
+from common.db import Session
 from sis.problems import RESPONSES
 
 router = Router(
     "availableChangeVersions", tags=["Ed-Fi"], responses=RESPONSES, dependencies=[require("sis", "district")]
 )
 
-SETTLING = timedelta(seconds=1)
-"""A transaction takes its time a moment before others can see that it has begun: it is given this long."""
-
-# A document's revision is at least the time at which its transaction began. Later transactions get later ones, so just below
-# the oldest that is open, and below a moment ago if none is, everything has been committed.
-_SETTLED = sa.text(
-    """
-    SELECT least(min(xact_start), statement_timestamp() - CAST(:settling AS interval))
-    FROM pg_stat_activity
-    WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
-    """
-)
+# Whoever writes documents holds this until that is committed: once we have it alone, every version given out is settled.
+_ALONE = sa.text("SELECT pg_advisory_xact_lock(hashtext('sis change versions'))")
+_NEWEST = sa.text("SELECT coalesce(pg_sequence_last_value('sis_change_version'), 0)")
 
 
 class ChangeVersions(BaseModel):
@@ -37,6 +26,7 @@ class ChangeVersions(BaseModel):
 
 @router.get("")
 async def read_change_versions(session: Session) -> ChangeVersions:
-    """The oldest change version and the newest that is settled: nothing at or below it is still to come."""
-    settled = (await session.execute(_SETTLED, {"settling": SETTLING})).scalar_one()
-    return ChangeVersions(oldestChangeVersion=0, newestChangeVersion=next_revision(None, settled) - 1)
+    """The oldest change version and the newest: what was accepted has one of these, and nothing at or below is still to come."""
+    await session.execute(_ALONE)
+    newest = (await session.execute(_NEWEST)).scalar_one()
+    return ChangeVersions(oldestChangeVersion=0, newestChangeVersion=newest)
