@@ -55,3 +55,11 @@ def test_equal_texts_do_not_look_alike() -> None:
 def test_a_sealed_column_refuses_what_no_vault_made(value: object) -> None:
     with pytest.raises(TypeError):
         Sealed().process_bind_param(value, None)  # type: ignore[arg-type]
+
+
+def test_a_digest_tells_the_same_text_again_and_nothing_without_the_key() -> None:
+    vault, other = Vault({"a": bytes(32)}), Vault({"a": bytes(range(32))})
+
+    assert vault.digest("canary") == vault.digest("canary") != vault.digest("canaries")
+    assert other.digest("canary") != vault.digest("canary")
+    assert Vault({"a": bytes(32), "old": bytes(range(32))}).digest("canary") == vault.digest("canary")

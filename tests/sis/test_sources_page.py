@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from sis.alerts import tell_alerts
+from sis.credentials import add_client, new_secret
 from sis.loops import forget_arrivals
 from tests.sis.conftest import Sis, absence, school, student
 
@@ -60,6 +62,19 @@ async def test_a_source_that_stopped_pushing_is_an_alert_that_it_sees_itself(sis
     at(sis, days[2])
     found = await alerts(sis, "sis")
     assert [(kind, source, age) for kind, source, _, age in found] == [("source-silent", "sis", 3)]
+
+
+async def test_a_client_that_never_pushed_is_silent_until_it_is_revoked(sis: Sis):
+    days = await calendar_from_today(sis)
+    async with sis.running.session() as session:
+        client = await add_client(session, "Exporter", new_secret(), role="sis", by="somebody")
+    at(sis, days[4])
+    assert str(client) in [alert[1] for alert in await alerts(sis)]
+    assert "Exporter" in await page(sis)
+
+    async with sis.running.admin.begin() as connection:
+        await connection.execute(sa.text("UPDATE sis_client SET revoked_at = now()"))
+    assert str(client) not in [alert[1] for alert in await alerts(sis)]
 
 
 async def test_without_a_calendar_nobody_is_late(sis: Sis):

@@ -43,7 +43,13 @@ _SILENT = sa.text(
         SELECT count(DISTINCT days.day) FROM days WHERE days.day > pushed.since
     ) AS age
     FROM (
-        SELECT source, CAST(max(last_at) AT TIME ZONE :zone AS date) AS since FROM sis_arrival GROUP BY source
+        SELECT said.source, CAST(max(said.at) AT TIME ZONE :zone AS date) AS since
+        FROM (
+            SELECT source, last_at AS at FROM sis_arrival
+            UNION ALL SELECT CAST(id AS text), created_at FROM sis_client
+        ) AS said
+        WHERE NOT EXISTS (SELECT FROM sis_client WHERE CAST(id AS text) = said.source AND revoked_at IS NOT NULL)
+        GROUP BY said.source
     ) AS pushed
     ORDER BY age DESC, pushed.source
     """  # noqa: S608 (the same)
@@ -74,7 +80,7 @@ class Alert:
     subject: str
     name: str | None
     since: date
-    """The first day not submitted, or the day of the last push."""
+    """The first day not submitted, or the day of the last push or, without one, on which the client was made."""
     age: int
     reached: int
 
