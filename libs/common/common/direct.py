@@ -2,7 +2,7 @@
 
 Each level of routers costs a request two rounds of matching, and what a route depends on is found out anew for every
 request. Half of what a push of one row cost was that. Here the routes stand beside each other, and a route that depends only
-on the request, on its path and on functions of the request is called without a search.
+on the request, on text of its path, on headers that may be missing and on functions of the request is called without a search.
 """
 
 import inspect
@@ -19,7 +19,6 @@ from common.strict import StrictRoute, strictly
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 _ELSEWHERE = (
     "query_params",
-    "header_params",
     "cookie_params",
     "body_params",
     "websocket_param_name",
@@ -48,36 +47,40 @@ def flat(router: APIRouter) -> Iterator[BaseRoute]:
 
 
 def _asks_little(dependant: Dependant) -> bool:
-    """Whether all that the route takes is the request, text of its path, and what functions of the request give."""
+    """Whether all that the route takes is the request, text of its path and headers, and what functions of the request give."""
     answer = inspect.signature(dependant.call).return_annotation if dependant.call else None
     return (
         isinstance(answer, type)
         and issubclass(answer, Response)
         and inspect.iscoroutinefunction(dependant.call)
         and not any(getattr(dependant, name) for name in _ELSEWHERE)
-        and all(_is_text(one) for one in dependant.path_params)
+        and all(_is(str, one) for one in dependant.path_params)
+        and all(_is(str | None, one) and one.field_info.default is None for one in dependant.header_params)
         and all(map(_is_function_of_the_request, dependant.dependencies))
     )
 
 
-def _is_text(parameter: Any) -> bool:
-    return parameter.field_info.annotation is str and not parameter.field_info.metadata
+def _is(annotation: Any, parameter: Any) -> bool:
+    return parameter.field_info.annotation == annotation and not parameter.field_info.metadata
 
 
 def _is_function_of_the_request(dependant: Dependant) -> bool:
     call: Any = dependant.call
     asynchronous = inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
-    others = dependant.path_params or dependant.dependencies or any(getattr(dependant, name) for name in _ELSEWHERE)
-    return bool(asynchronous and dependant.request_param_name and not others)
+    others = ("path_params", "header_params", "dependencies", *_ELSEWHERE)
+    return bool(asynchronous and dependant.request_param_name and not any(getattr(dependant, name) for name in others))
 
 
 def _called(dependant: Dependant) -> Handle:
     endpoint: Any = dependant.call
     path = [(one.name, one.alias) for one in dependant.path_params]
+    headers = [(one.name, one.alias) for one in dependant.header_params]
     before: list[Any] = [(one.name, one.call, one.request_param_name) for one in dependant.dependencies]
 
     async def handle(request: Request) -> Response:
         values = {name: request.path_params[alias] for name, alias in path}
+        for name, alias in headers:
+            values[name] = request.headers.get(alias)
         if dependant.request_param_name:
             values[dependant.request_param_name] = request
         for name, function, wants in before:

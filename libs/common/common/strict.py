@@ -63,6 +63,8 @@ class _StrictRequest(Request):
             if read > limit:  # also of what unpacks to nothing there is only so much
                 raise _Refused(TooLarge(what="The body", limit=limit))
             yield chunk
+            if self._stream_consumed and not hasattr(self, "_body"):
+                return  # most bodies come in one piece: what follows is two empty ones of Starlette's, each with a clock
 
     async def json(self) -> Any:
         try:
