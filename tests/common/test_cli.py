@@ -20,7 +20,8 @@ def test_the_version_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "serve", "migrate", "keys", "token", "clients", "status", "events", "load", "sources", "sample", "mailbox"]
+    "command",
+    ["up", "serve", "migrate", "keys", "token", "clients", "status", "events", "load", "sources", "sample", "mailbox"],
 )
 def test_every_command_explains_itself(command: str) -> None:
     shown = trellis(command, "--help")
