@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import sqlalchemy as sa
+import uuid_utils.compat as uuid_utils
 from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -151,7 +152,7 @@ async def _say(
 
 def fact_id(event: type[Event], key: FactKey) -> UUID:
     """The id of a fact: the same key always has the same."""
-    return uuid5(_SPACE, "\n".join((event.type(), *map(str, key))))
+    return uuid_utils.uuid5(_SPACE, "\n".join((event.type(), *map(str, key))))
 
 
 @events.standing
