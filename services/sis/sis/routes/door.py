@@ -1,6 +1,7 @@
 """The Ed-Fi door: upsert, replace, read and delete one document, over the table of resources."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,8 +13,10 @@ from common.access import require, visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
+from common.json import parse
 from common.runtime import Runtime, RuntimeOf
 from sis.arrivals import Arrival, arrive, take_in
+from sis.documents import open_secret
 from sis.preconditions import KeyChange, check_expected, etag_of, names
 from sis.problems import RESPONSES, EdFiProblem
 from sis.queries import DOCUMENTS, shown
@@ -56,7 +59,7 @@ async def record_document(
     await believe(runtime, who.subject, of, believed)
     result = written(came_of)
     # As it was asked, with or without a school year, under the address that clients know.
-    location = f"{runtime.settings.public_url}{request.url.path.rstrip('/')}/{result.id}"
+    location = f"{runtime.settings.public_url}{request.scope['path'].rstrip('/')}/{result.id}"
     headers = {"Location": location, "ETag": etag_of(result.revision)}
     return JSONResponse(identified(result), status_of(result), headers)
 
@@ -95,7 +98,11 @@ async def replace_document(
     who: Annotated[Principal, require("sis")],
     expected: IfMatch = None,
 ) -> Response:
-    """Let one document say something else; what identifies it must stay."""
+    """Let one document say something else; what identifies it must stay.
+
+    Sealed members that the body does not name stay as they are: who reads a document and sends it back never saw them.
+    To take one away, send it as null.
+    """
     of = resource_named(resource)
     arrival = arrive(who.subject, of, await request.body(), _reading(document_id))
     async with runtime.transaction() as session:
@@ -104,6 +111,10 @@ async def replace_document(
             check_expected(expected, found.revision)
             if arrival.row.key != found.key:
                 raise KeyChange
+            if not isinstance(found, WaitingDocument):
+                arrival = replace(
+                    arrival, row=_with_unsaid(arrival, of, open_secret(runtime.vault, found.id, found.sealed))
+                )
         (result,) = await take_in(session, runtime, of, [arrival])
     # Only now: what is refused has been noted.
     return Response(status_code=204, headers={"ETag": etag_of(written(result).revision)})
@@ -144,6 +155,14 @@ def _reading(document_id: UUID) -> Callable[[Resource, Any], Row]:
         return row
 
     return read
+
+
+def _with_unsaid(arrival: Arrival, resource: Resource, standing: Mapping[str, Any]) -> Row:
+    """The row with those sealed members that stand and that what came does not name."""
+    assert isinstance(arrival.row, Row)
+    said, content = parse(arrival.raw), arrival.row.content
+    unsaid = {name: value for name, value in standing.items() if resource.told.get(name, name) not in said}
+    return replace(arrival.row, content=replace(content, secret={**unsaid, **content.secret}))
 
 
 async def _document(
