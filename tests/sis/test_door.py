@@ -134,7 +134,7 @@ async def test_documents_are_found_by_their_natural_key_and_paged(sis: Sis):
     assert len(await found("schoolId=1")) == 3
     (only,) = await found("studentUniqueId=s2&schoolId=1&entryDate=2026-08-24")
     assert only["studentReference"] == {"studentUniqueId": "s2"}
-    assert only["schoolReference"] == {"schoolId": "1"}
+    assert only["schoolReference"] == {"schoolId": 1}
 
     page = await sis.call("GET", f"{EDFI}/students?offset=1&limit=2&totalCount=true")
     assert (len(page.json()), page.headers["Total-Count"]) == (2, "5")

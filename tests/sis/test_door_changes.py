@@ -70,7 +70,7 @@ async def test_deletes_name_what_is_gone_by_its_natural_key_until_it_is_back(sis
         "changeVersion": deleted["changeVersion"],
         "keyValues": {
             "studentUniqueId": "s1",
-            "schoolId": "1",
+            "schoolId": 1,
             "eventDate": "2026-09-02",
             "attendanceEventCategoryDescriptor": f"{CATEGORY}Unexcused Absence",
             "schoolYear": 2027,

@@ -10,7 +10,7 @@ import pytest
 
 from common.events import AttendanceRecorded
 from sis.preconditions import NotAsExpected, check_expected, names
-from tests.sis.conftest import EDFI, Sis, absence, action, incident, school, student
+from tests.sis.conftest import EDFI, Sis, absence, action, association, contact, incident, school, student
 
 RESOURCE = "studentSchoolAttendanceEvents"
 
@@ -54,6 +54,31 @@ async def test_what_was_read_may_be_put_back_as_it_is(sis: Sis) -> None:
     assert (await sis.post(RESOURCE, {**shown, "eventDuration": 0.25})).status_code == 200
     said = [event.hundredths_absent for event in await sis.running.said(AttendanceRecorded)]
     assert said == [100, 50, 25]
+
+
+async def test_who_puts_back_what_was_read_takes_away_nothing_that_was_sealed(sis: Sis) -> None:
+    student_id = await sis.roster()
+    mails = [{"electronicMailAddress": "grace@example.org"}]
+    (identity,) = await sis.put_in("contacts", contact(electronicMails=mails))
+    await sis.put_in("studentContactAssociations", association())
+
+    async def known() -> tuple[str | None, list[str]]:
+        (one,) = (await sis.contacts(student_id)).json()["contacts"]
+        return one["first_name"], one["emails"]
+
+    read = (await sis.call("GET", f"{EDFI}/contacts/{identity}")).json()
+    assert "electronicMails" not in read
+    assert (await put(sis, "contacts", identity, {**read, "firstName": "Ida"})).status_code == 204
+    assert await known() == ("Ida", ["grace@example.org"])
+    assert (await put(sis, "contacts", identity, {**read, "electronicMails": None})).status_code == 204
+    assert await known() == ("Ida", [])
+
+
+async def test_schools_are_answered_by_numbers_as_ed_fi_has_them_unless_a_sis_uses_letters(sis: Sis) -> None:
+    await sis.put_in("students", student())
+    for sent, answered in (("255901001", 255901001), ("007", "007"), ("HS-1", "HS-1")):
+        (identity,) = await sis.put_in("schools", {"schoolId": sent, "nameOfInstitution": "A"})
+        assert (await sis.call("GET", f"{EDFI}/schools/{identity}")).json()["schoolId"] == answered
 
 
 async def test_what_identifies_a_document_is_never_changed_by_a_put(sis: Sis) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sis.resources.kinds import Resource, leaves
 from sis.resources.parts import needed
-from sis.rules.members import Member, text
+from sis.rules.members import text
 
 _FILE = Path(__file__).with_name("core.txt")
 CORE = frozenset(line for line in _FILE.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#"))
@@ -20,7 +20,7 @@ def descriptors_of(resources: Iterable[Resource]) -> Iterator[Resource]:
     for name in sorted(filter(None, named)):
         yield Resource(
             name=name,
-            shape={"namespace": needed(text(255)), "codeValue": needed(text(50)), "shortDescription": Member(text(75))},
+            shape={"namespace": needed(text(255)), "codeValue": needed(text(50)), "shortDescription": needed(text(75))},
             identity=("namespace", "codeValue"),
         )
 

@@ -1,5 +1,6 @@
 """What a resource of the door is: its members, what identifies a document, what is sealed, what it refers to."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -111,8 +112,8 @@ class Resource:
         return found
 
     def shown(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What is kept of a document, under the names by which it came in."""
-        return _renamed(body, self.told) if self.told else body
+        """What is kept of a document as clients know it: names as they came in, and schools by numbers where they have some."""
+        return _shown(body, self.told)
 
     def key(self, body: Mapping[str, Any]) -> str:
         """The natural key as text."""
@@ -162,6 +163,27 @@ def _renamed_shape(shape: Shape, names: Mapping[str, str]) -> Shape:
         else member
         for name, member in shape.items()
     }
+
+
+def _shown(body: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): _shown_member(name, value, names) for name, value in body.items()}
+
+
+def _shown_member(name: str, value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return _shown(value, names)
+    if isinstance(value, list):
+        return [_shown_member("", one, names) for one in value]
+    return as_number(value) if name in _ORGANIZATIONS else value
+
+
+def as_number(identifier: Any) -> Any:
+    """The id of a school or another organisation as Ed-Fi has it: a whole number, unless a SIS uses other characters."""
+    return int(identifier) if _NUMBER.fullmatch(identifier) else identifier
+
+
+_ORGANIZATIONS = frozenset(("schoolId", "educationOrganizationId"))
+_NUMBER = re.compile("0|[1-9][0-9]{0,17}")
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:

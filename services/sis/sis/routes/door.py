@@ -112,9 +112,8 @@ async def replace_document(
             if arrival.row.key != found.key:
                 raise KeyChange
             if not isinstance(found, WaitingDocument):
-                arrival = replace(
-                    arrival, row=_with_unsaid(arrival, of, open_secret(runtime.vault, found.id, found.sealed))
-                )
+                standing = open_secret(runtime.vault, found.id, found.sealed)
+                arrival = replace(arrival, row=_with_unsaid(arrival.row, of, parse(arrival.raw), standing))
         (result,) = await take_in(session, runtime, of, [arrival])
     # Only now: what is refused has been noted.
     return Response(status_code=204, headers={"ETag": etag_of(written(result).revision)})
@@ -157,12 +156,10 @@ def _reading(document_id: UUID) -> Callable[[Resource, Any], Row]:
     return read
 
 
-def _with_unsaid(arrival: Arrival, resource: Resource, standing: Mapping[str, Any]) -> Row:
-    """The row with those sealed members that stand and that what came does not name."""
-    assert isinstance(arrival.row, Row)
-    said, content = parse(arrival.raw), arrival.row.content
+def _with_unsaid(row: Row, resource: Resource, said: Mapping[str, Any], standing: Mapping[str, Any]) -> Row:
+    """The row with those sealed members that stand and of which ``said``, the document as it came, is silent."""
     unsaid = {name: value for name, value in standing.items() if resource.told.get(name, name) not in said}
-    return replace(arrival.row, content=replace(content, secret={**unsaid, **content.secret}))
+    return replace(row, content=replace(row.content, secret={**unsaid, **row.content.secret}))
 
 
 async def _document(

@@ -90,4 +90,4 @@ def _said(response: Response, page: Page) -> Any:
 def _deleted(resource: Resource, row: sa.Row[Any]) -> Deleted:
     values = {leaf: value_at(row.body, path) for leaf, path in resource.leaves.items()}
     known = {leaf: value for leaf, value in values.items() if value is not None}
-    return Deleted(id=str(row.id), changeVersion=row.change_version, keyValues=known)
+    return Deleted(id=str(row.id), changeVersion=row.change_version, keyValues=dict(resource.shown(known)))
