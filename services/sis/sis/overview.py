@@ -39,16 +39,11 @@ _SOURCES = sa.text(
 
 @dataclass(frozen=True, slots=True)
 class SourceLine:
-    """What one source pushed of one resource: rows by what came of them, and how it stands now.
-
-    ``waited`` are rows that had to wait for what they refer to when they came, ``waiting`` those that still do.
-    ``lag_seconds`` is the time since the newest ``_lastModifiedDate`` that came, or since the last push where none ever
-    came. ``believed`` is how many rows the source says it holds in all, ``standing`` how many stand here. ``name`` is what
-    the district calls the client; null for a token that is of no client.
-    """
+    """One source and resource: what arrived, and how what it believes compares with what stands."""
 
     source: str
     name: str | None
+    """What the district calls the client; ``None`` for a token that is of no client."""
     resource: str
     last_at: datetime
     newest_at: datetime | None
@@ -58,6 +53,7 @@ class SourceLine:
     stale: int
     deleted: int
     waited: int
+    """Rows that had to wait when they came, also those taken in since."""
     rejected: int
     rejected_open: int
     oldest_rejected_at: datetime | None

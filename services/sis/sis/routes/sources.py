@@ -1,12 +1,12 @@
 """What district IT sees: what arrived from each source, what did not and why."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from common.access import require
 from common.app import Router
@@ -16,7 +16,7 @@ from common.errors import NotFound
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Now, RuntimeOf
 from sis.alerts import Alert, AlertKind, alerts_now
-from sis.overview import SourceLine, overview
+from sis.overview import overview
 from sis.page import sources_page
 from sis.reconciliation import compare
 from sis.rejected import dismiss
@@ -31,6 +31,35 @@ First = Annotated[date, Query(description="The first day that is counted.")]
 Last = Annotated[date, Query(description="The last day that is counted.")]
 
 
+class SourceResource(BaseModel):
+    """What one source pushed of one resource: rows by what came of them, and how it stands now.
+
+    ``waited`` are rows that had to wait for what they refer to when they came, ``waiting`` those that still do. ``lag_seconds`` is the time since the newest ``_lastModifiedDate`` that came, or since the last push where none ever
+    came. ``believed`` is how many rows the source says it holds in all, ``standing`` how many stand here.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    source: str
+    name: str | None
+    resource: str
+    last_at: datetime
+    newest_at: datetime | None
+    lag_seconds: int
+    accepted: int
+    unchanged: int
+    stale: int
+    deleted: int
+    waited: int
+    rejected: int
+    rejected_open: int
+    oldest_rejected_at: datetime | None
+    waiting: int
+    oldest_waiting_at: datetime | None
+    believed: int | None
+    standing: int | None
+
+
 class AlertSeen(BaseModel):
     """A school or a source that has been silent since a day, and for how many school days."""
 
@@ -42,7 +71,7 @@ class AlertSeen(BaseModel):
     age: int
 
 
-class Sources(Page[SourceLine]):
+class Sources(Page[SourceResource]):
     """A page of sources and resources, and what is to be looked after."""
 
     alerts: list[AlertSeen]
@@ -64,7 +93,7 @@ async def list_sources(
     lines = await overview(session, source=mine, first=first, last=last, after=(source, resource), limit=limit)
     alerts = await alerts_now(session, runtime, source=mine)
     return Sources(
-        items=list(lines),
+        items=[SourceResource.model_validate(line) for line in lines],
         next=encode_cursor(lines[-1].source, lines[-1].resource) if len(lines) == limit else None,
         alerts=[_seen(alert) for alert in alerts],
     )
