@@ -22,7 +22,7 @@ from sis.rows import Row, Target
 from sis.rules.documents import Content
 from sis.rules.waiting import Waits
 from sis.standing import Standing
-from sis.waiting import Called, called_for, keep, refuse
+from sis.waiting import Called, called_for, keep, refuse, with_secrets
 
 log = structlog.get_logger(__name__)
 
@@ -133,6 +133,7 @@ async def take_in(
     pushed_by = {row.key: source for row, source in zip(rows, sources, strict=True)}
     while waiting:
         at, room, found = await _find(session, vault, resource, {row.key for row in waiting.values()})
+        room = await with_secrets(session, vault, resource, room, waiting.values())
         plan = await _plan(session, resource, found, waiting, at, room, may_wait=may_wait)
         again = await keep(session, vault, resource, room, plan.room, pushed_by)
         for key in again:

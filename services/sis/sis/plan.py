@@ -91,6 +91,7 @@ def decide(
             if waits and waits.is_newer_than(row.content.modified_at):
                 plan.results[index] = Written(Outcome.STALE, waits.id, waits.revision)
                 continue
+            row = _whole(row, standing, waits)
             outcome = outcome_of(standing.content if standing else None, row.content)
             missing = _missing(row, outcome, linked)
             stays = _in_the_room(standing, waits, row, outcome, missing if may_wait else (), at, random_ids=random_ids)
@@ -110,6 +111,16 @@ def decide(
             if after is not standing:
                 standing = plan.changes[key] = after
     return plan
+
+
+def _whole(row: Row, standing: Standing | None, waits: Waits | None) -> Row:
+    """``row`` with the sealed members that it leaves as they were last told: by what waits, or else what stands."""
+    before = waits or (standing if standing and not standing.content.deleted else None)
+    if row.unsaid is None or before is None:
+        return row
+    secret = waits.secret if waits else standing.content.secret if standing else {}
+    kept = row.unsaid.kept(before.id, before.revision, secret)
+    return replace(row, content=replace(row.content, secret={**kept, **row.content.secret})) if kept else row
 
 
 def _missing(row: Row, outcome: Outcome, linked: Mapping[Target, UUID] | None) -> Sequence[tuple[Reference, Target]]:
@@ -142,7 +153,8 @@ def _in_the_room(
     stood = waits or standing
     identity = stood.id if stood else _new_id(random_ids=random_ids)
     revision = next_revision(stood.revision if stood else None, at)
-    turn = Waits(identity, revision, follow(before, row.content, at).modified_at, taken_back=takes_back)
+    modified_at = follow(before, row.content, at).modified_at
+    turn = Waits(identity, revision, modified_at, takes_back, {} if takes_back else row.content.secret)
     if takes_back:
         result: Result = Written(Outcome.DELETED, identity, revision) if waited else NotFound(what="document")
         return Turn(turn, row, (), result)

@@ -8,6 +8,7 @@ from typing import Any
 from sis.resources import Reference, Resource
 from sis.rules.documents import Content
 from sis.rules.members import BrokenRule, InvalidMember, moment, value_at
+from sis.unsaid import Unsaid, unsaid_of
 
 _MODIFIED = "_lastModifiedDate"
 Target = tuple[str, str]
@@ -23,6 +24,8 @@ class Row:
     targets: Sequence[tuple[Reference, Target]]
     school_id: str | None
     on: date | None
+    unsaid: Unsaid | None = None
+    """Sealed members that shall stay as they stand."""
 
     @property
     def deletes(self) -> bool:
@@ -46,6 +49,7 @@ def read_row(resource: Resource, document: Any, *, modified_at: datetime | None 
         targets=list(dict.fromkeys(targets)),
         school_id=value_at(body, resource.school) if resource.school else None,
         on=date.fromisoformat(day) if day else None,
+        unsaid=unsaid_of(resource, document),
     )
 
 

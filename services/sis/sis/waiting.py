@@ -1,7 +1,7 @@
 """The waiting room: rows that refer to what is not known yet, sealed, until it comes."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -80,6 +80,7 @@ _SWEEP = sa.text(
     FROM (SELECT id, awaited FROM sis_waiting WHERE id > :after ORDER BY id LIMIT :page) AS page ORDER BY page.id
     """
 )
+_SEALS = sa.text("SELECT id, sealed FROM sis_waiting WHERE id = ANY(CAST(:ids AS uuid[])) AND sealed IS NOT NULL")
 _FIND = sa.text(
     """
     SELECT id, key, sealed, awaited, since, revision, source_modified_at FROM sis_waiting
@@ -122,6 +123,24 @@ async def look(session: AsyncSession, resource: Resource, keys: Collection[str])
     """The database's clock at the start of this transaction, and what waits for each key."""
     rows = await fetch(session, _LOOK, {"resource": resource.name, "keys": list(keys)})
     return rows[0][0], {key: Waits(*waits) for _, key, *waits in rows if key is not None}
+
+
+async def with_secrets(
+    session: AsyncSession, vault: Vault, resource: Resource, room: dict[str, Waits], rows: Iterable[Row]
+) -> dict[str, Waits]:
+    """``room``, and of those waits that one of ``rows`` leaves sealed members to, what these say.
+
+    One that has gone meanwhile is found out when the room is changed.
+    """
+    wanted = {row.key: room[row.key].id for row in rows if row.unsaid and row.key in room}
+    if not wanted:
+        return room
+    sealed = dict(await fetch(session, _SEALS, {"ids": list(wanted.values())}))
+    opened_by_key = {
+        key: opened(vault, identity, sealed[identity]) for key, identity in wanted.items() if identity in sealed
+    }
+    secrets = {key: {name: one[name] for name in resource.sealed if name in one} for key, one in opened_by_key.items()}
+    return room | {key: replace(room[key], secret=secret) for key, secret in secrets.items()}
 
 
 async def keep(

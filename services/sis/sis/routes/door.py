@@ -1,7 +1,6 @@
 """The Ed-Fi door: upsert, replace, read and delete one document, over the table of resources."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,10 +12,8 @@ from common.access import require, visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
-from common.json import parse
 from common.runtime import Runtime, RuntimeOf
 from sis.arrivals import Arrival, arrive, take_in
-from sis.documents import open_secret
 from sis.preconditions import KeyChange, check_expected, etag_of, names
 from sis.problems import RESPONSES, EdFiProblem
 from sis.queries import DOCUMENTS, shown
@@ -51,7 +48,9 @@ async def record_document(
 ) -> Response:
     """Take in one document: 201 if it is new, 200 if its natural key is known.
 
-    Where it refers to what is not known it waits for that, and is answered the same; 409 where nothing may wait.
+    Where it refers to what is not known it waits for that, and is answered the same; 409 where nothing may wait. It is
+    taken as the whole; only who sends back what was read here, with its ``id`` or ``_etag``, leaves sealed members that
+    the body does not name as they are.
     """
     of = resource_named(resource)
     arrival = arrive(who.subject, of, await request.body(), read_row)
@@ -111,9 +110,6 @@ async def replace_document(
             check_expected(expected, found.revision)
             if arrival.row.key != found.key:
                 raise KeyChange
-            if not isinstance(found, WaitingDocument):
-                standing = open_secret(runtime.vault, found.id, found.sealed)
-                arrival = replace(arrival, row=_with_unsaid(arrival.row, of, parse(arrival.raw), standing))
         (result,) = await take_in(session, runtime, of, [arrival])
     # Only now: what is refused has been noted.
     return Response(status_code=204, headers={"ETag": etag_of(written(result).revision)})
@@ -145,21 +141,17 @@ async def delete_document(
 
 
 def _reading(document_id: UUID) -> Callable[[Resource, Any], Row]:
-    """Reads the document of this id."""
+    """Reads the document of this id: who names it, in the address or in the body, has read it here."""
 
     def read(resource: Resource, document: Any) -> Row:
+        if isinstance(document, dict):
+            document = {"id": str(document_id), **document}
         row = read_row(resource, document)
-        if str(document.get("id", document_id)).replace("-", "").lower() != document_id.hex:
+        if str(document["id"]).replace("-", "").lower() != document_id.hex:
             raise InvalidMember(field="$.id", rule="must be the id in the address")
         return row
 
     return read
-
-
-def _with_unsaid(row: Row, resource: Resource, said: Mapping[str, Any], standing: Mapping[str, Any]) -> Row:
-    """The row with those sealed members that stand and of which ``said``, the document as it came, is silent."""
-    unsaid = {name: value for name, value in standing.items() if resource.told.get(name, name) not in said}
-    return replace(row, content=replace(row.content, secret={**unsaid, **row.content.secret}))
 
 
 async def _document(

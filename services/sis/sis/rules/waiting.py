@@ -1,7 +1,9 @@
 """The waiting room: rows that refer to what is not known yet, and what keeps their order."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 
@@ -24,6 +26,8 @@ class Waits:
     revision: int
     modified_at: datetime | None
     taken_back: bool = False
+    secret: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """Its sealed members, where a row may leave them as they are."""
 
     def is_newer_than(self, modified_at: datetime | None) -> bool:
         """Whether a row of this date is stale beside the one that waits; without both dates the order of arrival counts."""
