@@ -95,6 +95,23 @@ async def test_a_school_year_in_the_path_changes_nothing_and_an_unknown_section_
     assert (await asked(sis, f"{METADATA}/composites/swagger.json")).status_code == 404
 
 
+async def test_an_address_with_a_slash_at_its_end_is_that_without_it_and_nobody_is_sent_elsewhere(sis: Sis) -> None:
+    posted = await sis.call("POST", f"{EDFI}/schools/", json={"schoolId": 1})
+    assert posted.status_code == 201, posted.text
+    assert posted.headers["Location"].endswith(f"{EDFI}/schools/{posted.json()['id']}")
+    assert len((await sis.call("GET", f"{EDFI}/schools/")).json()) == 1
+    one = f"{EDFI}/schools/{posted.json()['id']}/"
+    assert (await sis.call("GET", one)).status_code == 200
+    assert (await sis.call("PUT", one, json={"schoolId": 1, "nameOfInstitution": "A"})).status_code == 204
+    assert (await sis.call("GET", f"{EDFI}/schools/deletes/")).status_code == 200
+    assert (await sis.call("DELETE", one)).status_code == 204
+    for path in (f"{METADATA}/dependencies/", f"{METADATA}/resources/swagger.json/"):
+        assert (await asked(sis, path)).status_code == 200, path
+    for path in (f"{EDFI}/schools//", f"{EDFI}/schools//{posted.json()['id']}"):
+        assert (await sis.call("GET", path)).status_code == 404, path
+    assert (await sis.running.http.post("/sis/oauth/token/")).status_code == 400
+
+
 def test_what_is_referred_to_comes_first_and_descriptors_before_all() -> None:
     orders = {each["resource"].removeprefix("/ed-fi/"): each["order"] for each in dependencies()}
     assert set(orders) == set(NAMED)

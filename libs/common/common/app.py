@@ -60,6 +60,7 @@ def create_app(name: str, router: APIRouter, events: EventRouter | None = None, 
         redoc_url=None,
         openapi_url=f"/{name}/openapi.json",
         telemetry=telemetry.http,
+        redirect_slashes=False,
     )
     app.state.telemetry = telemetry
     app.state.name, app.state.events, app.state.loops, app.state.runtime = name, events, (*loops, *_HOUSEKEEPING), None
@@ -109,7 +110,10 @@ async def _repeat(runtime: Runtime, loop: Loop) -> None:
 
 
 class Edge:
-    """Answers 503 before the body is read when too many requests wait, and 500 without a word of the error's own."""
+    """Answers 503 before the body is read when too many requests wait, and 500 without a word of the error's own.
+
+    A path may end with a slash: nobody is sent elsewhere for it.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app, self.waiting = app, 0
@@ -118,6 +122,9 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        # A redirect would name an address made of the Host header, without what stands before our paths.
+        if scope["path"].endswith("/") and scope["path"] != "/":
+            scope["path"] = scope["path"][:-1]
         if self.waiting >= MAX_WAITING_REQUESTS:
             await response_of(problem_of(Overloaded()))(scope, receive, send)
             return
