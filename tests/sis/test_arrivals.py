@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from sis.consequences import follow_documents
 from sis.loops import forget_arrivals
 from sis.policy import ARRIVALS
+from sis.sweeping import sweep_waiting
 from tests.sis.conftest import EDFI, Sis, absence, school, student
 
 ATTENDANCE = "studentSchoolAttendanceEvents"
@@ -88,6 +90,44 @@ async def test_rows_that_wait_are_counted_with_the_oldest(sis: Sis):
     await sis.roster()
     ((line,),) = [[line for line in await sources(sis) if line["resource"] == ATTENDANCE]]
     assert (line["waited"], line["waiting"], line["oldest_waiting_at"]) == (2, 0, None)
+    assert (line["accepted"], line["rejected"]) == (2, 0)
+
+
+async def test_a_row_that_waited_counts_for_the_source_that_pushed_it_and_is_no_push_of_now(sis: Sis):
+    await sis.bulk(ATTENDANCE, [absence()])
+    async with sis.running.session() as session:
+        await session.execute(sa.text("UPDATE sis_waiting SET source = 'other', since = '2026-01-02T00:00:00Z'"))
+        await session.execute(sa.text("UPDATE sis_arrival SET source = 'other', last_at = '2026-01-02T00:00:00Z'"))
+    await sis.roster()
+
+    (line,) = [line for line in await sources(sis) if line["source"] == "other"]
+    assert (line["accepted"], line["waited"], line["waiting"]) == (1, 1, 0)
+    assert line["last_at"] == "2026-01-02T00:00:00Z"
+
+
+async def test_a_row_that_the_sweep_takes_in_is_counted_and_one_that_it_refuses_too(
+    sis: Sis, monkeypatch: pytest.MonkeyPatch
+):
+    await sis.bulk(ATTENDANCE, [absence(), absence("2026-09-02")])
+
+    async def failing(session: Any, at: Any, resource: str, changed: Any) -> None:
+        if any(one.content.body.get("eventDate") == "2026-09-02" for one in changed):
+            raise ValueError
+        await follow_documents(session, at, resource, changed)
+
+    monkeypatch.setattr("sis.documents.follow_documents", failing)
+    await sis.roster()
+    assert "accepted" not in await counts(sis, ATTENDANCE)
+    await sweep_waiting(sis.running.runtime)
+    assert await counts(sis, ATTENDANCE) == {"accepted": 1, "rejected": 1, "rejected_open": 1}
+
+
+async def test_an_event_that_brings_what_rows_waited_for_counts_them(sis: Sis):
+    await sis.put_in("schools", school())
+    await sis.bulk(ATTENDANCE, [absence()])
+    attributes = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "urn:sis", "ce-type": "sis.students.upserted.v1"}
+    await sis.call("POST", "/sis/v1/events", json=student(), headers=attributes)
+    assert await counts(sis, ATTENDANCE) == {"accepted": 1}
 
 
 async def test_the_same_bad_row_again_does_not_pile_up(sis: Sis):

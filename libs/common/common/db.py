@@ -78,15 +78,20 @@ async def fetch(session: AsyncSession, statement: sa.TextClause, values: Mapping
     transaction, which begins it, and those of an engine that somebody listens to (traces) go the whole way.
     """
     transaction, driver = session.info.get("driver", (None, None))
-    if transaction is None or transaction is not session.sync_session.get_transaction():
+    if transaction is None or transaction is not _innermost(session):
         driver = await _driver_of(session)
-        session.info["driver"] = session.sync_session.get_transaction(), driver
+        session.info["driver"] = _innermost(session), driver
     if driver is None or not driver.is_in_transaction():
         result: Any = await session.execute(statement, values)
         return result.all() if result.returns_rows else ()
     text, names = _as_driver_takes_it(statement)
     rows: Sequence[Any] = await driver.fetch(text, *map(values.__getitem__, names))
     return rows
+
+
+def _innermost(session: AsyncSession) -> Any:
+    """The savepoint or else the transaction that the session is in: SQLAlchemy sets one only when it is asked for the connection."""
+    return session.sync_session.get_nested_transaction() or session.sync_session.get_transaction()
 
 
 async def _driver_of(session: AsyncSession) -> Any:

@@ -13,11 +13,12 @@ from common.db import fetch
 from common.errors import DomainError, NotFound
 from common.json import parse
 from common.runtime import Runtime
-from sis.documents import write
+from sis.documents import CalledIn, write
 from sis.plan import Result, Written
 from sis.rejected import Refusal, keep
 from sis.resources import Resource
 from sis.rows import Row
+from sis.rules.documents import Outcome
 
 _PARTS = 64
 _COLUMN = {
@@ -42,16 +43,16 @@ _COUNT = sa.text(
     INSERT INTO sis_arrival AS a
         (source, resource, day, part, accepted, unchanged, stale, deleted, waited, rejected, last_at, newest_at)
     SELECT source, resource, :day, pg_backend_pid() % :parts, accepted, unchanged, stale, deleted, waited, rejected,
-        clock_timestamp(), CASE WHEN newest_at IS NOT NULL THEN least(newest_at, clock_timestamp()) END
+        coalesce(last_at, clock_timestamp()), CASE WHEN newest_at IS NOT NULL THEN least(newest_at, clock_timestamp()) END
     FROM unnest(
         CAST(:source AS text[]), CAST(:resource AS text[]), CAST(:accepted AS bigint[]), CAST(:unchanged AS bigint[]),
         CAST(:stale AS bigint[]), CAST(:deleted AS bigint[]), CAST(:waited AS bigint[]), CAST(:rejected AS bigint[]),
-        CAST(:newest_at AS timestamptz[])
-    ) AS given(source, resource, accepted, unchanged, stale, deleted, waited, rejected, newest_at)
+        CAST(:last_at AS timestamptz[]), CAST(:newest_at AS timestamptz[])
+    ) AS given(source, resource, accepted, unchanged, stale, deleted, waited, rejected, last_at, newest_at)
     ON CONFLICT (source, resource, day, part) DO UPDATE SET
         accepted = a.accepted + excluded.accepted, unchanged = a.unchanged + excluded.unchanged,
         stale = a.stale + excluded.stale, deleted = a.deleted + excluded.deleted, waited = a.waited + excluded.waited,
-        rejected = a.rejected + excluded.rejected, last_at = excluded.last_at,
+        rejected = a.rejected + excluded.rejected, last_at = greatest(a.last_at, excluded.last_at),
         newest_at = greatest(a.newest_at, excluded.newest_at)
     """
 )
@@ -80,6 +81,8 @@ class Tally:
     deleted: int = 0
     waited: int = 0
     rejected: int = 0
+    last_at: datetime | None = None
+    """When the last of them was pushed, if not now: a row that waited counts once more when it is taken in."""
     newest_at: datetime | None = None
 
     def add(self, column: str, rows: int = 1, newest_at: datetime | None = None) -> None:
@@ -111,15 +114,18 @@ async def take_in(
     """Write what could be read, in order, and record everything; one result for each. Last in its transaction."""
     readable = [arrival.row for arrival in arrivals if isinstance(arrival.row, Row)]
     sources = [arrival.source for arrival in arrivals if isinstance(arrival.row, Row)]
-    written = iter(await write(session, runtime.vault, resource, readable, sources) if readable else ())
+    done, called_in = await write(session, runtime.vault, resource, readable, sources) if readable else ([], [])
+    written = iter(done)
     results = [next(written) if isinstance(arrival.row, Row) else arrival.row for arrival in arrivals]
     settled = zip([resource.name] * len(arrivals), arrivals, results, strict=True)
-    await record(session, runtime, list(settled))
+    await record(session, runtime, list(settled), called_in)
     return results
 
 
-async def record(session: AsyncSession, runtime: Runtime, settled: Sequence[Settled]) -> None:
-    """Count what came of rows and keep those that were refused.
+async def record(
+    session: AsyncSession, runtime: Runtime, settled: Sequence[Settled], called_in: Sequence[CalledIn] = ()
+) -> None:
+    """Count what came of rows, and of those that had waited for them, and keep those that were refused.
 
     Nothing that locks documents may follow in the transaction: counters are the last to be locked.
     """
@@ -131,7 +137,13 @@ async def record(session: AsyncSession, runtime: Runtime, settled: Sequence[Sett
     accepted = [
         (name, one.row.key) for name, one, result in settled if isinstance(one.row, Row) and isinstance(result, Written)
     ]
-    await count(session, runtime, _tallies(settled), accepted)
+    accepted += _applied(called_in)
+    await count(session, runtime, _add_called(_tallies(settled), called_in), accepted)
+
+
+async def count_called(session: AsyncSession, runtime: Runtime, called_in: Sequence[CalledIn]) -> None:
+    """Count what came of rows that had waited, for who pushed them; last in its transaction."""
+    await count(session, runtime, _add_called({}, called_in), _applied(called_in))
 
 
 async def count(
@@ -174,3 +186,24 @@ def _tallies(settled: Sequence[Settled]) -> Tallies:
         else:
             tally.add("unchanged" if _gone_already(arrival, result) else "rejected")
     return tallies
+
+
+def _applied(called_in: Sequence[CalledIn]) -> list[tuple[str, str]]:
+    return [(one.resource, one.key) for one, result in called_in if _counts_now(result) and isinstance(result, Written)]
+
+
+def _add_called(tallies: Tallies, called_in: Sequence[CalledIn]) -> Tallies:
+    """Also the rows that had waited, for the source that pushed them then; that is no push of now."""
+    pushed = set(tallies)
+    for one, result in called_in:
+        if _counts_now(result):
+            tally = tallies.setdefault((one.source, one.resource), Tally())
+            tally.add(_COLUMN[result.outcome] if isinstance(result, Written) else "rejected")
+            if (one.source, one.resource) not in pushed:
+                tally.last_at = max(tally.last_at or one.since, one.since)
+    return tallies
+
+
+def _counts_now(result: Result) -> bool:
+    """Whether a row that had waited waits no longer; that it waits was counted when it came."""
+    return not isinstance(result, Written) or result.outcome is not Outcome.WAITING

@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.db import fetch, is_transient
+from common.errors import DomainError
 from common.logs import place_of
 from common.sealed import Vault
 from sis.consequences import follow_documents
@@ -25,6 +26,9 @@ from sis.standing import Standing
 from sis.waiting import Called, called_for, keep, refuse, with_secrets
 
 log = structlog.get_logger(__name__)
+
+CalledIn = tuple[Called, Result]
+"""A row that waited, and what came of it when its turn had come."""
 
 _RANDOM_IDS = frozenset(("students", "staffs"))
 """People's ids tell nothing, not even when they came; others are ordered by time, which keeps indexes small."""
@@ -105,16 +109,15 @@ _KEEP = sa.text(
 
 async def write(
     session: AsyncSession, vault: Vault, resource: Resource, rows: Sequence[Row], sources: Sequence[str]
-) -> list[Result]:
+) -> tuple[list[Result], list[CalledIn]]:
     """Take in ``rows`` of one resource in their order and say what follows; one result a row.
 
     All of them upsert or all of them delete. A row that is refused changes nothing and leaves the others alone; one that
-    refers to what is not known may wait, and rows that waited for these are taken in as well. ``sources`` say who pushed
-    each row.
+    refers to what is not known may wait, and rows that waited for these are taken in as well: they are the second that is
+    returned, each with its result. ``sources`` say who pushed each row.
     """
     results, changed = await take_in(session, vault, resource, rows, sources, may_wait=WAITING.on)
-    await _call_in(session, vault, resource, changed)
-    return results
+    return results, await _call_in(session, vault, resource, changed)
 
 
 async def take_in(
@@ -157,36 +160,45 @@ def open_secret(vault: Vault, identity: UUID, sealed: bytes | None) -> dict[str,
     return opened
 
 
-async def _call_in(session: AsyncSession, vault: Vault, resource: Resource, changed: Sequence[Standing]) -> None:
+async def _call_in(
+    session: AsyncSession, vault: Vault, resource: Resource, changed: Sequence[Standing]
+) -> list[CalledIn]:
     """Take in rows that waited for the documents just written. If that fails, the documents stay: the sweep says why."""
     called = await called_for(session, vault, _arrived(resource, changed), most=BULK_ROWS)
     if not called:
-        return
+        return []
     try:
         async with session.begin_nested():
-            await take_in_called(session, vault, called)
+            return await take_in_called(session, vault, called)
     except Exception as error:
         if is_transient(error):
             raise
         log.warning(
             "rows that waited could not be taken in", service="sis", error=type(error).__name__, where=place_of(error)
         )
+        return []
 
 
-async def take_in_called(session: AsyncSession, vault: Vault, called: Sequence[Called]) -> None:
-    """Take in rows whose turn has come, then those that waited for them; no more than one push may hold, the sweep does the rest."""
-    left = BULK_ROWS
+async def take_in_called(session: AsyncSession, vault: Vault, called: Sequence[Called]) -> list[CalledIn]:
+    """Take in rows whose turn has come, then those that waited for them; no more than one push may hold, the sweep does the rest.
+
+    What came of each is returned; one that must wait on stands there as waiting.
+    """
+    left, settled = BULK_ROWS, list[CalledIn]()
     while called:
         left -= len(called)
         await refuse(session, vault, called)
+        settled += [(one, one.row) for one in called if isinstance(one.row, DomainError)]
         arrived: list[Target] = []
         for name in dict.fromkeys(one.resource for one in called):
-            turns = [(one.row, one.source) for one in called if one.resource == name and isinstance(one.row, Row)]
+            turns = [(one, one.row, one.source) for one in called if one.resource == name and isinstance(one.row, Row)]
             if turns:
-                rows, sources = zip(*turns, strict=True)
-                _, changed = await take_in(session, vault, RESOURCES[name], rows, sources, may_wait=True)
+                ones, rows, sources = zip(*turns, strict=True)
+                results, changed = await take_in(session, vault, RESOURCES[name], rows, sources, may_wait=True)
+                settled += zip(ones, results, strict=True)
                 arrived += _arrived(RESOURCES[name], changed)
         called = await called_for(session, vault, arrived, most=left) if left > 0 else []
+    return settled
 
 
 def _arrived(resource: Resource, changed: Iterable[Standing]) -> list[Target]:

@@ -13,6 +13,7 @@ from common.errors import DomainError
 from common.logs import place_of
 from common.runtime import Runtime
 from common.telemetry import record_waiting
+from sis.arrivals import count_called
 from sis.documents import take_in_called
 from sis.policy import BULK_ROWS, REMEMBERED_DAYS
 from sis.waiting import called, refuse, sweep
@@ -68,7 +69,8 @@ async def _take_in(runtime: Runtime, ids: Sequence[UUID]) -> None:
     """Take in these together; where that fails each alone, so that a row which cannot be applied is found and refused."""
     try:
         async with runtime.transaction() as session:
-            await take_in_called(session, runtime.vault, await called(session, runtime.vault, ids))
+            taken = await take_in_called(session, runtime.vault, await called(session, runtime.vault, ids))
+            await count_called(session, runtime, taken)
     except Exception as error:
         if is_transient(error):
             raise
@@ -80,4 +82,6 @@ async def _take_in(runtime: Runtime, ids: Sequence[UUID]) -> None:
             "a row that waited was refused", service=runtime.name, error=type(error).__name__, where=place_of(error)
         )
         async with runtime.transaction() as session:
-            await refuse(session, runtime.vault, await called(session, runtime.vault, ids), NotApplied())
+            given_up = await called(session, runtime.vault, ids)
+            await refuse(session, runtime.vault, given_up, NotApplied())
+            await count_called(session, runtime, [(one, NotApplied()) for one in given_up])

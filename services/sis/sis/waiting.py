@@ -58,7 +58,7 @@ _LEAVE = sa.text("DELETE FROM sis_waiting WHERE id = ANY(CAST(:ids AS uuid[]))")
 _CALLED = """
     SELECT w.* FROM unnest(CAST(:{given}) AS wanted({name})
     CROSS JOIN LATERAL (
-        SELECT id, resource, key, sealed, source, source_modified_at FROM sis_waiting WHERE {condition} LIMIT :most
+        SELECT id, resource, key, sealed, source, since, source_modified_at FROM sis_waiting WHERE {condition} LIMIT :most
     ) AS w LIMIT :most
     """
 _CALLED_BY_TARGET = sa.text(
@@ -115,6 +115,8 @@ class Called:
     resource: str
     key: str
     source: str
+    since: datetime
+    """Since when it waits."""
     document: Mapping[str, Any]
     row: Row | DomainError
 
@@ -267,6 +269,7 @@ def _called(
     key: str,
     sealed: bytes,
     source: str,
+    since: datetime,
     modified_at: datetime | None,
 ) -> Called:
     document = opened(vault, identity, sealed)
@@ -274,4 +277,4 @@ def _called(
         row: Row | DomainError = read_row(RESOURCES[resource], document, modified_at=modified_at)
     except DomainError as refused:
         row = refused
-    return Called(identity, resource, key, source, document, row)
+    return Called(identity, resource, key, source, since, document, row)

@@ -17,7 +17,7 @@ from common.json import parse
 from common.problems import Problem, problem_of
 from common.runtime import Runtime, RuntimeOf
 from sis.arrivals import Arrival, record
-from sis.documents import write
+from sis.documents import CalledIn, write
 from sis.envelopes import BATCH, STRUCTURED, Envelope, media_type, read_batch, read_binary, read_structured
 from sis.plan import Result, Written
 from sis.policy import BULK_ROWS
@@ -134,15 +134,18 @@ async def _hear(runtime: Runtime, source: str, events: Sequence[Envelope | Domai
     rows = {i: arrival.row for i, arrival in enumerate(arrivals) if isinstance(arrival.row, Row)}
     results: dict[int, Result] = {i: one.row for i, one in enumerate(arrivals) if isinstance(one.row, DomainError)}
     known = {i: event for i, event in enumerate(events) if i in rows and isinstance(event, Envelope)}
+    called_in: list[CalledIn] = []
     async with runtime.transaction() as session:
         fresh = await _note(session, {i: (event.source, event.id) for i, event in known.items()})
         for kind, run in groupby(fresh, key=lambda i: known[i].type):
             indexes = list(run)
             run_rows, sources = [rows[i] for i in indexes], [source] * len(indexes)
-            written = await write(session, runtime.vault, _TAKES[kind][0], run_rows, sources)
+            written, waited = await write(session, runtime.vault, _TAKES[kind][0], run_rows, sources)
             results |= zip(indexes, written, strict=True)
+            called_in += waited
         await _forget(session, [known[i] for i in fresh if isinstance(results[i], DomainError)])
-        await record(session, runtime, [(_about(events[i]), arrivals[i], results[i]) for i in sorted(results)])
+        settled = [(_about(events[i]), arrivals[i], results[i]) for i in sorted(results)]
+        await record(session, runtime, settled, called_in)
     return [_said(results[i]) if i in results else REPEATED for i in range(len(events))]
 
 
