@@ -150,6 +150,16 @@ def test_the_gateway_knows_every_service(compose: Document):
     assert [f"reverse_proxy /{service}/* {service}:8080" in gateway for service in SERVICES] == [True] * len(SERVICES)
 
 
+def test_the_gateway_answers_404_where_no_service_is(compose: Document):
+    """Without a fallback Caddy says an empty 200 to every other path, and whoever pushes there believes it."""
+    gateway = compose["configs"]["gateway"]["content"]
+    (ordered,) = re.findall(r"^:8080 \{\n +route \{\n(.*?)\n  \}\n\}$", gateway, re.DOTALL | re.MULTILINE)
+    directives = [line.strip() for line in ordered.splitlines() if not line.strip().startswith("#")]
+    *others, last = directives
+    assert re.fullmatch(r'respond "[^"]+" 404', last), "without a path, and last"
+    assert [each for each in others if each.startswith("respond")] == ["respond /livez 200"]
+
+
 @pytest.fixture
 def empty_server(tmp_path: Path) -> Iterator[embedded.Cluster]:
     tmp_path.chmod(0o711)
