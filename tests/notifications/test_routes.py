@@ -80,6 +80,36 @@ async def test_the_summary_counts_told_waiting_and_held_back(
     }
 
 
+async def test_a_family_of_several_children_is_counted_once_wherever_families_are_counted(
+    notifications: Running, sisters: Sisters, mail: MailServer
+) -> None:
+    mother, father = (contact(emails=["home@example.org"]) for _ in range(2))
+    with_her, with_him, late, elsewhere = (uuid4() for _ in range(4))
+    sisters.families |= {
+        with_her: [mother, father | {"lives_with": False}],
+        with_him: [father, mother | {"lives_with": False}],  # the other parent is named first, the family is the same
+        late: [mother, father],
+        elsewhere: [contact(emails=["other@example.org"])],
+    }
+    mail.catcher = False
+    await notifications.deliver(*map(targeted, (with_her, with_him, elsewhere)))
+    await work(notifications)
+    assert await held_back(notifications) == {"sending_is_off": 2}
+    preview = (await get(notifications, "/preview")).json()
+    by_channel = [{"channel": "email", "language": "en", "fallback": False, "families": 2}]
+    assert (preview["families"], preview["told"]) == (2, by_channel)
+
+    assert (await post(notifications, "/sending", {"on": True, "seen": 3})).status_code == 409
+    assert (await post(notifications, "/sending", {"on": True, "seen": 2})).status_code == 200
+    await work(notifications)
+    assert len(mail.accepted) == 3, "siblings are separate notices"
+    assert (await get(notifications, "/summary")).json()["told"] == by_channel
+    today = FRIDAY_MORNING.date()
+    await notifications.deliver(targeted(late, on=today), targeted(with_her, on=today, before=None, revision=2))
+    await work(notifications)
+    assert [each["families"] for each in (await get(notifications, "/summary")).json()["waiting"]] == [1]
+
+
 async def test_while_sending_is_off_the_summary_says_so(
     notifications: Running, student: UUID, mail: MailServer
 ) -> None:

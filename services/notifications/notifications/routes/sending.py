@@ -21,15 +21,17 @@ from notifications.models import Switch
 
 router = Router("notifications")
 
+# A family is known by the least id of its household, which is sorted: siblings have notices of their own, and who is the
+# recipient among the parents may differ from child to child.
 _TOLD = sa.text(
     """
-    SELECT channel, language, fallback, count(*) AS families FROM notifications_notice
+    SELECT channel, language, fallback, count(DISTINCT household[1]) AS families FROM notifications_notice
     WHERE state IN ('accepted', 'delivered') GROUP BY channel, language, fallback ORDER BY channel, language, fallback
     """
 )
 _PENDING = sa.text(
     """
-    SELECT greatest(not_before, :now) AS until, count(*) AS families FROM notifications_notice
+    SELECT greatest(not_before, :now) AS until, count(DISTINCT household[1]) AS families FROM notifications_notice
     WHERE state = 'pending'
     AND (not_before > :now OR CASE channel WHEN 'letter' THEN CAST(:letter AS text) ELSE CAST(:email AS text) END IS NULL)
     GROUP BY 1 ORDER BY 1
@@ -38,10 +40,10 @@ _PENDING = sa.text(
 _HELD = sa.text(
     """
     SELECT reason, count(DISTINCT family) AS families FROM (
-        SELECT CASE state WHEN 'uncertain' THEN 'uncertain' ELSE reason END AS reason, recipient AS family
+        SELECT CASE state WHEN 'uncertain' THEN 'uncertain' ELSE reason END AS reason, household[1] AS family
         FROM notifications_notice WHERE state IN ('held', 'uncertain', 'cancelled')
         UNION ALL
-        SELECT CASE channel WHEN 'letter' THEN CAST(:letter AS text) ELSE CAST(:email AS text) END, recipient
+        SELECT CASE channel WHEN 'letter' THEN CAST(:letter AS text) ELSE CAST(:email AS text) END, household[1]
         FROM notifications_notice WHERE state = 'pending' AND not_before <= :now
         UNION ALL
         SELECT coalesce(nullif(reason, ''), CAST(:undecided AS text)), student_id FROM notifications_occasion AS o
@@ -59,9 +61,15 @@ _UNDECIDED = sa.text(
 )
 _WOULD_BE_TOLD = sa.text(
     """
-    SELECT channel, language, fallback, count(*) AS families FROM notifications_notice
+    SELECT channel, language, fallback, count(DISTINCT household[1]) AS families FROM notifications_notice
     WHERE state = 'pending' AND (channel = 'letter' OR :mail)
     GROUP BY channel, language, fallback ORDER BY channel, language, fallback
+    """
+)
+_FAMILIES = sa.text(
+    """
+    SELECT count(DISTINCT household[1]) FROM notifications_notice
+    WHERE state = 'pending' AND (channel = 'letter' OR :mail)
     """
 )
 _STILL_REPLAYING = sa.text(
@@ -87,7 +95,7 @@ class StillCatchingUp(DomainError):
 
 
 class Told(BaseModel):
-    """Families told, or that would be told, through one channel in one language."""
+    """Families told, or that would be told, through one channel in one language: each once, however many children."""
 
     channel: str
     language: str = Field(description="The home language, ISO 639-1.")
@@ -99,7 +107,7 @@ class Waiting(BaseModel):
     """Families that are told at a certain time."""
 
     until: datetime
-    families: int
+    families: int = Field(description="Households, or students where no household is decided.")
 
 
 class HeldBack(BaseModel):
@@ -125,7 +133,7 @@ class Summary(BaseModel):
 class Preview(BaseModel):
     """Whom switching sending on would tell."""
 
-    families: int
+    families: int = Field(description="Households, each once: also one that is told of several children.")
     told: list[Told]
     undecided: int = Field(
         description="Students for whom it is not decided yet whom to tell; sending stays off till then."
@@ -171,10 +179,10 @@ async def read_summary(session: Session, runtime: RuntimeOf, now: Now) -> Summar
 async def read_preview(session: Session, runtime: RuntimeOf) -> Preview:
     """How many families would be told once sending is on."""
     gate, server = await gate_of(runtime), mail_server(runtime.settings.smtp_url)
-    told = await _would_be_told(session, server)
+    told = await _counted(session, _WOULD_BE_TOLD, mail=server is not None)
     undecided, _ = (await session.execute(_UNDECIDED)).one()
     return Preview(
-        families=sum(each.families for each in told),
+        families=await _families(session, server),
         told=told,
         undecided=undecided,
         sending=gate.reason,
@@ -201,8 +209,7 @@ async def switch_sending(
 
 
 async def _check_preview(session: AsyncSession, server: MailServer | None, seen: int) -> None:
-    families = sum(each.families for each in await _would_be_told(session, server))
-    if families != seen:
+    if await _families(session, server) != seen:
         raise PreviewChanged
 
 
@@ -213,8 +220,9 @@ async def _check_decided(session: AsyncSession) -> None:
         raise StillUndecided(undecided=undecided)
 
 
-async def _would_be_told(session: AsyncSession, server: MailServer | None) -> list[Told]:
-    return await _counted(session, _WOULD_BE_TOLD, mail=server is not None)
+async def _families(session: AsyncSession, server: MailServer | None) -> int:
+    families: int = (await session.execute(_FAMILIES, {"mail": server is not None})).scalar_one()
+    return families
 
 
 async def _reconcile(session: AsyncSession, by: str) -> None:
