@@ -74,11 +74,30 @@ async def test_who_puts_back_what_was_read_takes_away_nothing_that_was_sealed(si
     assert await known() == ("Ida", [])
 
 
-async def test_schools_are_answered_by_numbers_as_ed_fi_has_them_unless_a_sis_uses_letters(sis: Sis) -> None:
-    await sis.put_in("students", student())
-    for sent, answered in (("255901001", 255901001), ("007", "007"), ("HS-1", "HS-1")):
+async def test_references_are_answered_with_every_member_that_was_sent(sis: Sis) -> None:
+    await sis.roster()
+    await sis.put_in("disciplineIncidents", incident())
+    session = {"schoolId": 1, "schoolYear": 2027, "sessionName": "Fall"}
+    for resource, sent in ((RESOURCE, absence(sessionReference=session)), ("disciplineActions", action())):
+        (identity,) = await sis.put_in(resource, sent)
+        shown = (await sis.call("GET", f"{EDFI}/{resource}/{identity}")).json()
+        assert {name: shown[name] for name in sent} == sent
+
+
+async def test_schools_are_answered_by_numbers_as_ed_fi_has_them(sis: Sis) -> None:
+    for sent in (255901001, "255901001", 2**63 - 1, str(2**63 - 1), 0):
         (identity,) = await sis.put_in("schools", {"schoolId": sent, "nameOfInstitution": "A"})
-        assert (await sis.call("GET", f"{EDFI}/schools/{identity}")).json()["schoolId"] == answered
+        assert (await sis.call("GET", f"{EDFI}/schools/{identity}")).json()["schoolId"] == int(sent)
+
+
+@pytest.mark.parametrize("sent", ["SECRETVAL", -1, 10**30, "007", True, {}])
+async def test_what_is_no_number_of_a_school_is_refused_without_its_value(sis: Sis, sent: Any) -> None:
+    refused = await sis.post("schools", {"schoolId": sent, "nameOfInstitution": "A"})
+    assert refused.status_code == 400
+    assert refused.json()["validationErrors"] == {
+        "$.schoolId": ["must be a whole number from 0 to 2^63-1 without leading zeros"]
+    }
+    assert "SECRETVAL" not in refused.text
 
 
 async def test_what_identifies_a_document_is_never_changed_by_a_put(sis: Sis) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from sis.resources import DESCRIPTORS, RESOURCES
+from sis.resources import DESCRIPTORS, RESOURCES, Resource
 from sis.resources.kinds import leaves
 
 _ROOT = Path(__file__).parents[2]
@@ -53,6 +53,10 @@ def _page() -> list[Line]:
     return [Line(*(cell.strip().strip("`") for cell in row)) for row in rows if len(row) == _COLUMNS]
 
 
+def _referred(resource: Resource) -> list[str]:
+    return [f"{one.at}.{member}" for one in resource.references for member in one.members]
+
+
 def test_the_page_names_exactly_the_members_that_are_kept():
     told = [(line.resource, line.member) for line in _page()]
     kept = [
@@ -79,6 +83,9 @@ def test_whatever_the_page_says_reads_a_member_does():
             assert line.member in resource.identity, line
         elif line.read_by == "day":
             assert line.member == resource.on, line
+        elif line.read_by == "answered reference":
+            assert head.endswith("Reference"), line
+            assert any(one.startswith(f"{head}.") for one in (*resource.identity, *_referred(resource))), line
         elif line.read_by == "reference":
             assert any(head == one.at and leaf in one.members for one in resource.references), line
         elif not line.read_by.startswith("next: "):

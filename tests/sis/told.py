@@ -71,6 +71,5 @@ def nodes(value: Any) -> Iterator[Json]:
 
 
 def fits(schema: Json, value: Any) -> bool:
-    """Whether the schema takes it, or the door does where the standard has a number: a school may go by a name."""
-    named = schema.get("format") == "int64" and value == "xx"
-    return named or ("$ref" not in schema and Draft4Validator(schema | {"required": []}).is_valid(value))
+    """Whether the schema takes it."""
+    return "$ref" not in schema and Draft4Validator(schema | {"required": []}).is_valid(value)

@@ -13,7 +13,7 @@ from sis.resources.parts import (
     needed,
     paths,
 )
-from sis.rules.members import Member, day, days, known_code, text, year
+from sis.rules.members import Member, day, days, known_code, school_id, text, year
 
 _CATEGORY = needed(known_code(ATTENDANCE.categories))
 
@@ -24,7 +24,9 @@ ATTENDANCE_EVENTS = (
         shape={
             "studentReference": STUDENT,
             "schoolReference": SCHOOL,
-            "sessionReference": Member({"schoolYear": Member(year), "sessionName": Member(text(60))}),
+            "sessionReference": Member(
+                {"schoolId": Member(school_id), "schoolYear": Member(year), "sessionName": Member(text(60))}
+            ),
             "eventDate": needed(day),
             "attendanceEventCategoryDescriptor": _CATEGORY,
             "eventDuration": Member(days(1)),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from sis.resources.kinds import Reference, Resource
-from sis.resources.parts import SCHOOL, STAFF, STUDENT, TO_SCHOOL, TO_STAFF, TO_STUDENT, listed, needed
+from sis.resources.parts import SCHOOL, STAFF, STUDENT, TO_SCHOOL, TO_STAFF, TO_STUDENT, listed, needed, reference
 from sis.rules.members import InvalidMember, Member, day, days, descriptor, identifier, school_id
 
 
@@ -60,7 +60,9 @@ DISCIPLINE = (
             "disciplineActionLength": Member(days(_LONGEST_EXCLUSION_DAYS)),
             "actualDisciplineActionLength": Member(days(_LONGEST_EXCLUSION_DAYS)),
             "studentDisciplineIncidentBehaviorAssociations": listed(
-                studentDisciplineIncidentBehaviorAssociationReference=Member(_INCIDENT, required=True)
+                studentDisciplineIncidentBehaviorAssociationReference=reference(
+                    **_INCIDENT, studentUniqueId=Member(identifier), behaviorDescriptor=Member(descriptor)
+                )
             ),
             "staffs": listed(staffReference=STAFF),
         },

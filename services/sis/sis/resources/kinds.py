@@ -1,6 +1,5 @@
 """What a resource of the door is: its members, what identifies a document, what is sealed, what it refers to."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -112,7 +111,7 @@ class Resource:
         return found
 
     def shown(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What is kept of a document as clients know it: names as they came in, and schools by numbers where they have some."""
+        """What is kept of a document as clients know it: names as they came in, and schools by their numbers."""
         return _shown(body, self.told)
 
     def key(self, body: Mapping[str, Any]) -> str:
@@ -174,16 +173,10 @@ def _shown_member(name: str, value: Any, names: Mapping[str, str]) -> Any:
         return _shown(value, names)
     if isinstance(value, list):
         return [_shown_member("", one, names) for one in value]
-    return as_number(value) if name in _ORGANIZATIONS else value
-
-
-def as_number(identifier: Any) -> Any:
-    """The id of a school or another organisation as Ed-Fi has it: a whole number, unless a SIS uses other characters."""
-    return int(identifier) if _NUMBER.fullmatch(identifier) else identifier
+    return int(value) if name in _ORGANIZATIONS else value
 
 
 _ORGANIZATIONS = frozenset(("schoolId", "educationOrganizationId"))
-_NUMBER = re.compile("0|[1-9][0-9]{0,17}")
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:
