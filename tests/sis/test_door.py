@@ -172,6 +172,14 @@ async def test_no_character_that_the_database_cannot_hold_gets_that_far(sis: Sis
     assert rejected["column"] == "school_id"
 
 
+async def test_a_byte_order_mark_before_json_is_ignored(sis: Sis):
+    mark, body = b"\xef\xbb\xbf", json.dumps(student()).encode()
+    assert (await sis.post("students", mark + body)).status_code == 201
+    assert [line["status"] for line in await sis.bulk("students", [mark + body, body])] == [200, 200]
+    for twice in (mark + mark + body, body + mark):
+        assert (await sis.post("students", twice)).status_code == 400
+
+
 async def test_a_whole_number_written_as_a_fraction_is_the_same_school(sis: Sis):
     await sis.put_in("schools", school(7000011))
     assert (await sis.post("schools", b'{"schoolId": 7000011.0}')).status_code == 200

@@ -50,6 +50,27 @@ async def test_each_error_has_its_ed_fi_type_and_no_null_members(sis: Sis) -> No
     assert len(seen) == len(calls)
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("?limit=501", "limit must be at most 500"),
+        ("?limit=-1", "limit must be at least 0"),
+        ("?limit=SECRETVAL", "limit must be a whole number"),
+        ("?offset=1.5", "offset must be a whole number"),
+        ("?totalCount=SECRETVAL", "totalCount must be true or false"),
+        (f"?pageToken={'x' * 401}", "pageToken must have a length of at most 400"),
+        (f"?minChangeVersion={2**63}", f"minChangeVersion must be less than {2**63}"),
+        ("/SECRETVAL", "document_id must be a UUID"),
+        ("/partitions?number=0", "number must be at least 1"),
+    ],
+)
+async def test_a_parameter_that_breaks_a_rule_is_named_with_the_rule_in_our_words(
+    sis: Sis, asked: str, said: str
+) -> None:
+    refused = await sis.call("GET", f"{EDFI}/students{asked}")
+    assert (refused.status_code, refused.json()["errors"]) == (400, [said])
+
+
 async def test_who_may_not_is_told_so_in_ed_fi_s_words(sis: Sis) -> None:
     stranger = await sis.running.http.get(f"{EDFI}/students")
     assert (stranger.status_code, stranger.headers["www-authenticate"]) == (401, "Bearer")

@@ -1,5 +1,6 @@
 """JSON as we accept it: no member twice, valid UTF-8, not too deep."""
 
+from codecs import BOM_UTF8
 from typing import Any
 
 import jiter
@@ -8,13 +9,15 @@ from common.errors import MalformedJson
 
 
 def parse(body: bytes) -> Any:
-    """The value that ``body`` says.
+    """The value that ``body`` says; a byte order mark before it is ignored.
+
+    Source: RFC 8259, section 8.1, which lets whoever reads JSON ignore the mark.
 
     Raises:
         MalformedJson: duplicate members, bad UTF-8, truncated, nested too deep, or anything else that is not JSON.
     """
     try:
-        return jiter.from_json(body, catch_duplicate_keys=True, allow_inf_nan=False)
+        return jiter.from_json(body.removeprefix(BOM_UTF8), catch_duplicate_keys=True, allow_inf_nan=False)
     except ValueError as error:
         raise MalformedJson(rule=_rule(str(error))) from None
 

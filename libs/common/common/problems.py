@@ -103,14 +103,42 @@ def _path(location: Sequence[int | str]) -> str:
 
 
 def _rule(error: Any) -> str:
-    # A validator of ours speaks in its own words; pydantic's other messages quote limits and types, never the input.
-    if error["type"] in ("value_error", "assertion_error"):
-        return str(error.get("ctx", {}).get("error", "is not acceptable"))
-    if error["type"] == "extra_forbidden":
-        return "is not a known field"
-    if error["type"] in ("json_invalid", "uuid_parsing", "date_from_datetime_parsing", "datetime_from_date_parsing"):
-        return "is not well-formed"
-    return str(error["msg"])
+    # A validator of ours speaks in its own words. The context of others holds limits and choices, never the input.
+    known = _RULES.get(error["type"])
+    if known is None:
+        return "is not well-formed" if error["type"].endswith(_MALFORMED) else "is not acceptable"
+    return known.format_map({"error": "is not acceptable"} | error.get("ctx", {}))
+
+
+_MALFORMED = ("_type", "_parsing", "_size", "_invalid")
+_RULES = {
+    "value_error": "{error}",
+    "assertion_error": "{error}",
+    "missing": "is required",
+    "extra_forbidden": "is not a known field",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    **dict.fromkeys(("too_short", "string_too_short"), "must have a length of at least {min_length}"),
+    **dict.fromkeys(("too_long", "string_too_long"), "must have a length of at most {max_length}"),
+    "enum": "must be {expected}",
+    "literal_error": "must be {expected}",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "decimal_type", "decimal_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing"), "must be a date such as 2027-01-31"),
+    "date_from_datetime_inexact": "must be a date such as 2027-01-31",
+    **dict.fromkeys(
+        ("datetime_type", "datetime_parsing", "datetime_from_date_parsing", "timezone_aware"),
+        "must be a date and time such as 2027-01-31T08:00:00Z",
+    ),
+    "string_type": "must be text",
+    "list_type": "must be a list",
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "must be an object"),
+    **dict.fromkeys(("uuid_type", "uuid_parsing"), "must be a UUID"),
+}
+"""Pydantic's kinds of error in our words."""
 
 
 INTERNAL_ERROR = _problem("internal-error", 500, "Something went wrong on our side; it has been logged.")
