@@ -173,3 +173,12 @@ async def test_a_bad_count_is_named_by_its_place(sis: Sis, document: Any, field:
 async def test_a_bad_line_is_named_by_its_number(sis: Sis, text: bytes, field: str):
     refused = await sis.call("PUT", COUNTS, content=text, headers={"Content-Type": "text/csv"})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, field)
+
+
+async def test_a_file_with_semicolons_is_named_as_such(sis: Sis):
+    text = b"resource;school_id;day;count\nstudents;;;1\n"
+    refused = await sis.call("PUT", COUNTS, content=text, headers={"Content-Type": "text/csv"})
+    rule = refused.json()["errors"][0]["rule"]
+    assert (refused.status_code, rule) == (400, "is separated by semicolons: save it with commas")
+    refused = await sis.calendar("school_id;date;instructional\n1;2026-09-01;true\n")
+    assert (refused.status_code, refused.json()["errors"][0]["rule"]) == (400, rule)

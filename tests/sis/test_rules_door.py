@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from sis.rules.arrivals import ArrivalPolicy
 from sis.rules.members import _REMEMBERED, BrokenRule, known_code, values_at
 from sis.rules.oauth import Credentials, TokenRefused, check_grant, credentials_of, fields_of
+from sis.rules.separators import wrong_separator
 from sis.rules.waiting import Waits
+from sis.rules.words import long_day, moment, span
 
-POLICY = ArrivalPolicy(30, 1000, 10, 400, time(18), (2, 5, 10))
+POLICY = ArrivalPolicy(30, 1000, 10, 400, time(18), (2, 5, 10), 3)
 PARAMETERS = {"grant_type": "client_credentials"}
 
 
@@ -107,3 +109,35 @@ def test_a_code_that_was_accepted_is_accepted_again_and_memory_has_a_limit() -> 
         assert read(sent) == read(sent) == sent
     with pytest.raises(BrokenRule):
         read("uri://x#Unheard")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "now"),
+        (59, "now"),
+        (60, "1 min"),
+        (7199, "119 min"),
+        (7200, "2 h"),
+        (172_799, "47 h"),
+        (1_324_247, "15 days"),
+    ],
+)
+def test_a_length_of_time_is_said_in_its_largest_fitting_unit(seconds: int, words: str) -> None:
+    assert span(seconds) == words
+
+
+def test_a_moment_names_its_year_only_if_it_is_another_one() -> None:
+    now = datetime(2027, 1, 29, 12, tzinfo=UTC)
+    assert moment(None, now) == "–"
+    assert moment(datetime(2027, 1, 2, 16, 4, tzinfo=UTC), now) == "2 Jan, 16:04"
+    assert moment(datetime(2026, 12, 2, 16, 4, tzinfo=UTC), now) == "2 Dec 2026, 16:04"
+    assert long_day(date(2027, 1, 2)) == "2 January 2027"
+
+
+@pytest.mark.parametrize(
+    ("header", "says"), [(["a;b"], "semicolons"), (["a\tb"], "tabs"), (["a", "b;c"], None), (["a"], None), ([], None)]
+)
+def test_a_line_without_commas_is_named_by_what_separates_it(header: list[str], says: str | None) -> None:
+    wrong = wrong_separator(header)
+    assert wrong is None if says is None else says in str(wrong)

@@ -135,6 +135,8 @@ async def test_ten_thousand_rows_go_in_as_one_file_and_one_more_is_refused(sis: 
         (b"a,a\n", "a column stands twice"),
         (b"a\n1,2\n", "line 2 has more than 1 columns"),
         (b'a\n"1', "line 2 is not well-formed"),
+        (b"studentUniqueId;firstName\ns1;Ada\n", "line 1 is separated by semicolons: save it with commas"),
+        (b"studentUniqueId\tfirstName\ns1\tAda\n", "line 1 is separated by tabs: save it with commas"),
     ],
 )
 async def test_a_file_that_is_no_csv_is_refused_whole_by_line(sis: Sis, text: bytes, rule: str):
@@ -194,3 +196,9 @@ def test_a_cell_is_what_its_reader_takes() -> None:
 def test_cells_that_make_no_document_break_a_rule(cells: dict[str, str]) -> None:
     with pytest.raises(BrokenRule):
         document_of(cells, {})
+
+
+async def test_rejected_rows_of_what_is_no_resource_are_not_there(sis: Sis):
+    for resource, status in (("nonsense", 404), ("calendar.csv", 200), ("events", 200), ("students", 200)):
+        answer = await sis.call("GET", f"/sis/v1/sources/sis/rejected.csv?resource={resource}")
+        assert answer.status_code == status, resource

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
+from common.telemetry import metrics_page
 from sis.alerts import tell_alerts
 from sis.credentials import add_client, new_secret
 from sis.loops import forget_arrivals
@@ -129,6 +130,66 @@ async def test_the_page_of_a_quiet_day_says_so(sis: Sis):
     text = await page(sis)
     assert "Every school has submitted its days" in text
     assert "Nothing has arrived yet." in text
+
+
+async def test_rows_to_mend_are_no_quiet_day_and_the_page_says_why(sis: Sis):
+    await sis.bulk("students", [{"studentUniqueId": f"s{row}"} | {"firstName": 7} for row in range(3)] + [{}])
+    text = re.sub(r"<[^>]*>|\s+", " ", await page(sis))
+    shown = re.sub(" +", " ", text)
+    assert "4 rejected rows are to be mended" in shown
+    assert "3 $.firstName must be text; 1 $.studentUniqueId is required" in shown
+    assert "Every school has submitted" not in shown
+
+
+async def test_the_commonest_reasons_are_told_with_their_counts(sis: Sis):
+    bad: list[Any] = [{"languageDescriptor": "x#en"}, {"languageDescriptor": 7}]
+    rows = [languages(f"s{row}", bad if row else bad[::-1]) for row in range(3)]
+    await sis.bulk("studentEducationOrganizationAssociations", [*rows, {}, {"studentReference": 1}])
+    (item,) = (await sis.call("GET", "/sis/v1/sources", role="district")).json()["items"]
+    assert item["reasons"] == [
+        {"field": "$.languages[].languageDescriptor", "rule": "must be text", "rows": 3},
+        {"field": "$.studentReference", "rule": "is required", "rows": 1},
+        {"field": "$.studentReference", "rule": "must be an object", "rows": 1},
+    ]
+
+
+def languages(name: str, said: list[Any]) -> dict[str, Any]:
+    reference = {"educationOrganizationId": 1}
+    return {
+        "studentReference": {"studentUniqueId": name},
+        "educationOrganizationReference": reference,
+        "languages": said,
+    }
+
+
+async def test_rows_that_wait_for_over_a_day_are_an_alert_told_when_they_are_listed_and_at_each_set_age(sis: Sis):
+    days = await calendar_from_today(sis)
+    await sis.bulk(ATTENDANCE, [absence(name="s7")])
+    assert "rows-waiting" not in [kind for kind, *_ in await alerts(sis)]
+    said = []
+    for day in (days[0], days[0], days[2]):
+        at(sis, day, hour=23)
+        with capture_logs() as logs:
+            await tell_alerts(sis.running.runtime)
+        said += [line["count"] for line in logs if line["reason"] == "rows-waiting"]
+    assert said == [1, 3]
+    assert ("rows-waiting", "sis") in [(kind, of) for kind, of, *_ in await alerts(sis, "sis")]
+    assert "have waited for over a day" in await page(sis)
+    assert 'trellis_alerts_total{service="sis",state="rows-waiting"} 2' in bytes(metrics_page().body).decode()
+
+
+async def test_where_no_school_day_has_passed_rows_that_wait_for_a_day_are_told_once(sis: Sis):
+    await sis.bulk(ATTENDANCE, [absence()])
+    sis.running.clock.set(datetime.now(UTC) + timedelta(days=2))
+    (alert,) = [one for one in await alerts(sis) if one[0] == "rows-waiting"]
+    assert (alert[1], alert[3]) == ("sis", 0)
+
+
+async def test_that_counts_agree_is_said_only_where_some_were_told(sis: Sis):
+    await sis.put_in("students", student())
+    assert "no counts were told yet" in await page(sis)
+    await sis.call("PUT", "/sis/v1/sources/sis/counts", json={"items": [{"resource": "students", "count": 1}]})
+    assert "no count differs" in await page(sis)
 
 
 async def test_the_page_runs_no_script_loads_nothing_and_can_be_heard(sis: Sis):

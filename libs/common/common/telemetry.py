@@ -70,6 +70,7 @@ _meter = _meters.get_meter("trellis")
 _lag = _meter.create_gauge("trellis.consumer.lag", "{event}", "Events in Kafka that this service has not heard.")
 _oldest = _meter.create_gauge("trellis.outbox.oldest", "s", "Age of the oldest event that is not published yet.")
 _parked = _meter.create_gauge("trellis.inbox.parked", "{event}", "Events that could not be handled, and those behind.")
+_alerts = _meter.create_counter("trellis.alerts", "{alert}", "Alerts that were told, each once at each set age.")
 _batch = _meter.create_histogram(
     "trellis.inbox.batch.duration",
     "s",
@@ -109,6 +110,11 @@ def record_waiting(service: str, *, rows: int, oldest_seconds: float) -> None:
     """Note how many rows wait for what they refer to, and how long the oldest of them does."""
     _waiting.set(rows, {"service": service})
     _longest.set(oldest_seconds, {"service": service})
+
+
+def record_alert(service: str, *, state: str) -> None:
+    """Note one alert that was told: state such as ``school-not-submitted``."""
+    _alerts.add(1, {"service": service, "state": state})
 
 
 def record_batch(service: str, *, events: int, seconds: float) -> None:

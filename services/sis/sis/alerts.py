@@ -1,8 +1,8 @@
-"""Silence that district IT should hear of: schools whose days were not submitted, sources that stopped pushing."""
+"""What district IT should hear of: schools whose days were not submitted, sources that stopped pushing, rows that wait long."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.events import SchoolCalendarSet, SchoolDayClosed
 from common.runtime import Runtime
-from sis.policy import ARRIVALS
+from common.telemetry import record_alert
+from sis.policy import ARRIVALS, WAITING
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +55,19 @@ _SILENT = sa.text(
     ORDER BY age DESC, pushed.source
     """  # noqa: S608 (the same)
 )
+_WAITING = sa.text(
+    f"""
+    WITH days AS MATERIALIZED ({_DAYS})
+    SELECT waits.source AS subject, (SELECT name FROM sis_client WHERE CAST(id AS text) = waits.source) AS name, waits.since, (
+        SELECT count(DISTINCT days.day) FROM days WHERE days.day > waits.since
+    ) AS age
+    FROM (
+        SELECT source, CAST(min(since) AT TIME ZONE :zone AS date) AS since FROM sis_waiting
+        WHERE NOT taken_back AND since < :listed GROUP BY source
+    ) AS waits
+    ORDER BY waits.since, waits.source
+    """  # noqa: S608 (the same)
+)
 _TELL = sa.text(
     """
     INSERT INTO sis_alert (kind, subject, since, reached, told_at)
@@ -70,31 +84,39 @@ class AlertKind(StrEnum):
 
     SCHOOL_NOT_SUBMITTED = "school-not-submitted"
     SOURCE_SILENT = "source-silent"
+    ROWS_WAITING = "rows-waiting"
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A school or a source that has been silent; ``age`` in school days, ``reached`` the set age it has come to."""
+    """A school or a source that has been silent, or whose rows wait; ``age`` in school days, ``reached`` the set age it has come to.
+
+    Rows that wait are an alert from the hour at which they are listed: then ``reached`` is 0 until the first set age.
+    """
 
     kind: AlertKind
     subject: str
     name: str | None
     since: date
-    """The first day not submitted, or the day of the last push or, without one, on which the client was made."""
+    """The first day not submitted, the day of the last push or, without one, on which the client was made, or that of the
+    oldest row that waits."""
     age: int
     reached: int
 
 
 async def alerts_now(session: AsyncSession, runtime: Runtime, *, source: str | None = None) -> list[Alert]:
-    """Schools with open days and sources without a push, at or over the first set age; with ``source`` only that one.
+    """Schools with open days, sources without a push, and sources of which rows wait; with ``source`` only that one.
 
+    Silence is one from the first set age on, waiting from the hour at which such rows are listed.
     A school day is due in the evening, by the policy. Where no calendar has come nobody is late.
     """
     zone = runtime.settings.zone
     latest = ARRIVALS.latest_due(runtime.now().astimezone(zone))
     days = {"calendar": SchoolCalendarSet.type(), "latest_text": latest.isoformat()}
     silent = await session.execute(_SILENT, days | {"zone": zone.key})
-    found = _alerts(AlertKind.SOURCE_SILENT, silent)
+    listed = runtime.now() - timedelta(hours=WAITING.listed_after_hours)
+    waiting = await session.execute(_WAITING, days | {"zone": zone.key, "listed": listed})
+    found = _alerts(AlertKind.SOURCE_SILENT, silent) + _alerts(AlertKind.ROWS_WAITING, waiting, first=0)
     if source is not None:
         return [alert for alert in found if alert.subject == source]
     unsubmitted = await session.execute(_UNSUBMITTED, days | {"closed": SchoolDayClosed.type()})
@@ -102,13 +124,14 @@ async def alerts_now(session: AsyncSession, runtime: Runtime, *, source: str | N
 
 
 async def tell_alerts(runtime: Runtime) -> None:
-    """Log each alert once at each set age, naming the school; a source may be a person's name and is not named."""
+    """Log and count each alert once at each set age, naming the school; a source may be a person's name and is not named."""
     async with runtime.transaction() as session:
         standing = await alerts_now(session, runtime)
         told = await _tell(session, standing)
     for alert in told:
         where = {"where": alert.subject} if alert.kind is AlertKind.SCHOOL_NOT_SUBMITTED else {}
         log.warning("an alert", service=runtime.name, reason=alert.kind, count=alert.age, **where)
+        record_alert(runtime.name, state=alert.kind)
 
 
 async def _tell(session: AsyncSession, standing: Sequence[Alert]) -> list[Alert]:
@@ -119,6 +142,7 @@ async def _tell(session: AsyncSession, standing: Sequence[Alert]) -> list[Alert]
     return [alert for alert in standing if (alert.kind, alert.subject, alert.since, alert.reached) in told]
 
 
-def _alerts(kind: AlertKind, rows: sa.Result[Any]) -> list[Alert]:
-    found = ((row, ARRIVALS.reached(row.age)) for row in rows)
+def _alerts(kind: AlertKind, rows: sa.Result[Any], *, first: int | None = None) -> list[Alert]:
+    """Those that have come to a set age, or to ``first`` without one."""
+    found = ((row, ARRIVALS.reached(row.age) or first) for row in rows)
     return [Alert(kind, row.subject, row.name, row.since, row.age, step) for row, step in found if step is not None]

@@ -1,12 +1,14 @@
 """What arrived, by source and resource, in one look."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sis.policy import ARRIVALS
 from sis.reconciliation import believed
 
 _SOURCES = sa.text(
@@ -37,6 +39,32 @@ _SOURCES = sa.text(
 )
 
 
+# Places in lists are left out, so that the same mistake in another place is the same reason.
+_REASONS = sa.text(
+    r"""
+    SELECT source, resource, field, rule, rows FROM (
+        SELECT source, resource, regexp_replace(field, '\[\d+\]', '[]', 'g') AS field, rule, count(*) AS rows,
+            row_number() OVER (PARTITION BY source, resource ORDER BY count(*) DESC, min(field), rule) AS place
+        FROM sis_rejected
+        WHERE closed_at IS NULL AND (source, resource) IN (
+            SELECT * FROM unnest(CAST(:sources AS text[]), CAST(:resources AS text[]))
+        )
+        GROUP BY source, resource, 3, rule
+    ) AS counted
+    WHERE place <= :most ORDER BY source, resource, place
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why rows stand to be mended: the member by its JSON path, the rule it breaks, and how many rows."""
+
+    field: str
+    rule: str
+    rows: int
+
+
 @dataclass(frozen=True, slots=True)
 class SourceLine:
     """One source and resource: what arrived, and how what it believes compares with what stands."""
@@ -61,6 +89,8 @@ class SourceLine:
     oldest_waiting_at: datetime | None
     believed: int | None
     standing: int | None
+    reasons: Sequence[Reason]
+    """The commonest of the rows that stand to be mended."""
 
 
 async def overview(
@@ -80,11 +110,28 @@ async def overview(
     page = {"after_source": after_source, "after_resource": after_resource, "limit": limit}
     rows = (await session.execute(_SOURCES, page | {"source": source, "first": first, "last": last})).all()
     said = await believed(session, source)
-    return [_line(row, said.get((row.source, row.resource), (None, None))) for row in rows]
+    reasons = await _reasons(session, [(row.source, row.resource) for row in rows])
+    return [
+        _line(row, said.get((row.source, row.resource), (None, None)), reasons[row.source, row.resource])
+        for row in rows
+    ]
 
 
-def _line(row: sa.Row[tuple[object, ...]], said: tuple[int | None, int | None]) -> SourceLine:
+async def _reasons(session: AsyncSession, places: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], list[Reason]]:
+    named = {"sources": [source for source, _ in places], "resources": [resource for _, resource in places]}
+    reasons: dict[tuple[str, str], list[Reason]] = defaultdict(list)
+    for source, resource, *reason in await session.execute(_REASONS, named | {"most": ARRIVALS.reasons_shown}):
+        reasons[source, resource].append(Reason(*reason))
+    return reasons
+
+
+def _line(
+    row: sa.Row[tuple[object, ...]], said: tuple[int | None, int | None], reasons: Sequence[Reason]
+) -> SourceLine:
     values = row._asdict()
     return SourceLine(
-        **values | {"lag_seconds": max(0, int(values["lag_seconds"]))}, believed=said[0], standing=said[1]
+        **values | {"lag_seconds": max(0, int(values["lag_seconds"]))},
+        believed=said[0],
+        standing=said[1],
+        reasons=reasons,
     )

@@ -3,7 +3,7 @@
 import secrets
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sis.alerts import Alert, AlertKind
 from sis.overview import SourceLine
 from sis.reconciliation import EVER, Compared
+from sis.rules.words import long_day, moment, span
 
 _pages = Environment(
     loader=PackageLoader("sis"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -24,15 +25,18 @@ _HEADERS = {
 
 
 def sources_page(
-    lines: Sequence[SourceLine], alerts: Sequence[Alert], differing: Sequence[Compared], at: datetime
+    lines: Sequence[SourceLine], alerts: Sequence[Alert], differing: Sequence[Compared], at: datetime, *, told: bool
 ) -> HTMLResponse:
-    """What arrived and what did not, as it stands ``at`` this moment of school time."""
+    """What arrived and what did not, as it stands ``at`` this moment of school time; ``told`` if any source has told its counts."""
     nonce = secrets.token_urlsafe(16)
     html = _pages.get_template("sources.html").render(
         lines=lines,
         schools=[alert for alert in alerts if alert.kind is AlertKind.SCHOOL_NOT_SUBMITTED],
         silent=[alert for alert in alerts if alert.kind is AlertKind.SOURCE_SILENT],
+        waiting=[alert for alert in alerts if alert.kind is AlertKind.ROWS_WAITING],
+        to_mend=sum(line.rejected_open for line in lines),
         differing=differing,
+        told=told,
         names=defaultdict(str, {line.source: line.name or line.source for line in lines}),
         at=at,
         ever=EVER,
@@ -42,27 +46,6 @@ def sources_page(
         f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return HTMLResponse(html, headers=_HEADERS | {"Content-Security-Policy": policy})
-
-
-def long_day(day: date) -> str:
-    """A day as people write it, such as 29 January 2027."""
-    return f"{day.day} {day:%B %Y}"
-
-
-def moment(at: datetime | None, now: datetime) -> str:
-    """A moment in the time zone of ``now``, such as 29 Jan, 16:04; with the year if it is another one."""
-    if at is None:
-        return "–"
-    local = at.astimezone(now.tzinfo)
-    return f"{local.day} {local:%b}{'' if local.year == now.year else f' {local.year}'}, {local:%H:%M}"
-
-
-def span(seconds: int) -> str:
-    """A length of time in its largest fitting unit, such as 3 h or 12 days."""
-    for unit, length in (("days", 2 * 86_400), ("h", 2 * 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // (86_400 if unit == 'days' else 3600 if unit == 'h' else 60)} {unit}"
-    return "now"
 
 
 def oldest(line: SourceLine) -> datetime | None:

@@ -114,6 +114,7 @@ _BELIEVED = sa.text(
     WHERE told.school_id = '' AND told.day = 'infinity' AND (CAST(:source AS text) IS NULL OR told.source = :source)
     """
 )
+_ANY = sa.text("SELECT EXISTS (SELECT FROM sis_source_count)")
 
 Key = tuple[str, str, date]
 """A resource, a school and a day."""
@@ -173,6 +174,11 @@ async def believed(session: AsyncSession, source: str | None) -> dict[tuple[str,
     """By source and resource: how many rows the source says there are in all, and how many stand here."""
     rows = await session.execute(_BELIEVED, {"source": source})
     return {(of, resource): (theirs, ours) for of, resource, theirs, ours in rows}
+
+
+async def any_told(session: AsyncSession) -> bool:
+    """Whether any source has told a count."""
+    return bool((await session.execute(_ANY)).scalar_one())
 
 
 async def compare(

@@ -17,6 +17,7 @@ from sis.resources import Resource
 from sis.rows import Row
 from sis.rules.flat import ID, REASON, WHOLE, columns_of, document_of, plain, safe
 from sis.rules.members import BrokenRule, InvalidMember
+from sis.rules.separators import wrong_separator
 
 
 class MalformedSheet(DomainError):
@@ -76,6 +77,8 @@ def _lines(body: bytes) -> Iterator[tuple[int, dict[str, str]]]:
     reader = csv.reader(io.StringIO(_text(body), newline=""), strict=True)
     try:
         header = [plain(name.strip()) for name in next(reader, [])]
+        if wrong := wrong_separator(header):
+            raise MalformedSheet(rule=f"line 1 {wrong}")
         if len(set(header)) != len(header):
             raise MalformedSheet(rule="a column stands twice in line 1")
         for values in reader:

@@ -19,6 +19,7 @@ from sis.reconciliation import ENROLMENT, EVER, EVERYWHERE, START, Chosen, Compa
 from sis.resources import RESOURCES
 from sis.routes.answers import body_of, own
 from sis.rules.members import BrokenRule, InvalidMember, Member, day, read_shape, school_id, takes, text
+from sis.rules.separators import wrong_separator
 
 router = Router("sis", tags=["sources"])
 
@@ -145,7 +146,7 @@ def _from_csv(body: bytes) -> dict[Key, int]:
         raise InvalidMember(field="body", rule="must be well-formed CSV in UTF-8") from None
     header = [name.strip().lower() for name in lines[0]] if lines else []
     if sorted(header) != sorted(_COLUMNS):
-        raise InvalidMember(field="line 1", rule=f"must be {','.join(_COLUMNS)}")
+        raise InvalidMember(field="line 1", rule=wrong_separator(header) or f"must be {','.join(_COLUMNS)}")
     counts: dict[Key, int] = {}
     for number, values in enumerate(lines[1:], 2):
         cells = {name: value.strip() for name, value in zip(header, values, strict=False) if value.strip()}

@@ -18,8 +18,9 @@ from common.runtime import Now, RuntimeOf
 from sis.alerts import Alert, AlertKind, alerts_now
 from sis.overview import overview
 from sis.page import sources_page
-from sis.reconciliation import compare
+from sis.reconciliation import any_told, compare
 from sis.rejected import dismiss
+from sis.resources import resource_named
 from sis.routes.answers import own
 from sis.sheets import write_sheet
 
@@ -27,15 +28,28 @@ router = Router("sis", tags=["sources"])
 
 Reader = Annotated[Principal, require("district", "sis")]
 _ON_PAGE = 500
+_COUNTED = ("calendar.csv", "events")
+"""Stand where a resource does: the calendar file, and events of which it cannot be read what they are about."""
 First = Annotated[date, Query(description="The first day that is counted.")]
 Last = Annotated[date, Query(description="The last day that is counted.")]
+
+
+class ReasonSeen(BaseModel):
+    """Why rows stand to be mended: the member by its JSON path, the rule it breaks, and how many rows."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    field: str
+    rule: str
+    rows: int
 
 
 class SourceResource(BaseModel):
     """What one source pushed of one resource: rows by what came of them, and how it stands now.
 
     ``waited`` are rows that had to wait for what they refer to when they came, ``waiting`` those that still do. ``lag_seconds`` is the time since the newest ``_lastModifiedDate`` that came, or since the last push where none ever
-    came. ``believed`` is how many rows the source says it holds in all, ``standing`` how many stand here.
+    came. ``believed`` is how many rows the source says it holds in all, ``standing`` how many stand here. ``reasons`` are
+    the commonest of the rows that stand to be mended.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -58,10 +72,11 @@ class SourceResource(BaseModel):
     oldest_waiting_at: datetime | None
     believed: int | None
     standing: int | None
+    reasons: list[ReasonSeen]
 
 
 class AlertSeen(BaseModel):
-    """A school or a source that has been silent since a day, and for how many school days."""
+    """A school or a source that has been silent, or of which rows wait, since a day, and for how many school days."""
 
     kind: AlertKind
     source: str | None
@@ -105,7 +120,8 @@ async def show_sources(session: Session, runtime: RuntimeOf, now: Now) -> HTMLRe
     lines = await overview(session, limit=_ON_PAGE)
     alerts = await alerts_now(session, runtime)
     differing = await compare(session, None, limit=_ON_PAGE)
-    return sources_page(lines, alerts, differing, now.astimezone(runtime.settings.zone))
+    told = await any_told(session)
+    return sources_page(lines, alerts, differing, now.astimezone(runtime.settings.zone), told=told)
 
 
 @router.get(
@@ -127,6 +143,8 @@ async def read_rejected(
     ``POST /sis/v1/bulk/{resource}`` as ``text/csv``. Lines of the calendar file are mended in that file itself.
     """
     own(who, source)
+    if resource not in _COUNTED:
+        resource = resource_named(resource).name
     headers = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="rejected.csv"'}
     sheet = write_sheet(runtime, source, resource, deletes=deletes)
     return StreamingResponse(sheet, media_type="text/csv; charset=utf-8", headers=headers)

@@ -15,6 +15,7 @@ class ArrivalPolicy:
     history_days: int
     submitted_by: time
     alert_school_days: Sequence[int]
+    reasons_shown: int
 
     def latest_due(self, school_time: datetime) -> date:
         """The last day that should have been submitted at ``school_time``."""

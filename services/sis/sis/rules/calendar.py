@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from sis.rules.members import BrokenRule, InvalidMember, code_value, day, school_id, year
+from sis.rules.separators import wrong_separator
 
 T = TypeVar("T")
 
@@ -132,7 +133,8 @@ def _lines(text: str) -> tuple[list[_Line], list[Rejected]]:
 def _header(names: Sequence[str]) -> list[str]:
     header = [name.strip().lower() for name in names]
     if not set(_COLUMNS) <= set(header) <= {*_COLUMNS, _OPTIONAL} or len(header) != len(set(header)):
-        raise InvalidMember(field="line 1", rule=f"must be {','.join(_COLUMNS)} and may add {_OPTIONAL}")
+        rule = f"must be {','.join(_COLUMNS)} and may add {_OPTIONAL}"
+        raise InvalidMember(field="line 1", rule=wrong_separator(header) or rule)
     return header
 
 
