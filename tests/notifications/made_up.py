@@ -62,6 +62,8 @@ class Sisters:
     fallen: set[UUID] = field(default_factory=set)
     away: set[str] = field(default_factory=set)
     names: dict[UUID, str] = field(default_factory=dict)
+    transferred: set[UUID] = field(default_factory=set)
+    """Students who have left Mesa School for another one."""
     asked: list[str] = field(default_factory=list)
     misplaced: dict[str, Response] = field(default_factory=dict)
     """Whatever answers at the address of a sister instead of it."""
@@ -71,6 +73,7 @@ class Sisters:
         self.fallen.clear()
         self.away.clear()
         self.names.clear()
+        self.transferred.clear()
         self.asked.clear()
         self.misplaced.clear()
 
@@ -79,7 +82,7 @@ class Sisters:
         problems.install(app)
 
         @app.get("/sis/v1/students/{student_id}/contacts")
-        async def contacts(student_id: UUID) -> Any:
+        async def contacts(student_id: UUID, school: str | None = None) -> Any:
             self.asked.append("sis")
             if "sis" in self.away:
                 return Response(status_code=503)
@@ -91,7 +94,7 @@ class Sisters:
                 "student_id": student_id,
                 "first_name": self.names.get(student_id, "Nico"),
                 "last_name": "Reyes",
-                "school_name": "Mesa School",
+                "school_name": "Pine School" if student_id in self.transferred and school != SCHOOL else "Mesa School",
                 "contacts": self.families[student_id],
             }
 

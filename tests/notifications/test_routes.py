@@ -285,6 +285,22 @@ async def test_letters_are_listed_read_and_marked_as_printed(
     assert len((await get(notifications, "/letters?printed=true")).json()["items"]) == 1
 
 
+async def test_the_school_that_decided_signs_also_after_a_transfer(
+    notifications: Running, student: UUID, sisters: Sisters, mail: MailServer
+) -> None:
+    sisters.families[student] = [contact(address=address()), contact(emails=["ben@example.org"])]
+    sisters.transferred.add(student)
+    await notifications.deliver(targeted(student))
+    await work(notifications)
+
+    (letter,) = (await get(notifications, "/letters", "principal", schools=[SCHOOL])).json()["items"]
+    pdf = await get(notifications, f"/letters/{letter['id']}.pdf")
+    (message,) = mail.messages()
+    for told in (pypdf.PdfReader(BytesIO(pdf.content)).pages[0].extract_text(), message):
+        assert "Mesa School" in told
+        assert "Pine School" not in told
+
+
 async def test_letters_tasks_and_notices_are_seen_at_the_student_s_school_only(
     notifications: Running, student: UUID, sisters: Sisters
 ) -> None:

@@ -171,6 +171,15 @@ async def test_primary_contacts_come_first_and_the_school_is_the_one_that_counts
     assert next(one["contact_id"] for one in shown["contacts"]) == second
 
 
+async def test_the_school_that_signs_may_be_another_than_the_one_that_counts(sis: Sis):
+    identity, _ = await family(sis)
+    await sis.put_in("schools", school(2))
+    await sis.put_in("studentSchoolAssociations", enrolment(number=2))
+    path, caller = f"/sis/v1/students/{identity}/contacts", sis.running.service_headers("notifications")
+    asked = [await sis.running.http.get(f"{path}?school={school_id}", headers=caller) for school_id in (1, 2, 3)]
+    assert [answer.json()["school_name"] for answer in asked] == ["School 1", "School 2", None]
+
+
 async def test_only_notifications_reads_contacts(sis: Sis):
     identity, _ = await family(sis)
     path = f"/sis/v1/students/{identity}/contacts"

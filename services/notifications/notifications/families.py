@@ -66,7 +66,7 @@ class _Decision(_Told):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What a message to a student's families needs to know."""
+    """What a message to a student's families needs to know, and the name of the school that signs it."""
 
     student_first_name: str
     school_name: str
@@ -78,13 +78,16 @@ class Family:
         return [email for contact in self.contacts for email in contact.emails]
 
 
-async def ask_family(runtime: Runtime, student_id: UUID) -> Family | None:
+async def ask_family(runtime: Runtime, student_id: UUID, school_id: str) -> Family | None:
     """The student's family as ``sis`` knows it now; ``None`` if it does not know the student, or not well enough.
+
+    ``school_id`` is the school that decided or offered. It signs, also after a transfer: the new school knows nothing of it.
 
     Raises:
         SisterUnavailable: no answer that can be relied on. Wait; never guess.
     """
-    response = await runtime.clients.request("sis", "GET", f"/sis/v1/students/{student_id}/contacts")
+    path = f"/sis/v1/students/{student_id}/contacts"
+    response = await runtime.clients.request("sis", "GET", path, params={"school": school_id})
     if _says_unknown(response, "student"):
         return None
     if response.status_code != 200 or not _is_about(response, student_id):

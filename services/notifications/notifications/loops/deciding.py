@@ -43,9 +43,9 @@ _TOO_OLD_NOTICES = sa.text(
 async def decide_recipients(runtime: Runtime) -> None:
     """Decide for every open occasion who is told. Sis away: wait; nothing is guessed."""
     await _hold_too_old(runtime)
-    for occasion_id, student_id in await _open(runtime):
+    for occasion_id, student_id, school_id in await _open(runtime):
         try:
-            family = await ask_family(runtime, student_id)
+            family = await ask_family(runtime, student_id, school_id)
         except SisterUnavailable as away:
             log.warning("families wait for an answer", error="SisterUnavailable", reason=away.detail)
             return
@@ -63,10 +63,10 @@ async def _hold_too_old(runtime: Runtime) -> None:
             await add_task(session, "too_old", occasion_id, student=row.student_id, school=row.school_id)
 
 
-async def _open(runtime: Runtime) -> list[tuple[UUID, UUID]]:
+async def _open(runtime: Runtime) -> list[tuple[UUID, UUID, str]]:
     async with runtime.transaction() as session:
         rows = await session.execute(
-            sa.select(col(Occasion.id), col(Occasion.student_id))
+            sa.select(col(Occasion.id), col(Occasion.student_id), col(Occasion.school_id))
             .where(
                 col(Occasion.state) == "open",
                 sa.or_(col(Occasion.ask_at).is_(None), col(Occasion.ask_at) <= runtime.now()),
@@ -74,7 +74,7 @@ async def _open(runtime: Runtime) -> list[tuple[UUID, UUID]]:
             .order_by(col(Occasion.heard_at))
             .limit(_AT_ONCE)
         )
-        return [(occasion_id, student_id) for occasion_id, student_id in rows]
+        return [(occasion_id, student_id, school_id) for occasion_id, student_id, school_id in rows]
 
 
 async def _decide(runtime: Runtime, occasion_id: UUID, family: Family | None) -> None:

@@ -151,7 +151,7 @@ async def _ask_again(runtime: Runtime, notice_id: UUID) -> _Asked:
         notice = await session.get_one(Notice, notice_id)
         fact = await session.get_one(Fact, (notice.student_id, notice.purpose, notice.ground))
     matter = Matter(notice.student_id, notice.purpose, notice.ground)
-    family = await ask_family(runtime, notice.student_id)
+    family = await ask_family(runtime, notice.student_id, notice.school_id)
     if fact.decision_id is None or not fact.stands:
         return _Asked(matter, family, fact.decision_id, stands=fact.stands)
     return _Asked(matter, family, fact.decision_id, stands=await still_stands(runtime, fact.decision_id))

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 import uuid_utils.compat as uuid_utils
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.access import require
@@ -103,7 +104,7 @@ class ContactShown(BaseModel):
 
 
 class StudentContacts(BaseModel):
-    """A student's name, the school that counts, and the contacts: the primary ones first."""
+    """A student's name, the school that signs, and the contacts: the primary ones first."""
 
     student_id: UUID
     first_name: str | None
@@ -112,8 +113,16 @@ class StudentContacts(BaseModel):
     contacts: list[ContactShown]
 
 
+Signing = Annotated[
+    str | None,
+    Query(max_length=40, description="The school that decided, and signs; without it the one that counts today."),
+]
+
+
 @router.get("/v1/students/{student_id}/contacts", dependencies=[require(services=("notifications",))])
-async def read_contacts(student_id: UUID, session: Session, runtime: RuntimeOf, today: Today) -> StudentContacts:
+async def read_contacts(
+    student_id: UUID, session: Session, runtime: RuntimeOf, today: Today, school: Signing = None
+) -> StudentContacts:
     """Everyone the SIS names as a contact of the student, with what restricts telling them."""
     student = (await session.execute(_STUDENT, {"id": student_id})).one_or_none()
     if student is None:
@@ -123,7 +132,7 @@ async def read_contacts(student_id: UUID, session: Session, runtime: RuntimeOf, 
         student_id=student_id,
         first_name=body.get("firstName"),
         last_name=body.get("lastSurname"),
-        school_name=await _school_name(session, student_id, today),
+        school_name=await _school_name(session, school or await _school_that_counts(session, student_id, today)),
         contacts=await _contacts(session, runtime.vault, student_id, today),
     )
 
@@ -159,14 +168,14 @@ async def code_restriction(
     return RestrictionShown(state=RestrictionState.CODED, codes=row["codes"], expires_on=coding.expires_on)
 
 
-async def _school_name(session: Session, student_id: UUID, today: date) -> str | None:
+async def _school_that_counts(session: Session, student_id: UUID, today: date) -> str | None:
     rows = await session.execute(_OF_STUDENT, {"student": student_id, "resource": "studentSchoolAssociations"})
     counts = counting((_enrolment(row.body) for row in rows), today)
-    if counts is None:
-        return None
-    name: str | None = (
-        await session.execute(_SCHOOL, {"key": key_text(iter([counts.school_id]))})
-    ).scalar_one_or_none()
+    return counts.school_id if counts else None
+
+
+async def _school_name(session: Session, school_id: str | None) -> str | None:
+    name: str | None = (await session.execute(_SCHOOL, {"key": key_text([school_id])})).scalar_one_or_none()
     return name
 
 
