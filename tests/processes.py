@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
+
+from common import embedded
 
 TRELLIS = [sys.executable, "-c", "from common.cli import main; main()"]
 
@@ -59,6 +63,29 @@ def _wait_until_ready(process: "subprocess.Popen[str]", port: int, log: Path) ->
             pass
         time.sleep(0.1)
     raise AssertionError(f"not ready: {log.read_text()[-2000:]}")
+
+
+@contextmanager
+def small_disk(megabytes: int) -> Iterator[Path]:
+    """An empty disk of that size; skips with one loud line, or fails where everything is required, if there can be none."""
+    disk = Path(tempfile.mkdtemp(prefix="small-", dir="/tmp"))
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", disk]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        disk.rmdir()
+        untested("FULL DISK NOT TESTED: no file system may be mounted here")
+    try:
+        yield disk
+    finally:
+        embedded.stop(disk / "var")
+        subprocess.run(["umount", "-l", disk], check=True)
+        disk.rmdir()
+
+
+def untested(reason: str) -> None:
+    """Skip with one loud line, or fail where everything is required."""
+    if os.environ.get("TRELLIS_REQUIRE_ALL") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 def in_a_process(work: Callable[[], object], uid: int | None = None) -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,11 +20,12 @@ import pytest
 
 from common import embedded, system_user
 from common.embedded import Cluster, EmbeddedError
-from tests.processes import in_a_process
+from tests.processes import in_a_process, small_disk
 
 SERVICES = ("sis", "mtss")
 QUICK = {"fsync": "off"}
 ROOT = os.geteuid() == 0
+ROOT_FOLDER = Path(__file__).resolve().parents[2]
 
 
 def ask(url: str, question: str) -> object:
@@ -292,18 +294,26 @@ def refused(data: Path) -> str:
 needs_root = pytest.mark.skipif(not ROOT, reason="only root runs it under another user")
 
 
-@needs_root
-def test_a_full_disk_is_said_in_one_sentence(folder: Path):
-    small = folder / "small"
-    small.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", small], capture_output=True, check=False
-    ).returncode:
-        pytest.skip("FULL DISK NOT TESTED: no file system may be mounted here")
-    try:
+def test_a_full_disk_is_said_in_one_sentence():
+    with small_disk(20) as small:
         assert "is full" in refused(small / "var")
-    finally:
-        subprocess.run(["umount", "-l", small], check=True)
+
+
+def test_what_runs_is_not_stopped_to_be_cleared_away(folder: Path):
+    ours = Path(sys.executable).parent
+    clean = ("make", "-C", folder, "-f", ROOT_FOLDER / "Makefile", f"BIN={ours}", "clean-data")
+    cluster = embedded.start(folder / "var", SERVICES, settings=QUICK)
+
+    with embedded.alone(folder / "var"):
+        kept = subprocess.run(clean, capture_output=True, text=True, check=False)
+        assert cluster.pid is not None
+        assert (folder / "var" / "postgres.json").exists()
+    cleared = subprocess.run(clean, capture_output=True, text=True, check=False)
+
+    assert kept.returncode != 0
+    assert kept.stderr.startswith("Trellis runs on var already: stop it, or choose another folder with --data.\n")
+    assert cleared.returncode == 0, cleared.stderr
+    assert (cluster.pid, (folder / "var").exists()) == (None, False)
 
 
 @needs_root

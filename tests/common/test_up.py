@@ -5,7 +5,6 @@ import pwd
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from common.cli import app
 from common.embedded import Cluster
 from common.runtime import Runtime
 from common.serving import _embedded_app
-from tests.processes import free_port, in_a_process, trellis, up
+from tests.processes import free_port, in_a_process, small_disk, trellis, up
 
 ELSEWHERE = "127.0.0.2"
 """Another address of this machine, which only a server that listens everywhere answers."""
@@ -37,19 +36,8 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def small() -> Iterator[Path]:
     """A disk of 130 MB with nothing on it."""
-    disk = Path(tempfile.mkdtemp(prefix="small-", dir="/tmp"))
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=130m", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        disk.rmdir()
-        pytest.skip("FULL DISK NOT TESTED: no file system may be mounted here")
-    try:
+    with small_disk(130) as disk:
         yield disk
-    finally:
-        embedded.stop(disk / "var")
-        subprocess.run(["umount", disk], check=True)
-        disk.rmdir()
 
 
 def push(port: int, token: str, *, host: str = "127.0.0.1") -> httpx.Response:

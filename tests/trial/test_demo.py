@@ -1,29 +1,34 @@
 """``trellis demo`` as a person starts it: processes, a real PostgreSQL, real SMTP."""
 
 import errno
+import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
+import httpx
 import pytest
 
 from common import embedded
 from common.cli import file_sentence
-from tests.processes import TRELLIS, free_port
+from common.embedded.folder import LEAST_FREE_BYTES
+from tests.processes import TRELLIS, free_port, small_disk, trellis
 from trial.mailbox import caught
 
 READY_SECONDS = 110
 
 
 @contextmanager
-def demo(data: Path, port: int) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
-    said = data.parent / "said"
+def demo(data: Path, port: int, said: Path | None = None) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
+    said = said or data.parent / "said"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "COLUMNS": "100"}
     with said.open("wb") as output:
         process = subprocess.Popen(
@@ -36,6 +41,28 @@ def demo(data: Path, port: int) -> Iterator[tuple["subprocess.Popen[bytes]", Pat
         process.wait()
         if (data / "postgres").is_dir():
             embedded.stop(data)
+
+
+def wait_for(come: Callable[[], object]) -> None:
+    gives_up = time.monotonic() + READY_SECONDS
+    while not come():
+        assert time.monotonic() < gives_up
+        time.sleep(0.1)
+
+
+def is_free(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).is_success
+    except httpx.TransportError:
+        return False
 
 
 def wait_until_served(process: "subprocess.Popen[bytes]", said: Path, port: int) -> str:
@@ -76,6 +103,43 @@ def test_a_district_is_shown_and_a_second_run_tells_nobody_again(tmp_path):
     assert [path.name for path in caught(data)] == told
     assert "Traceback" not in first + second
     assert not (data / "postgres" / "cluster" / "postmaster.pid").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_a_disk_that_fills_while_the_district_is_pushed_is_one_sentence_at_once(tmp_path):
+    with small_disk(90) as small, demo(small / "var", free_port(), tmp_path / "said") as (process, said):
+        wait_for(lambda: shutil.disk_usage(small).free < LEAST_FREE_BYTES)
+        began = time.monotonic()
+        assert process.wait(60) == 1
+        ended_after = time.monotonic() - began
+        assert not embedded.stop(small / "var"), "PostgreSQL still runs"
+
+    assert (
+        said.read_text().rstrip().endswith(f"The disk that holds {small}/var is full: free some space and start again.")
+    )
+    assert "does not answer" not in said.read_text()
+    assert ended_after < 10
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL], ids=["closed terminal", "kill -9"])
+def test_a_second_one_is_refused_and_nothing_runs_on_when_it_is_gone(tmp_path, number):
+    data, port = tmp_path / "var", free_port()
+    tmp_path.chmod(0o711)
+
+    with demo(data, port) as (process, _):
+        wait_for(lambda: is_ready(port))
+        second = trellis("demo", "--port", str(port), "--data", str(data))
+        process.send_signal(number)
+        process.wait(10)
+        wait_for(lambda: not (data / "postgres/cluster/postmaster.pid").exists())
+        with (data / "up.lock").open() as lock:
+            wait_for(lambda: is_free(lock))
+
+    assert second.returncode == 1
+    assert second.stdout == f"Trellis runs on {data} already: stop it, or choose another folder with --data.\n"
 
 
 def test_a_taken_port_is_one_sentence(tmp_path):

@@ -35,6 +35,7 @@ def up(
     Example: trellis up --port 8080 --data ./var
     """
     with one_sentence():
+        embedded.refuse_in_use(data)
         listener = listen("0.0.0.0" if Settings().keys else "127.0.0.1", port)  # noqa: S104 (only with keys of one's own)
         embedded.make_folder(data)
         with embedded.alone(data):

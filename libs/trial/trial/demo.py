@@ -17,8 +17,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from common import embedded
 from common.cli import file_sentence, make_token, services
-from common.embedded import make_folder
 from common.system_user import EmbeddedError
 from trial.catcher import caught_in
 from trial.mailbox import FOLDER
@@ -43,26 +43,30 @@ def demo(
     """
     console = Console()
     with _stoppable(console, data):
+        embedded.refuse_in_use(data)
         _check_port(port)
-        make_folder(data)
+        embedded.make_folder(data)
         _write_sample(console, data)
         with (
             caught_in(data / FOLDER) as mail_port,
             served(data, port, {"TRELLIS_SMTP_URL": f"smtp://127.0.0.1:{mail_port}"}) as server,
         ):
-            with console.status("Starting PostgreSQL and all services …"):
-                server.wait_until_ready()
-            _run(console, server)
+            with server.attended():
+                with console.status("Starting PostgreSQL and all services …"):
+                    server.wait_until_ready()
+                _run(console, server)
             server.process.wait()
             raise NotStarted(server.last_words())
 
 
 @contextmanager
 def _stoppable(console: Console, data: Path) -> Iterator[None]:
-    """Ctrl-C and a polite kill end it cleanly; what a person can mend is one sentence."""
+    """Ctrl-C, a polite kill and a closed terminal end it cleanly; what a person can mend is one sentence."""
     # Also where whoever started us lets Ctrl-C be ignored, as a shell does in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup, which is to outlive the terminal
+        signal.signal(signal.SIGHUP, _interrupt)
     try:
         yield
     except KeyboardInterrupt:
@@ -70,7 +74,8 @@ def _stoppable(console: Console, data: Path) -> Iterator[None]:
     except (NotStarted, EmbeddedError) as error:
         _fail(console, str(error))
     except httpx.HTTPError:
-        _fail(console, f"A service does not answer as it should: look into {data / 'logs'}, then start again.")
+        full = embedded.sentence_of("", data) if embedded.is_full(data) else ""
+        _fail(console, full or f"A service does not answer as it should: look into {data / 'logs'}, then start again.")
     except OSError as error:
         _fail(console, file_sentence(error, data))
 
@@ -111,8 +116,8 @@ def _push(server: Server) -> None:
     try:
         command.load()(server.data / "sample", url=server.url, data=server.data)
     except typer.Exit as ended:
-        if ended.exit_code and server.process.poll() is not None:
-            raise NotStarted(server.last_words()) from None
+        if ended.exit_code:
+            raise NotStarted(f"The district was not pushed: look into {server.log.parent}, then start again.") from None
 
 
 def _run(console: Console, server: Server) -> None:

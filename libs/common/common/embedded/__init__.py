@@ -10,12 +10,23 @@ from pathlib import Path
 
 from common.embedded.cluster import SUPERUSER, initialise, programs_for
 from common.embedded.databases import prepare, read_passwords, roles_of
-from common.embedded.folder import alone, make_folder, only_one, sentence_of
+from common.embedded.folder import alone, is_full, make_folder, only_one, refuse_in_use, sentence_of
 from common.embedded.keeping import kept
 from common.embedded.server import SETTINGS, Cluster, launch, running
 from common.system_user import EmbeddedError, account_for, let_pass
 
-__all__ = ["Cluster", "EmbeddedError", "alone", "kept", "make_folder", "sentence_of", "start", "stop"]
+__all__ = [
+    "Cluster",
+    "EmbeddedError",
+    "alone",
+    "is_full",
+    "kept",
+    "make_folder",
+    "refuse_in_use",
+    "sentence_of",
+    "start",
+    "stop",
+]
 
 
 def start(data: Path, services: Sequence[str], *, settings: Mapping[str, str] = {}) -> Cluster:

@@ -43,6 +43,17 @@ def alone(data: Path) -> Iterator[None]:
         yield
 
 
+def refuse_in_use(data: Path) -> None:
+    """Touch nothing of a folder that another process runs on.
+
+    Raises:
+        EmbeddedError: one does.
+    """
+    if (data / "up.lock").exists():
+        with alone(data):
+            pass
+
+
 @contextmanager
 def only_one(data: Path) -> Iterator[None]:
     """Hold the data folder's lock: of several processes that start at once, the others adopt the first one's server."""
