@@ -66,6 +66,43 @@ async def test_a_row_before_its_reference_is_answered_as_created_and_shown_waiti
     assert await sis.running.said() == []
 
 
+async def test_it_is_found_by_its_whole_natural_key_and_by_nothing_less(sis: Sis):
+    await sis.put_in("schools", school())
+    (identity,) = await sis.put_in(ENROLMENT, enrolment(entryGradeLevelDescriptor="uri://x#Tenth grade"))
+
+    async def found(query: str) -> list[dict[str, Any]]:
+        answer = await sis.call("GET", f"{EDFI}/{ENROLMENT}?{query}")
+        assert answer.status_code == 200, answer.text
+        items: list[dict[str, Any]] = answer.json()
+        return items
+
+    key = "studentUniqueId=s1&schoolId=1&entryDate=2026-08-24"
+    (shown,) = await found(key)
+    assert shown == (await sis.call("GET", f"{EDFI}/{ENROLMENT}/{identity}")).json()
+    assert shown["_waiting"]["for"] == ["students"]
+    assert await found(f"{key}&id={identity}") == [shown]
+    for other in (
+        "studentUniqueId=s1&schoolId=1",
+        "studentUniqueId=s1&schoolId=1&entryDate=2026-08-25",
+        "studentUniqueId=s1&schoolId=x&entryDate=2026-08-24",
+        f"{key}&id=00000000-0000-4000-8000-000000000000",
+        f"{key}&offset=1",
+        f"{key}&limit=0",
+        f"{key}&minChangeVersion=0",
+        "",
+    ):
+        assert await found(other) == []
+    assert (await sis.delete(ENROLMENT, shown["id"])).status_code == 204
+    assert await found(key) == []
+
+
+async def test_it_is_found_by_numbers_in_its_natural_key(sis: Sis):
+    offering = {"localCourseCode": "ALG", "schoolId": 1, "schoolYear": 2027, "sessionName": "Fall"}
+    await sis.put_in("sections", {"sectionIdentifier": "a", "courseOfferingReference": offering})
+    found = await sis.call("GET", f"{EDFI}/sections", params={"sectionIdentifier": "a", **offering})
+    assert [document["_waiting"]["for"] for document in found.json()] == [["schools"]]
+
+
 async def test_it_is_applied_under_its_id_when_the_reference_comes(sis: Sis):
     await sis.put_in("schools", school())
     (identity,) = await sis.put_in(ATTENDANCE, absence(eventDuration=0.5))

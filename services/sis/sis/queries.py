@@ -18,6 +18,8 @@ from common.errors import Invalid
 from common.paging import decode_cursor, encode_cursor
 from sis.models import Document
 from sis.resources import Resource, key_text
+from sis.rows import key_of
+from sis.rules.flat import document_of
 from sis.rules.members import InvalidMember, code_value
 
 DOCUMENTS = Document.metadata.tables["sis_document"]
@@ -80,6 +82,28 @@ def query_of(
     return Query(chosen, hashlib.sha256(asked.encode()).hexdigest()[:16])
 
 
+def key_asked_for(resource: Resource, parameters: Mapping[str, str], paging: Paging) -> str | None:
+    """The natural key that a list asks for from its beginning, at any version; ``None`` where it leaves some of it open."""
+    if (
+        paging.pageToken
+        or paging.offset
+        or not paging.limit
+        or _within(paging.minChangeVersion, paging.maxChangeVersion)
+    ):
+        return None
+    told = {path: parameters.get(path.rpartition(".")[2], "") for path in resource.told_identity}
+    try:
+        return key_of(resource, document_of(told, resource.told_shape))
+    except InvalidMember:
+        return None
+
+
+def agrees(document: Mapping[str, Any], resource: Resource, parameters: Mapping[str, str]) -> bool:
+    """Whether a document with the natural key asked for also has what else is asked for beside it."""
+    beside = (name for name in parameters if name not in _NOT_FILTERS and name not in resource.leaves)
+    return all(str(document.get(name)) == parameters[name] for name in beside)
+
+
 async def read_page(session: AsyncSession, query: Query, paging: Paging) -> Page:
     """One page of what ``query`` asks for.
 
@@ -107,7 +131,7 @@ async def partition(session: AsyncSession, query: Query, number: int) -> list[st
     return [_token(query, *edges) for edges in zip((_FIRST, *ends), (*ends[:-1], _LAST), strict=False)] if ends else []
 
 
-def shown(row: sa.Row[Any]) -> dict[str, Any]:
+def shown(row: Any) -> dict[str, Any]:
     """A document as it is answered: without its sealed members."""
     changed = row.source_modified_at or row.known_at
     return {"id": str(row.id), **row.body, "_etag": str(row.revision), "_lastModifiedDate": changed.isoformat()}

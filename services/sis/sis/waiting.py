@@ -220,6 +220,14 @@ async def find_waiting(session: AsyncSession, vault: Vault, resource: Resource, 
     return WaitingDocument(identity, found.key, body, found.revision, *times, names_of(found.awaited))
 
 
+async def waiting_for_key(session: AsyncSession, vault: Vault, resource: Resource, key: str) -> WaitingDocument | None:
+    """The document with this natural key that waits, if one does."""
+    _, room = await look(session, resource, [key])
+    if key not in room or room[key].taken_back:
+        return None
+    return await find_waiting(session, vault, resource, room[key].id)
+
+
 def names_of(targets: Iterable[str]) -> list[str]:
     """The resources of documents that are waited for, each once."""
     return sorted({target.partition(" ")[0] for target in targets})

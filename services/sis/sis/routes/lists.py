@@ -1,5 +1,6 @@
 """Lists of documents by natural key or change version, page after page; and what changed and is gone."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -10,10 +11,12 @@ from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
+from common.runtime import Runtime, RuntimeOf
 from sis.problems import RESPONSES
-from sis.queries import Page, Paging, partition, query_of, read_page, shown
+from sis.queries import Page, Paging, agrees, key_asked_for, partition, query_of, read_page, shown
 from sis.resources import Resource, resource_named
 from sis.rules.members import value_at
+from sis.waiting import waiting_for_key
 
 router = Router("ed-fi", tags=["Ed-Fi"], responses=RESPONSES)
 
@@ -37,15 +40,23 @@ class Deleted(BaseModel):
 
 @router.get("/{resource}")
 async def list_documents(
-    resource: str, request: Request, response: Response, session: Session, who: Reader, paging: Asked
+    resource: str,
+    request: Request,
+    response: Response,
+    session: Session,
+    runtime: RuntimeOf,
+    who: Reader,
+    paging: Asked,
 ) -> list[dict[str, Any]]:
     """Documents by members of the natural key under their leaf names, such as ``studentUniqueId``; all without one.
 
-    Sealed members, such as a contact's name and address, are never answered here.
+    Sealed members, such as a contact's name and address, are never answered here. A row that waits is answered, with
+    ``_waiting``, only to who asks for all of its natural key; no count has it.
     """
     of = resource_named(resource)
     query = query_of(of, request.query_params, paging, who)
-    return [dict(of.shown(shown(row))) for row in _said(response, await read_page(session, query, paging))]
+    found = [dict(of.shown(shown(row))) for row in _said(response, await read_page(session, query, paging))]
+    return found or await _waiting(session, runtime, of, request.query_params, paging)
 
 
 @router.get("/{resource}/partitions")
@@ -77,6 +88,16 @@ async def list_key_changes(resource: str, response: Response, who: Reader, pagin
     """Nothing: what identifies a document never changes."""
     resource_named(resource)
     return list(_said(response, Page((), None, 0 if paging.totalCount else None)))
+
+
+async def _waiting(
+    session: Session, runtime: Runtime, resource: Resource, parameters: Mapping[str, str], paging: Paging
+) -> list[dict[str, Any]]:
+    """The row that waits to be the document with the natural key asked for, if there is one."""
+    key = key_asked_for(resource, parameters, paging)
+    found = await waiting_for_key(session, runtime.vault, resource, key) if key is not None else None
+    document = dict(resource.shown(shown(found))) | found.waiting if found else {}
+    return [document] if document and agrees(document, resource, parameters) else []
 
 
 def _said(response: Response, page: Page) -> Any:
