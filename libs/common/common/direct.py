@@ -1,8 +1,9 @@
 """Routes as one list, and those that ask for little called directly.
 
 Each level of routers costs a request two rounds of matching, and what a route depends on is found out anew for every
-request. Half of what a push of one row cost was that. Here the routes stand beside each other, and a route that depends only
-on the request, on text of its path, on headers that may be missing and on functions of the request is called without a search.
+request. Half of what a push of one row cost was that. Here the routes stand beside each other, those that take rows first,
+and a route that depends only on the request, on text of its path, on headers that may be missing and on functions of the
+request is called without a search, and without a place for what such functions might have to close.
 """
 
 import inspect
@@ -13,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.strict import StrictRoute, strictly
 
@@ -30,13 +32,30 @@ _ELSEWHERE = (
 
 
 class _DirectRoute(StrictRoute):
-    def get_route_handler(self) -> Handle:
-        """The handler: as short as the route allows, and strict about the body in any case."""
-        return strictly(_called(self.dependant)) if _asks_little(self.dependant) else super().get_route_handler()
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        if _asks_little(self.dependant):
+            self.app = _answering(strictly(_called(self.dependant)))
 
 
-def flat(router: APIRouter) -> Iterator[BaseRoute]:
-    """Every route of ``router`` and of all that it includes, each on its own, in their order."""
+def _answering(handle: Handle) -> ASGIApp:
+    # What it raises is answered by the application, as is what any route raises.
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await handle(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return answer
+
+
+def flat(router: APIRouter) -> list[BaseRoute]:
+    """Every route of ``router`` and of all that it includes, each on its own: POST first, else in their order.
+
+    A push asks once a row, and routes are tried one after the other.
+    """
+    return sorted(_each(router), key=lambda route: "POST" not in (getattr(route, "methods", None) or ()))
+
+
+def _each(router: APIRouter) -> Iterator[BaseRoute]:
     given = [name for name in inspect.signature(APIRoute.__init__).parameters if name not in ("self", "form_limits")]
     for context in iter_route_contexts(router.routes):
         if isinstance(context.original_route, APIRoute):
