@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, ClassVar
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import SQLModel
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _TRUSTED_SECONDS = 1.0
 """A connection that was used less long ago is taken as it is: only a network that broke without a word could have cut it."""
 _DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for its dialects
@@ -115,8 +115,13 @@ async def transaction_time(session: AsyncSession) -> datetime:
 
 def next_revision(previous: int | None, at: datetime) -> int:
     """The revision after ``previous``: microseconds of ``at`` since 1970, or one more than ``previous`` if that is larger."""
-    micros = (at - _EPOCH) // timedelta(microseconds=1)
+    micros = _micros(at)
     return micros if previous is None else max(micros, previous + 1)
+
+
+@lru_cache(maxsize=8)  # all rows of a transaction have the same time
+def _micros(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def is_data_error(error: BaseException) -> bool:

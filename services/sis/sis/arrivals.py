@@ -58,7 +58,7 @@ _COUNT = sa.text(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each row, and that would make it three times as dear
 class Arrival:
     """One row as a source pushed it, and the row that was read, or why it could not be."""
 

@@ -67,7 +67,7 @@ _ALL = sa.text(
 events = EventRouter()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each row, and that would make it three times as dear
 class Fact:
     """How a fact stands or shall stand: the fields of its event, as JSON values."""
 
@@ -75,7 +75,7 @@ class Fact:
     deleted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Said:
     fact: Fact
     revision: int

@@ -28,7 +28,7 @@ class StillReferredTo(DomainError):
     """Other documents still refer to this one; delete those first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each row, and that would make it three times as dear
 class Written:
     """What came of one row, and the document it is about as it stands after the row."""
 

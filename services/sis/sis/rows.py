@@ -15,7 +15,7 @@ Target = tuple[str, str]
 """A resource and the natural key of a document of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each row, and that would make it three times as dear
 class Row:
     """One row for one document: its natural key, what it says, and what it refers to."""
 

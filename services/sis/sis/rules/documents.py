@@ -21,10 +21,13 @@ class Outcome(StrEnum):
     @property
     def changes(self) -> bool:
         """Whether the document is another one afterwards."""
-        return self in (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED)
+        return self in _CHANGING
 
 
-@dataclass(frozen=True, slots=True)
+_CHANGING = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED)
+
+
+@dataclass(slots=True)  # not frozen: several are made for each row, and that would make each three times as dear
 class Content:
     """What a document says: the open part, the part to be sealed, and when the SIS last changed it."""
 
