@@ -387,7 +387,7 @@ def test_a_server_is_left_alone_after_failures_in_a_row_only() -> None:
 
 def test_a_number_without_a_source_is_refused() -> None:
     with pytest.raises(ValueError, match="too_old_days"):
-        read_policy('version = "1"\n[too_old_days]\nvalue = 14\n')
+        read_policy({"version": "1", "too_old_days": {"value": 14}})
 
 
 def test_a_call_ends_well_within_its_lease() -> None:

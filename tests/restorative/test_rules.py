@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import DomainError
-from restorative.policy import policy
+from restorative.policy import POLICY
 from restorative.rules import agreement, gathering, steps, withdrawal
 from restorative.rules import conference as model
 from restorative.rules.conference import Conference, Item, ItemKind, Kind, Part, Party, Role, State
@@ -472,18 +472,18 @@ def test_no_sequence_of_steps_reaches_an_illegal_state(start: State, taken: list
 
 class TestPolicy:
     def test_the_file_lists_suspension_and_expulsion(self) -> None:
-        assert policy().excludes(["Out of School Suspension"])
-        assert policy().excludes(["Community Service", "in-school  suspension"])
-        assert policy().excludes(["Expulsion with Services"])
+        assert POLICY.excludes(["Out of School Suspension"])
+        assert POLICY.excludes(["Community Service", "in-school  suspension"])
+        assert POLICY.excludes(["Expulsion with Services"])
 
     def test_and_nothing_that_leaves_a_student_in_class(self) -> None:
-        assert not policy().excludes(["Community Service", "Other", "Removal from Classroom"])
-        assert not policy().excludes([])
+        assert not POLICY.excludes(["Community Service", "Other", "Removal from Classroom"])
+        assert not POLICY.excludes([])
 
     def test_an_action_of_a_fortnight_ago_is_late(self) -> None:
-        assert policy().late(on=TODAY - timedelta(days=14), heard_on=TODAY)
-        assert not policy().late(on=TODAY - timedelta(days=13), heard_on=TODAY)
-        assert not policy().late(on=TODAY + timedelta(days=3), heard_on=TODAY)
+        assert POLICY.late(on=TODAY - timedelta(days=14), heard_on=TODAY)
+        assert not POLICY.late(on=TODAY - timedelta(days=13), heard_on=TODAY)
+        assert not POLICY.late(on=TODAY + timedelta(days=3), heard_on=TODAY)
 
     def test_capitals_spaces_and_hyphens_do_not_matter(self) -> None:
         assert plain(" In-School_Suspension ") == plain("in school suspension")

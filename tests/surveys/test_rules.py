@@ -1,5 +1,6 @@
 """Who may answer, when, and how answers become scores."""
 
+import tomllib
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import date, timedelta
@@ -323,9 +324,9 @@ def test_consent_of_today_or_long_ago_is_heard(on: date) -> None:
 
 
 def test_every_number_of_the_policy_has_its_source():
-    assert read_policy('version = "x"\n' + SOURCED).earliest_said_on == EARLIEST
+    assert read_policy(tomllib.loads('version = "x"\n' + SOURCED)).earliest_said_on == EARLIEST
     with pytest.raises(ValueError, match="without a source: answered_percent_at_least"):
-        read_policy('version = "x"\n' + SOURCED.replace('source = "b"', ""))
+        read_policy(tomllib.loads('version = "x"\n' + SOURCED.replace('source = "b"', "")))
 
 
 def test_no_instrument_scores_a_subscale_on_fewer_answers_than_the_district_allows():

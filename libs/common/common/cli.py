@@ -35,7 +35,8 @@ class _Commands(TyperGroup):
         found = entry_points(group="trellis.commands", name=cmd_name)
         if ours or not found:
             return ours
-        loaded = next(iter(found)).load()
+        with one_sentence():  # a service reads its policy as it is loaded
+            loaded = next(iter(found)).load()
         if isinstance(loaded, typer.Typer):
             return typer.main.get_command(loaded)
         alone = typer.Typer(add_completion=False)

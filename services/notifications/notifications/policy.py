@@ -1,30 +1,37 @@
-"""The policy in force, read from ``policy.toml``."""
+"""The policy in force, from ``policy.toml`` and the file that ``TRELLIS_NOTIFICATIONS_POLICY`` names."""
 
-import tomllib
+from collections.abc import Mapping
 from datetime import time
-from importlib.resources import files
 from typing import Any
 
+from common.policies import PolicyInvalid, policy_of
 from notifications.rules.policy import Policy
 
 
-def read_policy(text: str) -> Policy:
-    """A policy from its TOML text: ``version``, and for every other name a table with ``value`` and ``source``.
+def read_policy(policy: Mapping[str, Any]) -> Policy:
+    """A policy from what its file says: ``version``, and for every other name a table with ``value`` and ``source``.
 
     Raises:
         ValueError: a value without a source.
+        PolicyInvalid: what should be a time is none.
     """
-    entries: dict[str, Any] = tomllib.loads(text)
-    version = entries.pop("version")
+    entries = {name: entry for name, entry in policy.items() if name != "version"}
     unsourced = [name for name, entry in entries.items() if not entry.get("source")]
     if unsourced:
         raise ValueError(f"without a source: {', '.join(unsourced)}")
     values = {name: entry["value"] for name, entry in entries.items()}
     for name in ("tier_notice_at", "quiet_from", "quiet_until"):
-        values[name] = time.fromisoformat(values[name])
+        values[name] = _time(name, values[name])
     for name in ("channels_that_ring", "guardians"):
         values[name] = frozenset(values[name])
-    return Policy(version=version, **values | {"retry_minutes": tuple(values["retry_minutes"])})
+    return Policy(version=policy["version"], **values | {"retry_minutes": tuple(values["retry_minutes"])})
 
 
-POLICY = read_policy(files("notifications").joinpath("policy.toml").read_text())
+def _time(name: str, said: str) -> time:
+    try:
+        return time.fromisoformat(said)
+    except ValueError:
+        raise PolicyInvalid(f"The policy of notifications: {name}.value must be a time such as 20:00.") from None
+
+
+POLICY = read_policy(policy_of("notifications", added_to=("street_words.value",)))

@@ -23,7 +23,7 @@ from common.events import ExclusionRecorded, IncidentRecorded
 from restorative.announcements import announce, facts
 from restorative.conferences import conference_of, keep_state, read_case
 from restorative.models import Action, Incident, Referral, StepRow
-from restorative.policy import policy
+from restorative.policy import POLICY
 from restorative.rules.conference import BEFORE_THE_OFFER, State
 from restorative.rules.exclusion import Exclusion, free_for, frozen, hundredths_proposed, hundredths_served, kept_by
 from restorative.rules.withdrawal import follow_data
@@ -117,7 +117,7 @@ async def _open(session: AsyncSession, docket: _Docket, at: datetime, *, by_hand
         happened_on=docket.incidents[0].on,
         opened_at=at,
         by_hand=by_hand,
-        policy=policy().version,
+        policy=POLICY.version,
         state=State.PROPOSED,
     )
     session.add(docket.referral)
@@ -162,8 +162,8 @@ def _exclusion_of(action: Action) -> Exclusion:
         incident_ids=frozenset(action.incident_ids),
         hundredths_proposed=action.hundredths_frozen or 0,
         hundredths_served=action.hundredths_served,
-        late=policy().late(on=action.on, heard_on=action.first_heard_on),
-        stands=not action.deleted and policy().excludes(action.descriptors),
+        late=POLICY.late(on=action.on, heard_on=action.first_heard_on),
+        stands=not action.deleted and POLICY.excludes(action.descriptors),
         referral_id=action.referral_id,
     )
 
@@ -192,7 +192,7 @@ async def _keep_actions(session: AsyncSession, heard: Sequence[ExclusionRecorded
 
 
 def _heard(before: Action | None, event: ExclusionRecorded, at: datetime) -> Action:
-    excludes = not event.deleted and policy().excludes(event.actions)
+    excludes = not event.deleted and POLICY.excludes(event.actions)
     proposes = frozen(
         before.hundredths_frozen if before else None, proposed=event.hundredths_proposed, excludes=excludes
     )

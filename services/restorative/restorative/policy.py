@@ -1,15 +1,17 @@
-"""The district's policy file as the rules take it."""
+"""The policy in force, from ``policy.toml`` and the file that ``TRELLIS_RESTORATIVE_POLICY`` names."""
 
-import tomllib
-from functools import cache
-from importlib.resources import files
+from collections.abc import Mapping
+from typing import Any
 
+from common.policies import policy_of
 from restorative.rules.exclusion import Policy, plain
 
 
-@cache
-def policy() -> Policy:
-    """The policy in ``policy.toml``: which descriptors are exclusions, and when an action comes too late."""
-    data = tomllib.loads(files("restorative").joinpath("policy.toml").read_text("utf-8"))
-    exclusions = frozenset(plain(entry["code"]) for entry in data["descriptors"] if entry["exclusion"])
+def read_policy(data: Mapping[str, Any]) -> Policy:
+    """A policy from what its file says; of two spellings of one descriptor the later one, which is the district's, holds."""
+    excludes = {plain(code): entry["exclusion"] for code, entry in data["descriptors"].items()}
+    exclusions = frozenset(code for code, exclusion in excludes.items() if exclusion)
     return Policy(version=data["version"], exclusions=exclusions, late_after_days=data["late_after_days"])
+
+
+POLICY = read_policy(policy_of("restorative", added_to=("descriptors",)))

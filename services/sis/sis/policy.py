@@ -1,10 +1,10 @@
-"""The district's reading of its SIS, from ``policy.toml`` or the file that ``TRELLIS_SIS_POLICY`` names."""
+"""The district's reading of its SIS, from ``policy.toml`` and the file that ``TRELLIS_SIS_POLICY`` names."""
 
-import os
-import tomllib
 from collections.abc import Collection, Mapping
-from pathlib import Path
+from typing import Any
 
+from common.events import AttendanceKind
+from common.policies import PolicyInvalid, policy_of
 from sis.rules.arrivals import ArrivalPolicy
 from sis.rules.attendance import AttendancePolicy
 from sis.rules.calendar import CalendarPolicy
@@ -13,20 +13,43 @@ from sis.rules.contacts import ContactPolicy
 from sis.rules.oauth import ClientPolicy
 from sis.rules.waiting import WaitingPolicy
 
-_FILE = Path(os.environ.get("TRELLIS_SIS_POLICY") or Path(__file__).with_name("policy.toml"))
-_DATA = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+_DATA = policy_of("sis", added_to=("attendance.categories",))
+
+
+def _lower(said: Any) -> Any:
+    """Code values in small letters, as they are compared."""
+    if isinstance(said, dict):
+        return {name.lower(): value for name, value in said.items()}
+    return [one.lower() for one in said]
+
+
+def _attendance(said: Mapping[str, Any]) -> AttendancePolicy:
+    named = {
+        "categories": said["categories"].values(),
+        "never_missed": said["never_missed"],
+        "strongest_first": said["strongest_first"],
+    }
+    for name, kinds in named.items():
+        if not set(kinds) <= set(AttendanceKind):
+            raise PolicyInvalid(f"The policy of sis: attendance.{name} may only say {', '.join(AttendanceKind)}.")
+    if set(said["strongest_first"]) != set(AttendanceKind):
+        raise PolicyInvalid(
+            f"The policy of sis: attendance.strongest_first must say all of {', '.join(AttendanceKind)}."
+        )
+    return AttendancePolicy(**{**said, "categories": _lower(said["categories"])})
+
 
 ARRIVALS = ArrivalPolicy(**_DATA["arrivals"])
-ATTENDANCE = AttendancePolicy(**_DATA["attendance"])
-CALENDAR = CalendarPolicy(**_DATA["calendar"])
+ATTENDANCE = _attendance(_DATA["attendance"])
+CALENDAR = CalendarPolicy(**{name: _lower(codes) for name, codes in _DATA["calendar"].items()})
 CLIENTS = ClientPolicy(**_DATA["clients"])
 CLOSING = ClosingPolicy(**_DATA["closing"])
-CONTACTS = ContactPolicy(**_DATA["contacts"])
+CONTACTS = ContactPolicy(**{name: _lower(codes) for name, codes in _DATA["contacts"].items()})
 WAITING = WaitingPolicy(**_DATA["waiting"])
 UNDERSTOOD: Mapping[str, Collection[str]] = {
     "addressTypeDescriptors": CONTACTS.address_types,
     "languageUseDescriptors": CONTACTS.language_uses,
-    **_DATA["descriptors"],
+    **{name: _lower(codes) for name, codes in _DATA["descriptors"].items()},
 }
 """Code values that are understood, by the resource that lists them. Others are kept, and listed for a person to map."""
 BULK_ROWS: int = _DATA["bulk"]["rows"]

@@ -1,10 +1,11 @@
-"""The policy in force, read from ``policy.toml``."""
+"""The policy in force, from ``policy.toml`` and the file that ``TRELLIS_SURVEYS_POLICY`` names."""
 
-import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from importlib.resources import files
 from typing import Any
+
+from common.policies import policy_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,18 +17,17 @@ class Policy:
     answered_percent_at_least: int
 
 
-def read_policy(text: str) -> Policy:
-    """A policy from its TOML text: ``version``, and for every other name a table with ``value`` and ``source``.
+def read_policy(policy: Mapping[str, Any]) -> Policy:
+    """A policy from what its file says: ``version``, and for every other name a table with ``value`` and ``source``.
 
     Raises:
         ValueError: a value without a source.
     """
-    entries: dict[str, Any] = tomllib.loads(text)
-    version = entries.pop("version")
+    entries = {name: entry for name, entry in policy.items() if name != "version"}
     unsourced = [name for name, entry in entries.items() if not entry.get("source")]
     if unsourced:
         raise ValueError(f"without a source: {', '.join(unsourced)}")
-    return Policy(version=version, **{name: entry["value"] for name, entry in entries.items()})
+    return Policy(version=policy["version"], **{name: entry["value"] for name, entry in entries.items()})
 
 
-POLICY = read_policy(files("surveys").joinpath("policy.toml").read_text(encoding="utf-8"))
+POLICY = read_policy(policy_of("surveys"))
