@@ -69,7 +69,7 @@ def _wait_until_ready(process: "subprocess.Popen[str]", port: int, log: Path) ->
 def small_disk(megabytes: int) -> Iterator[Path]:
     """An empty disk of that size; skips with one loud line, or fails where everything is required, if there can be none."""
     disk = Path(tempfile.mkdtemp(prefix="small-", dir="/tmp"))
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", disk]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         disk.rmdir()
         untested("FULL DISK NOT TESTED: no file system may be mounted here")

@@ -1,5 +1,9 @@
 """``trellis load`` as it is typed."""
 
+import os
+import pwd
+import tempfile
+import time
 from datetime import date
 from pathlib import Path
 
@@ -8,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from sis.load import load
+from tests.processes import free_port, in_a_process, trellis
 from trial.sample.district import Sample
 
 
@@ -87,3 +92,46 @@ def test_what_a_person_can_mend_is_one_sentence(run, fill, tmp_path, monkeypatch
         assert result.exit_code == 1
         assert sentence in result.output
         assert "Traceback" not in result.output
+
+
+def test_an_address_where_nothing_listens_is_waited_for_aloud_and_soon_given_up(fill, tmp_path):
+    (tmp_path / "token").write_text("x")
+    folder = fill(students=[{"studentUniqueId": "a"}])
+    address = f"http://127.0.0.1:{free_port()}"
+    began = time.monotonic()
+
+    given_up = trellis("load", str(folder), "--url", address, "--token-file", str(tmp_path / "token"))
+
+    assert time.monotonic() - began < 20
+    assert given_up.returncode == 1
+    waiting, sentence = [line.strip() for line in given_up.stderr.splitlines() if line.strip()]
+    assert waiting == f"Waiting for Trellis at {address} …"
+    assert sentence == f"Trellis does not answer at {address}: is `trellis up` running, and is --url right?"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not read")
+@pytest.mark.parametrize("closed", ["--data", "--token-file", "DIR", "a file"])
+def test_what_may_not_be_read_is_one_sentence(run, closed):
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        home = Path(made)
+        home.chmod(0o755)
+        for name in ("open", "closed"):
+            (home / name).mkdir()
+            (home / name / "students.jsonl").write_text('{"studentUniqueId": "a"}')
+        (home / "closed").chmod(0o700)
+        dry = ("--dry-run",)
+        arguments: dict[str, tuple[object, ...]] = {
+            "--data": (home / "open", "--data", home / "closed"),
+            "--token-file": (home / "open", "--token-file", home / "closed" / "token"),
+            "DIR": (home / "closed", *dry),
+            "a file": (home / "open", *dry),
+        }
+        if closed == "a file":
+            (home / "open" / "students.jsonl").chmod(0o600)
+
+        def work() -> None:
+            result = run(*arguments[closed])
+            assert (result.exit_code, len(result.output.strip().splitlines())) == (1, 1)
+            assert "may not read" in result.output or "cannot be read" in result.output
+
+        in_a_process(work, pwd.getpwnam("nobody").pw_uid)

@@ -94,10 +94,12 @@ def read_signing_key(folder: Path) -> SigningKey:
     """The private key in ``folder/signing.jwk``.
 
     Raises:
-        KeysMissing: it is not there.
+        KeysMissing: it is not there, or not for this user.
     """
     try:
         return _read_private(folder / _SIGNING)
+    except PermissionError:
+        raise KeysMissing(f"This user may not read the signing key in {folder}: run as its owner.") from None
     except (OSError, ValueError):
         raise KeysMissing(f"There is no signing key in {folder}: run `trellis up` or `trellis keys` first.") from None
 

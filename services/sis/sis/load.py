@@ -1,7 +1,7 @@
 """``trellis load``."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from common.keys import KeysMissing, read_signing_key
 from sis.loading.checking import check_folder
 from sis.loading.closing import clock_held, close_days
 from sis.loading.conferences import ConferencePusher
-from sis.loading.door import As, Door, MintedTokens, NotPermitted, Refused, Stop, TokenFromFile, Tokens
+from sis.loading.door import As, Door, MintedTokens, NotPermitted, Refused, Stop, TokenFromFile, Tokens, say_nothing
 from sis.loading.folder import CALENDAR_FILE, Folder
 from sis.loading.report import Report
 from sis.loading.rows import Pusher
@@ -27,11 +27,13 @@ _SCORES_SAID_SECONDS = 10.0
 
 
 def load(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of exported files.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of exported files.", readable=False)],
     url: Annotated[str, typer.Option(help="Where Trellis answers.")] = "http://127.0.0.1:8080",
-    data: Annotated[Path, typer.Option(help="The folder whose keys sign the tokens.")] = Path("var"),
+    data: Annotated[
+        Path, typer.Option(help="The folder whose keys sign the tokens.", readable=False)  # else in typer's words
+    ] = Path("var"),
     token_file: Annotated[
-        Path | None, typer.Option(help="A file with a token; parts it may not push are left out.")
+        Path | None, typer.Option(help="A file with a token; parts it may not push are left out.", readable=False)
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and count every row, push nothing.")] = False,
     single: Annotated[
@@ -53,36 +55,18 @@ def load(
         trellis load exports/2026-10-02 --url https://trellis.example.org --token-file ~/sis.token
     """
     console = Console(stderr=True)
-    if not folder.is_dir():
-        _stop(console, f"{folder} is no folder: give the folder that holds the exported files.")
-    source = Folder(folder)
-    if not source.known_names():
-        _stop(
-            console, f"{folder} holds no file to push: files are named after Ed-Fi resources, such as students.jsonl."
-        )
-    with _bars(console) as bars:
-        report = Report(bars)
-        try:
+    with _one_sentence(console, url):
+        source = _source_in(folder)
+        with _bars(console) as bars:
+            report = Report(bars)
             if dry_run:
                 check_folder(source, report)
             else:
                 tokens = (
                     TokenFromFile(token_file) if token_file else MintedTokens(read_signing_key(data / "keys" / "staff"))
                 )
-                asyncio.run(push(source, report, url, tokens, single=single))
-        except KeysMissing as error:
-            sentence = f"{error} Or give a token with --token-file."
-        except BaseExceptionGroup as group:
-            sentence = _sentence_in(group)
-        except Stop as stop:
-            sentence = str(stop)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            sentence = f"{url} is no address: --url takes one such as http://127.0.0.1:8080."
-        else:
-            sentence = ""
-    if sentence:
-        _stop(console, sentence)
-    _tell(console, report, source.unread_names(), dry_run=dry_run)
+                asyncio.run(push(source, report, url, tokens, single=single, say=bars.say))
+        _tell(console, report, source.unread_names(), dry_run=dry_run)
     raise typer.Exit(1 if report.rejected_count or report.waiting_count else 0)
 
 
@@ -93,6 +77,7 @@ async def push(
     tokens: Tokens,
     *,
     single: bool = False,
+    say: Callable[[str], None] = say_nothing,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> None:
     """Push everything: rows, surveys, then the school days, so that the first decisions rest on all of it, then conferences.
@@ -101,7 +86,7 @@ async def push(
         Stop: the other side does not answer or does not accept the token; also inside an exception group.
     """
     async with httpx.AsyncClient(base_url=url, timeout=_TIMEOUT, transport=transport, trust_env=False) as http:
-        door = Door(http, tokens)
+        door = Door(http, tokens, say=say)
         async with clock_held(door):
             pusher = Pusher(door, folder, report, single=single)
             await pusher.push_all()
@@ -136,6 +121,10 @@ class _Bars:
     def begin(self, part: str, total: int) -> None:
         """A part begins."""
         self._tasks[part] = self._progress.add_task(part, total=total)
+
+    def say(self, sentence: str) -> None:
+        """Print a line above the bars."""
+        self._progress.console.print(sentence, soft_wrap=True, markup=False, highlight=False)
 
     def advance(self, part: str, rows: int) -> None:
         """So many more rows are settled."""
@@ -176,16 +165,44 @@ def _list(console: Console, rows: list[tuple[str, int, str]], count: int) -> Non
         console.print(f"… and {count - len(rows)} more", highlight=False)
 
 
-def _stop(console: Console, sentence: str) -> None:
+def _source_in(folder: Path) -> Folder:
+    if not folder.is_dir():
+        raise Stop(f"{folder} is no folder: give the folder that holds the exported files.")
+    source = Folder(folder)
+    if not source.known_names():
+        raise Stop(f"{folder} holds no file to push: files are named after Ed-Fi resources, such as students.jsonl.")
+    return source
+
+
+@contextmanager
+def _one_sentence(console: Console, url: str) -> Iterator[None]:
+    """End with one sentence and exit code 1 for what a person can mend."""
+    try:
+        yield
+        return
+    except KeysMissing as error:
+        sentence = f"{error} Or give a token with --token-file."
+    except BaseExceptionGroup as group:
+        sentence = _sentence_of(_first_in(group))
+    except (Stop, OSError) as error:
+        sentence = _sentence_of(error)
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+        sentence = f"{url} is no address: --url takes one such as http://127.0.0.1:8080."
     console.print(sentence, soft_wrap=True, markup=False, highlight=False)
     raise typer.Exit(1)
 
 
-def _sentence_in(group: BaseExceptionGroup[BaseException]) -> str:
-    stops, others = group.split(Stop)
-    if stops is None or others is not None:
+def _sentence_of(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename} cannot be read ({error.strerror or error}): give one that you may read."
+    return str(error)
+
+
+def _first_in(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    mendable, others = group.split((Stop, OSError))
+    if mendable is None or others is not None:
         raise group
-    found: BaseException = stops
+    found: BaseException = mendable
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
-    return str(found)
+    return found

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from common.auth import staff_token
 from common.keys import SigningKey
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_UNHEARD_PATIENCE, _QUIET_SECONDS = 10.0, 2.0
 _BUSY = frozenset({429, 502, 503, 504})
 
 
@@ -101,11 +102,26 @@ class TokenFromFile:
             raise Stop(f"{self._path} cannot be read: --token-file takes a file that holds one token.") from None
 
 
-class Door:
-    """Sends requests; waits and repeats when the connection is cut or the answer is *not now*. Every push may be repeated."""
+def say_nothing(sentence: str) -> None:
+    """For those whom nobody watches."""
 
-    def __init__(self, http: httpx.AsyncClient, tokens: Tokens, *, patience: float = 60.0) -> None:
-        self._http, self._tokens, self._patience = http, tokens, patience
+
+class Door:
+    """Sends requests; waits and repeats when the connection is cut or the answer is *not now*. Every push may be repeated.
+
+    An address that never answered is given up after 10 seconds: more likely nothing listens there than it restarts.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        tokens: Tokens,
+        *,
+        patience: float = 60.0,
+        say: Callable[[str], None] = say_nothing,
+    ) -> None:
+        self._http, self._tokens, self._patience, self._say = http, tokens, patience, say
+        self._heard, self._served_at, self._said = False, 0.0, False
 
     async def send(self, method: str, path: str, who: As = As(), **options: Any) -> httpx.Response:
         """The answer, if it is a good one.
@@ -115,17 +131,29 @@ class Door:
             Refused: another answer that is not a success.
             Stop: no answer at all, however often, or the token is not accepted.
         """
-        pause, gives_up = _FIRST_PAUSE, time.monotonic() + self._patience
+        pause, began = _FIRST_PAUSE, time.monotonic()
         while True:
             response = await self._once(method, path, who, options)
-            if response is not None and response.status_code not in _BUSY:
-                return _checked(response)
-            if time.monotonic() > gives_up:
+            if response is not None:
+                self._heard = True
+                if response.status_code not in _BUSY:
+                    self._served_at, self._said = time.monotonic(), False
+                    return _checked(response)
+            if time.monotonic() - began > self._patience_now():
                 raise Stop(
                     f"Trellis does not answer at {self._http.base_url}: is `trellis up` running, and is --url right?"
                 )
+            self._say_that_we_wait(time.monotonic() + pause - max(began, self._served_at))
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _patience_now(self) -> float:
+        return self._patience if self._heard else min(self._patience, _UNHEARD_PATIENCE)
+
+    def _say_that_we_wait(self, quiet_seconds: float) -> None:
+        if not self._said and quiet_seconds > _QUIET_SECONDS:
+            self._said = True
+            self._say(f"Waiting for Trellis at {self._http.base_url} …")
 
     async def _once(self, method: str, path: str, who: As, options: Mapping[str, Any]) -> httpx.Response | None:
         headers = {"Authorization": f"Bearer {self._tokens.token(who)}", **options.get("headers", {})}
