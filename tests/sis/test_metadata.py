@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from sis.metadata.documents import SECTIONS, dependencies, openapi
 from sis.metadata.names import definition, reference, singular
-from sis.metadata.schemas import definitions
+from sis.metadata.schemas import NOT_KEPT, definitions
 from sis.resources import DESCRIPTORS, NAMED
 from sis.rules.members import InvalidMember
 from tests.sis.conftest import EDFI, Sis
@@ -151,7 +151,7 @@ def _own(found: Json, name: str) -> Iterator[Json]:
 
 
 def test_a_definition_says_what_is_required_what_identifies_and_how_long_it_may_be(schemas: Json) -> None:
-    own = {"id", "_etag", "_lastModifiedDate"}
+    own = {"id", "_etag", "_lastModifiedDate", "alternativeGraduationPlans", "educationPlans"}
     told = schemas["edFi_studentSchoolAssociation"]
     assert told["required"] == ["studentReference", "schoolReference", "entryDate"]
     assert {name: each for name, each in told["properties"].items() if name not in own} == {
@@ -172,6 +172,27 @@ def test_a_definition_says_what_is_required_what_identifies_and_how_long_it_may_
     languages = schemas["edFi_contact"]["properties"]["languages"]
     item = {"$ref": "#/components/schemas/edFi_contactLanguage"}
     assert languages == {"type": "array", "items": item, "nullable": True, "writeOnly": True}
+
+
+def test_clients_that_look_up_every_list_they_send_find_it_also_where_nothing_of_it_is_kept(schemas: Json) -> None:
+    sent = {
+        "disciplineIncidents": ["behaviors"],
+        "schools": ["gradeLevels", "addresses"],
+        "staffs": ["electronicMails"],
+        "calendars": ["gradeLevels"],
+    }
+    for name, lists in sent.items():
+        for each in lists:
+            told = schemas[definition(name)]["properties"][each]
+            assert told["description"] == "Taken, and nothing of it is kept."
+            assert resolved(schemas, told["items"])["properties"] == {}
+            assert each not in NAMED[name].shape
+
+
+async def test_descriptors_of_members_that_are_dropped_may_be_pushed_first(sis: Sis) -> None:
+    for name in ("electronicMailTypeDescriptors", "termDescriptors", "weaponDescriptors"):
+        said = {"namespace": "uri://d.example/T", "codeValue": "Any", "shortDescription": "Any"}
+        assert (await sis.post(name, said)).status_code == 201
 
 
 def test_one_name_means_one_shape() -> None:
@@ -292,7 +313,7 @@ def test_what_is_too_long_or_of_another_type_is_refused(schemas: Json) -> None:
         schema = schemas[definition(name)]
         whole = body(schemas, schema, whole=True)
         for path, each in members(schemas, schema):
-            if each.get("readOnly") or path == ("_lastModifiedDate",):
+            if each.get("readOnly") or path == ("_lastModifiedDate",) or each.get("description") == NOT_KEPT:
                 continue
             longest = "x" * each.get("maxLength", 1)
             for wrong in ({"x": 1} if "$ref" not in each else [], "/", f"{longest}x", True):

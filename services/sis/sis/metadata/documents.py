@@ -19,9 +19,9 @@ DATA_STANDARD = "5.2.0"
 SECTIONS = {"resources": "schools, people and their days", "descriptors": "what codes mean"}
 """The OpenAPI documents that there are, and what each is about."""
 _DESCRIPTION = (
-    "Trellis takes Ed-Fi documents of Data Standard 5.2 about {about}. Listed is every member that is kept; "
-    "others of the standard may be sent, and are dropped unstored. Members that are written only are kept sealed and "
-    "answered nowhere here. A school year of four digits may stand before `ed-fi` in each path; it changes nothing."
+    "Trellis takes Ed-Fi documents of Data Standard 5.2 about {about}. Listed is every member that is kept, and lists "
+    "of the standard that are not, which say so; others may be sent too, and are dropped unstored. Other members that are "
+    "written only are kept sealed and answered nowhere here. A school year of four digits may stand before `ed-fi` in each path; it changes nothing."
 )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sis.metadata.names import capital, definition, reference, singular
 from sis.resources import Resource
+from sis.resources.dropped import dropped_lists
 from sis.rules.members import Member, Shape
 
 Schema = dict[str, Any]
@@ -34,6 +35,8 @@ _OWN: Mapping[str, Schema] = {
         "description": "When it was last changed. Where the SIS says when, an older row changes nothing.",
     },
 }
+NOT_KEPT = "Taken, and nothing of it is kept."
+_DROPPED: Mapping[str, Schema] = {"notKept": {"type": "object", "properties": {}, "description": NOT_KEPT}}
 _VERSION: Schema = {"type": "integer", "format": "int64"}
 
 
@@ -50,8 +53,14 @@ def definitions(name: str, resource: Resource) -> dict[str, Schema]:
     properties = found[own]["properties"]
     for sealed in resource.sealed:
         properties[sealed]["writeOnly"] = True
-    found[own]["properties"] = {"id": _OWN["id"], **properties, **_OWN}
-    return {**found, **_tracked(own, resource)}
+    dropped = {member: _dropped() for member in dropped_lists(resource.name) if member not in properties}
+    found[own]["properties"] = {"id": _OWN["id"], **properties, **dropped, **_OWN}
+    return {**found, **(_DROPPED if dropped else {}), **_tracked(own, resource)}
+
+
+def _dropped() -> Schema:
+    # Named all the same: some clients look up every list that they are about to send.
+    return {"type": "array", "items": ref("notKept"), **_NULLABLE, "writeOnly": True, "description": NOT_KEPT}
 
 
 def leaves(resource: Resource) -> dict[str, Schema]:

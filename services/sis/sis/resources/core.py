@@ -1,8 +1,9 @@
-"""The names of Ed-Fi's core resources, and the descriptors among them that some member of the table holds."""
+"""The names of Ed-Fi's core resources, and the descriptors among them that some member holds."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from sis.resources.dropped import DROPPED
 from sis.resources.kinds import Resource, leaves
 from sis.resources.parts import needed
 from sis.rules.members import text
@@ -15,8 +16,13 @@ _KINDS = {name.removesuffix("s").lower(): name for name in CORE if name.endswith
 
 
 def descriptors_of(resources: Iterable[Resource]) -> Iterator[Resource]:
-    """The descriptor resources that list what members of ``resources`` may say, by name."""
-    named = {kind_of(path.rpartition(".")[2]) for resource in resources for path, _ in leaves(resource.shape)}
+    """The descriptor resources that list what members of ``resources`` may say, by name; of those dropped too.
+
+    Exporters push their descriptors before anything that uses them, and stop at the first that is refused.
+    """
+    kept = [path for resource in resources for path, _ in leaves(resource.shape)]
+    dropped = [path for paths in DROPPED.values() for path in paths]
+    named = {kind_of(path.rpartition(".")[2]) for path in kept + dropped}
     for name in sorted(filter(None, named)):
         yield Resource(
             name=name,
