@@ -400,7 +400,7 @@ def test_the_command_works_on_embedded_data_whether_trellis_runs_or_not(tmp_path
     data, port = tmp_path / "var", free_port()
     tmp_path.chmod(0o711)
     base = f"http://127.0.0.1:{port}"
-    arguments = ("--role", "sis", "--json", "--data", str(data), "--url", base)
+    arguments = ("--role", "sis", "--json", "--data", str(data))
 
     with up(data, port):
         first = trellis("clients", "create", "While it runs", *arguments)
@@ -410,6 +410,7 @@ def test_the_command_works_on_embedded_data_whether_trellis_runs_or_not(tmp_path
 
     with up(data, port):
         clients = [json.loads(made.stdout) for made in (first, second)]
+        assert {said["base_address"] for said in clients} == {f"{base}/sis"}
         for said in clients:
             asked = subprocess.run(
                 [sys.executable, "-c", REAL_CLIENT, said["base_address"], said["id"], said["secret"]],

@@ -49,7 +49,9 @@ def create(
         Path | None,
         typer.Option(help="The folder of an embedded database; else TRELLIS_DATABASE_URL, else ./var.", readable=False),
     ] = None,
-    url: Annotated[str, typer.Option(help="Where the SIS reaches Trellis; TRELLIS_PUBLIC_URL if left out.")] = "",
+    url: Annotated[
+        str, typer.Option(help="Where the SIS reaches Trellis; else TRELLIS_PUBLIC_URL, else as `trellis up` ran last.")
+    ] = "",
 ) -> None:
     """Make a client, and print its key and its secret. The secret is shown this once.
 
@@ -64,7 +66,7 @@ def create(
             raise Stop(f"A client cannot have that role: --role takes {DOOR_ROLE}.")
         if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
             raise Stop(f"A client's name has 1 to {LONGEST_NAME} letters that can be printed.")
-        base = f"{(url or Settings().public_url or ADDRESS).rstrip('/')}/{_SERVICE}"
+        base = f"{(url or _address(data)).rstrip('/')}/{_SERVICE}"
         secret = new_secret()
         with _database(data) as address:
             client = asyncio.run(_added(address, name.strip(), role, secret))
@@ -72,6 +74,13 @@ def create(
             raise Stop("There is a client of that name already: choose another name.")
     made = {"name": name.strip(), "role": role, "id": client, "secret": secret, "base_address": base}
     sys.stdout.write(json.dumps(made) + "\n" if as_json else _told(made))
+
+
+def _address(data: Path | None) -> str:
+    """Where Trellis answers: as the settings say, else as the data folder says that is used."""
+    settings = Settings()
+    folder = HERE if data is None and not settings.filled(_SERVICE).database_url else data
+    return settings.public_url or (embedded.told_address(folder) if folder else "") or ADDRESS
 
 
 def _told(made: dict[str, str]) -> str:

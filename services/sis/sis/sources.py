@@ -2,16 +2,16 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 import httpx
 import typer
-from rich.table import Table
 
 from common.cli import ADDRESS, HERE, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out, pages
+from sis.report import differences, told
 
 _PATH = "/sis/v1/sources"
 Source = Annotated[
@@ -52,9 +52,7 @@ def sources(
     if as_json:
         sys.stdout.write(json.dumps({"items": items, "alerts": alerts}) + "\n")
         return
-    out.print(_table(items) if items else "Nothing has arrived yet.")
-    for alert in alerts:
-        out.print(_sentence(alert), highlight=False, markup=False, soft_wrap=True)
+    sys.stdout.write(told(items, alerts, datetime.now().astimezone()))
 
 
 @app.command()
@@ -86,7 +84,7 @@ def reconcile(
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
-    """Compare a source's own counts with what stands here; the exit code is 1 if any differ.
+    """Compare a source's own counts with what stands here; the exit code is 1 if any differ or none were told.
 
     Example: trellis sources reconcile counts.csv
     """
@@ -96,10 +94,15 @@ def reconcile(
             body, headers = file.read_bytes(), {"Content-Type": "text/csv"}
             answer_of(http.put(f"{path}/counts", content=body, headers=headers))
         differing = list(pages(http, f"{path}/reconciliation", limit=500))
+        if (
+            not differing
+            and not answer_of(http.get(f"{path}/reconciliation", params={"every": True, "limit": 1}))["items"]
+        ):
+            raise Stop("No counts were told yet: name a file of them, such as counts.csv.")
     if as_json:
         sys.stdout.write(json.dumps({"items": differing}) + "\n")
     else:
-        out.print(_differences(differing) if differing else "Every count agrees.")
+        sys.stdout.write(differences(differing) if differing else "Every count agrees.\n")
     raise typer.Exit(1 if differing else 0)
 
 
@@ -116,41 +119,3 @@ def _text(response: httpx.Response) -> str:
     if not response.is_success:
         answer_of(response)
     return response.text
-
-
-def _table(items: list[dict[str, Any]]) -> Table:
-    table = Table(
-        "source", "resource", "last push", "lag", "accepted", "unchanged", "rejected", "to mend", "waiting", "oldest"
-    )
-    for item in items:
-        table.add_row(*_cells(item))
-    return table
-
-
-def _cells(item: Mapping[str, Any]) -> list[str]:
-    moments = sorted(filter(None, (item["oldest_rejected_at"], item["oldest_waiting_at"])))
-    numbers = (item[name] for name in ("accepted", "unchanged", "rejected", "rejected_open", "waiting"))
-    return [
-        item["name"] or item["source"],
-        item["resource"],
-        item["last_at"][:16].replace("T", " "),
-        f"{item['lag_seconds']} s",
-        *map(str, numbers),
-        moments[0][:16].replace("T", " ") if moments else "–",
-    ]
-
-
-def _sentence(alert: Mapping[str, Any]) -> str:
-    days = f"{alert['age']} school {'day' if alert['age'] == 1 else 'days'}"
-    if alert["school_id"]:
-        return f"{alert['name'] or 'school'} ({alert['school_id']}) has not submitted since {alert['since']}: {days}."
-    return f"{alert['name'] or alert['source']} has not pushed since {alert['since']}: {days}."
-
-
-def _differences(items: list[dict[str, Any]]) -> Table:
-    table = Table("resource", "school", "day", "theirs", "ours", "difference")
-    for item in items:
-        theirs = "left out" if item["theirs"] is None else str(item["theirs"])
-        where = (item["school_id"] or "all", item["day"] or "all")
-        table.add_row(item["resource"], *where, theirs, str(item["ours"]), f"{item['difference']:+}")
-    return table

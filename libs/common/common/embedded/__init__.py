@@ -10,7 +10,16 @@ from pathlib import Path
 
 from common.embedded.cluster import SUPERUSER, initialise, programs_for
 from common.embedded.databases import prepare, read_passwords, roles_of
-from common.embedded.folder import alone, is_full, make_folder, only_one, refuse_in_use, sentence_of
+from common.embedded.folder import (
+    alone,
+    is_full,
+    make_folder,
+    only_one,
+    refuse_in_use,
+    sentence_of,
+    tell_address,
+    told_address,
+)
 from common.embedded.keeping import kept
 from common.embedded.server import SETTINGS, Cluster, launch, running
 from common.system_user import EmbeddedError, account_for, let_pass
@@ -26,6 +35,8 @@ __all__ = [
     "sentence_of",
     "start",
     "stop",
+    "tell_address",
+    "told_address",
 ]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from common.system_user import EmbeddedError
 
+_ADDRESS = "address"
 LEAST_FREE_BYTES = 16 * 1024 * 1024
 """With less than this PostgreSQL cannot go on: one segment of its write-ahead log.
 
@@ -52,6 +53,17 @@ def refuse_in_use(data: Path) -> None:
     if (data / "up.lock").exists():
         with alone(data):
             pass
+
+
+def tell_address(data: Path, address: str) -> None:
+    """Note at which address Trellis answers that runs on this folder, for commands that are given only the folder."""
+    (data / _ADDRESS).write_text(f"{address}\n", encoding="utf-8")
+
+
+def told_address(data: Path) -> str:
+    """The address at which Trellis answers, or last did, that runs on this folder; empty if none ever ran."""
+    file = data / _ADDRESS
+    return file.read_text(encoding="utf-8").strip() if file.exists() else ""
 
 
 @contextmanager
