@@ -4,6 +4,8 @@ import os
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from common.auth import principal_of
 from common.keys import read_keys, write_keys
 from tests.processes import free_port, trellis, up
 
+NOBODYS = "0199a3c2-5d41-7c35-9a53-0e7f2f6f6a11"
+
 
 def test_the_version_is_one_line() -> None:
     assert trellis("--version").stdout == "trellis 0.1.0\n"
@@ -21,13 +25,32 @@ def test_the_version_is_one_line() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["up", "serve", "migrate", "keys", "token", "clients", "status", "events", "load", "sources", "sample", "mailbox"],
+    [
+        *("up", "serve", "migrate", "keys", "token", "status", "load", "sample", "mailbox", "demo"),
+        *("events parked", "events replay", "events discard", "events resend"),
+    ],
 )
-def test_every_command_explains_itself(command: str) -> None:
-    shown = trellis(command, "--help")
+def test_every_command_explains_itself_by_an_example(command: str) -> None:
+    shown = trellis(*command.split(), "--help")
 
     assert shown.returncode == 0
     assert "Usage:" in shown.stdout
+    assert "xample" in shown.stdout
+    assert f"trellis {command} " in shown.stdout.partition("xample")[2]
+
+
+@pytest.mark.parametrize("group", ["clients", "events", "sources"])
+def test_every_group_of_commands_explains_itself(group: str) -> None:
+    assert "Usage:" in trellis(group, "--help").stdout
+
+
+def test_the_contracts_of_all_events_are_written_into_a_new_folder(tmp_path: Path) -> None:
+    written = subprocess.run(
+        [sys.executable, "-m", "common.events.asyncapi", tmp_path / "new" / "events"], capture_output=True, check=False
+    )
+
+    assert written.returncode == 0, written.stderr
+    assert (tmp_path / "new" / "events" / "asyncapi.json").exists()
 
 
 def test_a_token_is_printed_and_nothing_else(tmp_path: Path) -> None:
@@ -59,12 +82,19 @@ def test_a_token_is_given_the_permission_that_is_named(tmp_path: Path) -> None:
         (["token", "--role", "facilitator", "--staff", "207219"], "--staff takes our id"),
         (["serve", "nothing"], "There is no service of that name"),
         (["serve", "mtss"], "TRELLIS_KAFKA is missing"),
+        (
+            ["events", "parked", "nosvc", "--token-file", "/dev/null"],
+            "choose one of mtss, notifications, restorative, sis",
+        ),
+        (["events", "resend", "nosvc", "--token-file", "/dev/null"], "There is no service of that name"),
+        (["events", "replay", "nosvc", NOBODYS, "--token-file", "/dev/null"], "There is no service of that name"),
+        (["events", "discard", "nosvc", NOBODYS, "--token-file", "/dev/null"], "There is no service of that name"),
         (["migrate"], "TRELLIS_OWNER_DATABASE_URL is missing"),
         (["status", "--token-file", "/nowhere"], "/nowhere cannot be used (No such file or directory)"),
         (["up", "--port", str(free_port()), "--data", "/proc/nothing"], "/proc/nothing"),
         (["up", "--port", str(free_port()), "--data", "/etc/hostname"], "/etc/hostname is a file"),
     ],
-    ids=lambda value: f"{value[0]} {value[-1]}" if isinstance(value, list) else "",
+    ids=lambda value: f"{value[0]} {value[1:2]} {value[-1]}" if isinstance(value, list) else "",
 )
 def test_what_an_operator_can_mend_is_one_sentence(arguments: list[str], says: str) -> None:
     refused = trellis(*arguments)
@@ -169,6 +199,8 @@ def test_up_serves_all_and_stops_within_five_seconds(tmp_path: Path) -> None:
         shown = trellis("status", "--url", base, "--data", str(data))
         assert shown.stdout.count("current") == 5
         assert trellis("events", "parked", "--url", base, "--data", str(data)).stdout == "No event is parked.\n"
+        resent = trellis("events", "resend", "notifications", "--url", base, "--data", str(data))
+        assert resent.stderr.startswith("The service notifications keeps no facts that others follow")
         expected = 0o711 if os.geteuid() == 0 else 0o700
         assert stat.S_IMODE(data.stat().st_mode) == expected
         second = trellis("up", "--port", str(free_port()), "--data", str(data))

@@ -302,18 +302,19 @@ def test_a_full_disk_is_said_in_one_sentence():
 def test_what_runs_is_not_stopped_to_be_cleared_away(folder: Path):
     ours = Path(sys.executable).parent
     clean = ("make", "-C", folder, "-f", ROOT_FOLDER / "Makefile", f"BIN={ours}", "clean-data")
-    cluster = embedded.start(folder / "var", SERVICES, settings=QUICK)
+    server = embedded.start(folder / "var", SERVICES, settings=QUICK).pid
 
     with embedded.alone(folder / "var"):
         kept = subprocess.run(clean, capture_output=True, text=True, check=False)
-        assert cluster.pid is not None
+        assert Path(f"/proc/{server}/cwd").exists()
         assert (folder / "var" / "postgres.json").exists()
     cleared = subprocess.run(clean, capture_output=True, text=True, check=False)
 
     assert kept.returncode != 0
     assert kept.stderr.startswith("Trellis runs on var already: stop it, or choose another folder with --data.\n")
     assert cleared.returncode == 0, cleared.stderr
-    assert (cluster.pid, (folder / "var").exists()) == (None, False)
+    assert not Path(f"/proc/{server}/cwd").exists()
+    assert not (folder / "var").exists()
 
 
 @needs_root

@@ -51,6 +51,13 @@ def test_a_dry_run_lists_what_would_be_rejected_by_file_and_line(run, fill):
     assert "1 rows would be pushed, 5 rejected." in result.output
 
 
+def test_a_line_that_is_no_json_has_one_place(run, fill):
+    result = run(fill(students=[{"studentUniqueId": "a"}, b"{\xff\xfe}", b'{"studentUniqueId": a}']), "--dry-run")
+
+    assert "students.jsonl:2: The body is not acceptable JSON: it is not valid UTF-8" in result.output
+    assert "students.jsonl:3: The body is not acceptable JSON: unexpected character at column 21" in result.output
+
+
 def test_files_that_nothing_reads_are_named(run, fill):
     folder = fill(students=[{"studentUniqueId": "a"}], student=[{"studentUniqueId": "b"}])
     (folder / ".hidden").touch()

@@ -162,7 +162,10 @@ def token(
 
 @app.command()
 def status(url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None) -> None:
-    """Show how each service stands: migrations, oldest unpublished event, lag, parked events."""
+    """Show how each service stands: migrations, oldest unpublished event, lag, parked events.
+
+    Example: trellis status --url http://127.0.0.1:8080 --data ./var
+    """
     table = Table("service", "migrations", "unpublished", "oldest, s", "lag", "parked")
     with one_sentence(), operator(url, data, token_file) as http:
         for name in sorted(services()):
@@ -190,10 +193,13 @@ def events_parked(
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
-    """List events that could not be handled, and those that wait behind them."""
+    """List events that could not be handled, and those that wait behind them.
+
+    Example: trellis events parked mtss
+    """
     table = Table("service", "event", "type", "parked at", "why")
     with one_sentence(), operator(url, data, token_file) as http:
-        for name in [service] if service else sorted(services()):
+        for name in [named(service)] if service else sorted(services()):
             for item in pages(http, f"/{name}/v1/events/parked"):
                 table.add_row(name, item["id"], item["type"], item["parked_at"], item["error"])
     out.print(table if table.row_count else "No event is parked.")
@@ -203,9 +209,12 @@ def events_parked(
 def events_replay(
     service: Service, event: Event, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None
 ) -> None:
-    """Handle a parked event again, and those parked behind it."""
+    """Handle a parked event again, and those parked behind it.
+
+    Example: trellis events replay mtss 0199a3c2-5d41-7c35-9a53-0e7f2f6f6a11
+    """
     with one_sentence(), operator(url, data, token_file) as http:
-        done = answer_of(http.post(f"/{service}/v1/events/parked/{event}/replay"))
+        done = answer_of(http.post(f"/{named(service)}/v1/events/parked/{event}/replay"))
     out.print(f"{done['events']} events handled.")
 
 
@@ -213,9 +222,12 @@ def events_replay(
 def events_discard(
     service: Service, event: Event, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None
 ) -> None:
-    """Give up a parked event; it stays on record."""
+    """Give up a parked event; it stays on record.
+
+    Example: trellis events discard mtss 0199a3c2-5d41-7c35-9a53-0e7f2f6f6a11
+    """
     with one_sentence(), operator(url, data, token_file) as http:
-        answer_of(http.post(f"/{service}/v1/events/parked/{event}/discard"))
+        answer_of(http.post(f"/{named(service)}/v1/events/parked/{event}/discard"))
     out.print("Discarded. Replay one of those behind it, if there are any.")
 
 
@@ -227,15 +239,29 @@ def events_resend(
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
-    """Say again every fact of a service as it stands: one added or rebuilt later gets everything, nobody acts twice."""
+    """Say again every fact of a service as it stands: one added or rebuilt later gets everything, nobody acts twice.
+
+    Example: trellis events resend sis --dry-run
+    """
     with one_sentence(), operator(url, data, token_file) as http, out.status(f"{owner} says everything again …"):
-        done = answer_of(http.post(f"/{owner}/v1/events/resend", params={"dry_run": dry_run}, timeout=600))
+        done = answer_of(http.post(f"/{named(owner)}/v1/events/resend", params={"dry_run": dry_run}, timeout=600))
     out.print(f"{done['events']} facts {'would be ' if dry_run else ''}said again.")
 
 
 def services() -> dict[str, Callable[[], Any]]:
     """Every installed service by name, with what loads its application."""
     return {each.name: each.load for each in entry_points(group="trellis.services")}
+
+
+def named(service: str) -> str:
+    """The name of a service, if one is installed under it.
+
+    Raises:
+        Stop: none is; names those that are.
+    """
+    if service not in services():
+        raise Stop(f"There is no service of that name: choose one of {', '.join(sorted(services()))}.")
+    return service
 
 
 def make_token(

@@ -19,10 +19,14 @@ def parse(body: bytes) -> Any:
     try:
         return jiter.from_json(body.removeprefix(BOM_UTF8), catch_duplicate_keys=True, allow_inf_nan=False)
     except ValueError as error:
-        raise MalformedJson(rule=_rule(str(error))) from None
+        raise MalformedJson(rule=_rule(str(error), body)) from None
 
 
-def _rule(message: str) -> str:
+def _rule(message: str, body: bytes) -> str:
+    try:
+        body.decode()
+    except UnicodeDecodeError:  # where the parser looks for a value it does not notice
+        return "it is not valid UTF-8"
     # The parser's message may quote the input after a colon or in quotes; only the kind of fault may leave.
     lowered = message.lower()
     for mark, rule in (
@@ -35,4 +39,8 @@ def _rule(message: str) -> str:
         if mark in lowered:
             return rule
     position = message.rpartition(" at line ")[2]
-    return f"unexpected character at line {position}" if position != message else "it is not JSON"
+    if position == message:
+        return "it is not JSON"
+    # A row of a file has a line number there, which a second one would contradict.
+    where = f"line {position}" if b"\n" in body else position.removeprefix("1 ")
+    return f"unexpected character at {where}"

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import parking
 from common.access import require
 from common.db import Session
-from common.errors import NotFound
+from common.errors import DomainError
 from common.events import Event
 from common.migrations import pending
 from common.outbox import BATCH, publish_standing
@@ -37,6 +37,12 @@ _FORGET = (
     sa.text("DELETE FROM inbox WHERE received_at < now() - CAST(:kept AS interval)"),
     sa.text("DELETE FROM outbox WHERE published_at < now() - CAST(:kept AS interval)"),
 )
+
+
+class NothingToResend(DomainError):
+    """The service {service} keeps no facts that others follow: there is nothing to say again."""
+
+    status = 404
 
 
 class Status(BaseModel):
@@ -123,7 +129,7 @@ def operations_router(name: str, events: EventRouter) -> APIRouter:
     ) -> Done:
         """Say again every fact of this service as it stands; who knows it already does nothing."""
         if events.standing_source is None:
-            raise NotFound(what="standing state of this service")
+            raise NothingToResend(service=name)
         return Done(events=await _resend(session, events.standing_source(session), dry_run=dry_run))
 
     return router

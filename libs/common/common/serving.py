@@ -86,6 +86,8 @@ def migrate(service: Annotated[str | None, typer.Argument(help="One service; all
     """Bring databases up to date as their owner, grant the application role, and create missing topics.
 
     TRELLIS_OWNER_DATABASE_URL may hold {service}: postgresql://{service}_owner:…@db/{service}
+
+    Example: TRELLIS_OWNER_DATABASE_URL=… TRELLIS_KAFKA=kafka:9092 trellis migrate mtss
     """
     with one_sentence():
         settings = Settings()

@@ -38,6 +38,7 @@ def asyncapi() -> dict[str, Any]:
 def write(folder: Path) -> None:
     """Write every contract into ``folder``, and remove those of events that are gone."""
     documents = {f"{event.type()}.json": schema_of(event) for event in CATALOGUE} | {"asyncapi.json": asyncapi()}
+    folder.mkdir(parents=True, exist_ok=True)
     for path in set(folder.glob("*.json")) - {folder / name for name in documents}:
         path.unlink()
     for name, document in documents.items():
@@ -63,4 +64,8 @@ def _message(event: type[Event]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    match sys.argv[1:]:
+        case [into]:
+            write(Path(into))
+        case _:
+            sys.exit("usage: python -m common.events.asyncapi DIR")
