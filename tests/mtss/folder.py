@@ -26,16 +26,19 @@ _ABSENCES = {"Excused Absence", "Unexcused Absence"}
 
 
 def events_of(folder: Path) -> list[Event]:
-    """Calendars, enrolments, attendance, incidents and scores; then every day through the newest row closed."""
+    """Calendars, enrolments, attendance, incidents and scores; then every day through the newest row closed.
+
+    The last day of each school is the one that its pusher names: it is submitted, with rows or without.
+    """
     attendance = list(_attendance(folder))
     newest = max(event.on for event in attendance)
     calendars = list(_calendars(folder))
-    spoken = {(event.school_id, event.on) for event in attendance}
+    due = {(each.school_id, on) for each in calendars for on in each.instructional_days if on <= newest}
+    named_last = {school: max(on for of, on in due if of == school) for school in {of for of, _ in due}}
+    spoken = {(event.school_id, event.on) for event in attendance} | set(named_last.items())
     closings = [
-        SchoolDayClosed(school_id=each.school_id, on=on, implied=(each.school_id, on) not in spoken, revision=1)
-        for each in calendars
-        for on in each.instructional_days
-        if on <= newest
+        SchoolDayClosed(school_id=school, on=on, implied=(school, on) not in spoken, revision=1)
+        for school, on in sorted(due)
     ]
     return [*calendars, *_enrolments(folder), *attendance, *_incidents(folder), *_scores(folder), *closings]
 
