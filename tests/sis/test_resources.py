@@ -8,6 +8,7 @@ import pytest
 
 from sis.resources import DESCRIPTORS, NAMED, RESOURCES, WAVES, ResourceNotUsed, resource_named
 from sis.resources.core import CORE, kind_of
+from sis.resources.dropped import DROPPED
 from sis.resources.kinds import InOrder, leaves
 from sis.rules.members import InvalidMember, value_at
 from tests.sis import samples
@@ -191,7 +192,7 @@ async def test_an_older_name_holds_only_for_what_comes_in_under_it(sis: Sis):
     assert refused[0]["problem"]["errors"][0]["field"] == "$.parentUniqueId"
 
 
-@pytest.mark.parametrize("name", ["assessments", "bellSchedules", "visaDescriptors", "schoolYearTypes", "surveys"])
+@pytest.mark.parametrize("name", ["assessments", "bellSchedules", "accommodationDescriptors", "schoolYearTypes", "surveys"])
 async def test_a_core_resource_that_trellis_has_no_use_for_is_forbidden(sis: Sis, name: str):
     assert (await sis.post(name, {})).status_code == 403
     for path in (f"{EDFI}/{name}", f"{EDFI}/{name}/00000000-0000-4000-8000-000000000000"):
@@ -213,8 +214,11 @@ def test_every_resource_of_the_table_is_one_of_the_core():
             resource_named(name)
 
 
-def test_descriptors_are_taken_exactly_where_a_member_holds_one():
+def test_descriptors_are_taken_exactly_where_a_member_that_may_be_sent_holds_one():
     held = {path.rpartition(".")[2] for one in RESOURCES.values() for path, _ in leaves(one.shape)}
+    held |= {path.rpartition(".")[2] for paths in DROPPED.values() for path in paths}
+    assert all(kind_of(member) for member in held if member.endswith("Descriptor"))
+    assert DROPPED.keys() <= RESOURCES.keys()
     kinds = {kind_of(member) for member in held if member.endswith("Descriptor")}
     assert kinds == set(DESCRIPTORS)
     assert kind_of("entryGradeLevelDescriptor") == "gradeLevelDescriptors"

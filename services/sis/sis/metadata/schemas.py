@@ -36,7 +36,8 @@ _OWN: Mapping[str, Schema] = {
     },
 }
 NOT_KEPT = "Taken, and nothing of it is kept."
-_DROPPED: Mapping[str, Schema] = {"notKept": {"type": "object", "properties": {}, "description": NOT_KEPT}}
+# Named all the same: some clients look up every list that they are about to send, and compare its items.
+_IGNORED: Schema = {"writeOnly": True, "description": NOT_KEPT}
 _VERSION: Schema = {"type": "integer", "format": "int64"}
 
 
@@ -53,14 +54,16 @@ def definitions(name: str, resource: Resource) -> dict[str, Schema]:
     properties = found[own]["properties"]
     for sealed in resource.sealed:
         properties[sealed]["writeOnly"] = True
-    dropped = {member: _dropped() for member in dropped_lists(resource.name) if member not in properties}
-    found[own]["properties"] = {"id": _OWN["id"], **properties, **dropped, **_OWN}
-    return {**found, **(_DROPPED if dropped else {}), **_tracked(own, resource)}
-
-
-def _dropped() -> Schema:
-    # Named all the same: some clients look up every list that they are about to send.
-    return {"type": "array", "items": ref("notKept"), **_NULLABLE, "writeOnly": True, "description": NOT_KEPT}
+    for member, keys in dropped_lists(resource.name).items():
+        if member not in properties:
+            item = own + capital(singular(member))
+            found[item] = {
+                "type": "object",
+                "properties": {key: {"type": "string", **_IGNORED, **IDENTITY} for key in keys},
+            }
+            properties[member] = {"type": "array", "items": ref(item), **_NULLABLE, **_IGNORED}
+    found[own]["properties"] = {"id": _OWN["id"], **properties, **_OWN}
+    return {**found, **_tracked(own, resource)}
 
 
 def leaves(resource: Resource) -> dict[str, Schema]:

@@ -1,6 +1,6 @@
 """Members of the standard that may be sent and of which nothing is kept."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 _FILE = Path(__file__).with_name("dropped.txt")
@@ -18,9 +18,11 @@ DROPPED: Mapping[str, tuple[str, ...]] = _dropped()
 """Their paths, such as ``behaviors[].behaviorDescriptor``, by resource."""
 
 
-def dropped_lists(resource: str) -> Iterator[str]:
-    """The names of lists in documents of ``resource`` of which some or all is dropped."""
+def dropped_lists(resource: str) -> dict[str, list[str]]:
+    """Lists in documents of ``resource`` of which some or all is dropped, and what tells their items apart."""
+    found: dict[str, list[str]] = {}
     for path in DROPPED.get(resource, ()):
-        head, found, _ = path.partition("[]")
-        if found:
-            yield head
+        head, is_list, key = path.partition("[]")
+        if is_list:
+            found.setdefault(head, []).extend([key.removeprefix(".")] if key else [])
+    return found
