@@ -1,5 +1,6 @@
 """The command line: what it prints, and one sentence for whatever an operator can mend."""
 
+import json
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ import pytest
 
 from common.auth import principal_of
 from common.keys import read_keys, write_keys
-from tests.processes import free_port, trellis, up
+from tests.processes import TRELLIS, free_port, trellis, up
 
 NOBODYS = "0199a3c2-5d41-7c35-9a53-0e7f2f6f6a11"
 
@@ -137,6 +138,30 @@ def test_a_service_alone_refuses_to_start_without_what_it_needs(tmp_path: Path, 
     refused = trellis("serve", "mtss", **{name: value for name, value in settings.items() if name != missing})
 
     assert (refused.returncode, refused.stderr.startswith(missing)) == (1, True)
+
+
+def test_a_service_alone_names_the_hosts_it_waits_for(tmp_path: Path) -> None:
+    write_keys(tmp_path / "keys", ["mtss"])
+    settings = {
+        "TRELLIS_KAFKA": "127.0.0.1:1",
+        "TRELLIS_DATABASE_URL": "postgresql://nobody@127.0.0.1:2/mtss",
+        "TRELLIS_TIME_ZONE": "America/Denver",
+        "TRELLIS_PUBLIC_URL": "https://trellis.example.org",
+        "TRELLIS_KEYS": str(tmp_path / "keys" / "mtss"),
+        "TRELLIS_LOG_FOLDER": str(tmp_path),
+    }
+    waits: dict[str, str] = {}
+
+    process = subprocess.Popen([*TRELLIS, "serve", "mtss", "--port", str(free_port())], env=os.environ | settings)
+    until = time.monotonic() + 30
+    while len(waits) < 2 and time.monotonic() < until:
+        time.sleep(0.2)
+        said = (tmp_path / "mtss.log").read_text().splitlines() if (tmp_path / "mtss.log").exists() else []
+        waits = {line["event"]: line["host"] for line in map(json.loads, said) if line["event"].endswith(" waits")}
+    process.send_signal(signal.SIGINT)
+    process.wait(20)
+
+    assert waits == {"relay waits": "127.0.0.1:2", "consumer waits": "127.0.0.1:1"}
 
 
 def test_a_setting_that_is_not_acceptable_is_one_sentence() -> None:

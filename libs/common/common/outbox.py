@@ -113,7 +113,8 @@ async def relay(runtime: Runtime, sending: Callable[[], Any]) -> None:
         except (Exception, asyncio.CancelledError) as error:
             if asked_to_stop(error):
                 raise
-            log.warning("relay waits", service=runtime.name, error=type(error).__name__)
+            host = runtime.host_behind(error)
+            log.warning("relay waits", service=runtime.name, error=type(error).__name__, host=host)
             runtime.beat("relay")
             await asyncio.sleep(_RETRY_SECONDS)
 

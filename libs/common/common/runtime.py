@@ -55,6 +55,13 @@ class Runtime:
     beats: dict[str, float] = field(default_factory=dict)
     """Until when each loop must have come round again, by the monotonic clock."""
 
+    def host_behind(self, error: BaseException) -> str | None:
+        """Host and port of Kafka or of the database, whichever does not answer; ``None`` if neither is why."""
+        if type(error).__module__.startswith("aiokafka."):
+            return self.settings.kafka
+        at = self.engine.url
+        return f"{at.host}:{at.port or 5432}" if at.host and isinstance(error, OSError | SQLAlchemyError) else None
+
     @classmethod
     def start(cls, name: str, settings: Settings, keys: Keys | None = None) -> "Runtime":
         """A runtime from its settings.

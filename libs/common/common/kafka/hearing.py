@@ -39,7 +39,8 @@ async def consume(runtime: Runtime, inbox: Inbox) -> None:
         except (Exception, asyncio.CancelledError) as error:
             if asked_to_stop(error):
                 raise
-            log.warning("consumer waits", service=runtime.name, error=type(error).__name__)
+            host = runtime.host_behind(error)
+            log.warning("consumer waits", service=runtime.name, error=type(error).__name__, host=host)
             runtime.beat("consumer")
             await asyncio.sleep(_RETRY_SECONDS)
 
