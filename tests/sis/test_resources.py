@@ -192,7 +192,9 @@ async def test_an_older_name_holds_only_for_what_comes_in_under_it(sis: Sis):
     assert refused[0]["problem"]["errors"][0]["field"] == "$.parentUniqueId"
 
 
-@pytest.mark.parametrize("name", ["assessments", "bellSchedules", "accommodationDescriptors", "schoolYearTypes", "surveys"])
+@pytest.mark.parametrize(
+    "name", ["assessments", "bellSchedules", "accommodationDescriptors", "schoolYearTypes", "surveys"]
+)
 async def test_a_core_resource_that_trellis_has_no_use_for_is_forbidden(sis: Sis, name: str):
     assert (await sis.post(name, {})).status_code == 403
     for path in (f"{EDFI}/{name}", f"{EDFI}/{name}/00000000-0000-4000-8000-000000000000"):
