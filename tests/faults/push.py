@@ -46,6 +46,8 @@ class School:
     """Our student ids by the SIS's."""
     missed: dict[tuple[UUID, date], int] = field(default_factory=dict)
     """Hundredths absent of each student and day that were accepted."""
+    documents: dict[tuple[UUID, date], UUID] = field(default_factory=dict)
+    """The document that says so: a deletion whose answer was cut off is answered 404 the next time, without its id."""
     closed_through: date | None = None
     rest: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: the school pushes nothing more."""
@@ -93,17 +95,18 @@ class School:
 
     async def record(self, day: date, absences: Mapping[str, int]) -> None:
         """Push absences of one day, in hundredths by the SIS's student ids."""
-        await self.push(
+        lines = await self.push(
             "studentSchoolAttendanceEvents", [self._absence(name, day, share) for name, share in absences.items()]
         )
+        self.documents |= {(self.ids[name], day): UUID(line["id"]) for name, line in zip(absences, lines, strict=True)}
         self.missed |= {(self.ids[name], day): share for name, share in absences.items()}
 
     async def take_back(self, fact: tuple[UUID, date]) -> None:
         """Delete one absence."""
         (name,) = (name for name, identity in self.ids.items() if identity == fact[0])
         row = self._absence(name, fact[1], 100)
-        for line in await self.push("studentSchoolAttendanceEvents", [row], deletes=True):
-            self.accepted.discard(UUID(line.get("id", str(UUID(int=0)))))
+        await self.push("studentSchoolAttendanceEvents", [row], deletes=True)
+        self.accepted.discard(self.documents.pop(fact))
         del self.missed[fact]
 
     async def close(self, day: date) -> None:
