@@ -181,11 +181,11 @@ async def _abandon(consumer: AIOKafkaConsumer) -> None:
     if await ended_in_time(consumer.stop()):
         return
     coordinator = consumer._coordinator  # noqa: SLF001 (aiokafka has no other way to give up)
-    for task in (coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task):  # noqa: SLF001
+    for task in (coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task):  # noqa: SLF001 (as above)
         if task:
             task.cancel()
-    await ended_in_time(consumer._fetcher.close())  # noqa: SLF001
-    await ended_in_time(consumer._client.close())  # noqa: SLF001
+    await ended_in_time(consumer._fetcher.close())  # noqa: SLF001 (as above)
+    await ended_in_time(consumer._client.close())  # noqa: SLF001 (as above)
 
 
 async def _pump(runtime: Runtime, inbox: Inbox, consumer: AIOKafkaConsumer, assignment: _Assignment) -> None:

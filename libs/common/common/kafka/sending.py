@@ -85,6 +85,6 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
     """
     if sender := producer._sender.sender_task:  # noqa: SLF001 (aiokafka has no other way to give up)
         sender.cancel()
-    producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001
+    producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 (as above)
     await ended_in_time(producer.client.close())
     await ended_in_time(producer.stop())
