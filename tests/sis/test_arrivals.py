@@ -191,7 +191,7 @@ async def test_ten_thousand_bad_rows_in_a_row_leave_a_small_and_exact_report(sis
 
 
 async def test_more_open_rows_than_the_policy_keeps_are_only_counted(sis: Sis, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("sis.rejected.ARRIVALS", replace(ARRIVALS, rejected_most=10))
+    monkeypatch.setattr("sis.arrivals.rejected.ARRIVALS", replace(ARRIVALS, rejected_most=10))
     for batch in range(3):
         await sis.bulk("students", [{"firstName": f"{batch} {row}"} for row in range(10)])
     assert await counts(sis, "students") == {"rejected": 30, "rejected_open": 10}
@@ -214,7 +214,7 @@ async def test_a_row_that_the_database_cannot_store_is_kept_as_rejected(sis: Sis
     async def failing(*_: Any, **__: Any) -> Any:
         raise CannotBeStored
 
-    monkeypatch.setattr("sis.arrivals.write", failing)
+    monkeypatch.setattr("sis.arrivals.intake.write", failing)
     assert (await sis.post("schools", school())).status_code == 400
     assert await counts(sis, "schools") == {"rejected": 1, "rejected_open": 1}
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from common.cli import make_token
-from sis.report import differences, told
+from sis.arrivals.report import differences, told
 from tests.processes import free_port, trellis, up
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-import sis.arrivals as sis_arrivals
 from common.events import AttendanceRecorded
+from sis.arrivals import intake
 from sis.documents import write
 from tests.sis.conftest import Sis, absence, student
 
@@ -60,7 +60,7 @@ async def test_a_row_that_cannot_be_stored_fails_alone_but_a_database_that_is_aw
             raise error
         return await write(session, vault, resource, rows, sources)
 
-    monkeypatch.setattr(sis_arrivals, "write", failing)
+    monkeypatch.setattr(intake, "write", failing)
     answers = await asyncio.gather(*(sis.post(ATTENDANCE, absence(f"2026-09-0{day}")) for day in (1, 2, 3)))
 
     assert [answer.status_code for answer in answers] == statuses

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from common.app import Loop, create_app
-from sis.alerts import tell_alerts
+from sis.arrivals.alerts import tell_alerts
 from sis.facts import events
 from sis.loops import close_by_the_clock, forget_arrivals, forget_heard_events
 from sis.problems import EdFiProblems

@@ -5,9 +5,9 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from common.runtime import Runtime
+from sis.arrivals.rejected import forget_rejected
 from sis.closing import NoInstructionalDay, clock_may_move, close_days, schools_due
 from sis.policy import ARRIVALS, CLOSING, REMEMBERED_DAYS
-from sis.rejected import forget_rejected
 
 _FORGET = sa.text("DELETE FROM sis_heard_event WHERE heard_at < clock_timestamp() - make_interval(days => :days)")
 _FORGET_HISTORY = (

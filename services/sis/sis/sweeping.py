@@ -13,7 +13,7 @@ from common.errors import DomainError
 from common.logs import place_of
 from common.runtime import Runtime
 from common.telemetry import record_waiting
-from sis.arrivals import count_called
+from sis.arrivals.intake import count_called
 from sis.documents import take_in_called
 from sis.policy import BULK_ROWS, REMEMBERED_DAYS
 from sis.waiting import called, refuse, sweep

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from common.db import is_data_error, is_transient
 from common.errors import NotStorable
 from common.runtime import Runtime
-from sis.arrivals import Arrival, take_in
+from sis.arrivals.intake import Arrival, take_in
 from sis.plan import Result
 from sis.policy import BULK_ROWS
 from sis.resources import Resource

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.db import fetch
 from common.errors import DomainError, NotFound
 from common.sealed import Vault
-from sis import rejected
+from sis.arrivals import rejected
+from sis.arrivals.rejected import Refusal
 from sis.plan import Turn
-from sis.rejected import Refusal
 from sis.resources import RESOURCES, Resource
 from sis.rows import Row, Target, read_row
 from sis.rules.waiting import Waits

@@ -12,15 +12,15 @@ from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.runtime import Runtime, RuntimeOf
-from sis.arrivals import Arrival, arrive, take_in
+from sis.arrivals.intake import Arrival, arrive, take_in
+from sis.arrivals.reconciliation import Believed, believe
+from sis.arrivals.sheets import read_sheet
 from sis.plan import Result
 from sis.policy import BULK_ROWS
-from sis.reconciliation import Believed, believe
 from sis.resources import Resource, resource_named
 from sis.routes.answers import ATTENDANCE_EXAMPLE, body_of, line_of
 from sis.rows import Row, read_deletion, read_row
 from sis.rules.members import InvalidMember
-from sis.sheets import read_sheet
 
 router = Router("sis", tags=["bulk"])
 

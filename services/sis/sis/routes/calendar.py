@@ -15,10 +15,10 @@ from common.db import Session, transaction_time
 from common.events import SchoolCalendarSet
 from common.runtime import Runtime, RuntimeOf
 from sis import facts
-from sis.arrivals import Tally, count
+from sis.arrivals.intake import Tally, count
+from sis.arrivals.rejected import Refusal, keep
 from sis.consequences import calendar_fact
 from sis.facts import Fact, FactKey, say
-from sis.rejected import Refusal, keep
 from sis.resources import key_text
 from sis.routes.answers import body_of
 from sis.rules.calendar import Rejected, SchoolYear, read_calendar

@@ -13,11 +13,11 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.runtime import Runtime, RuntimeOf
-from sis.arrivals import Arrival, arrive, take_in
+from sis.arrivals.intake import Arrival, arrive, take_in
+from sis.arrivals.reconciliation import Believed, believe
 from sis.preconditions import KeyChange, check_expected, etag_of, names
 from sis.problems import RESPONSES, EdFiProblem
 from sis.queries import DOCUMENTS, shown
-from sis.reconciliation import Believed, believe
 from sis.resources import Resource, resource_named
 from sis.routes.answers import ATTENDANCE_EXAMPLE, Identified, body_of, identified, status_of, written
 from sis.rows import Row, read_row

@@ -16,7 +16,7 @@ from common.errors import DomainError
 from common.json import parse
 from common.problems import Problem, problem_of
 from common.runtime import Runtime, RuntimeOf
-from sis.arrivals import Arrival, record
+from sis.arrivals.intake import Arrival, record
 from sis.documents import CalledIn, write
 from sis.envelopes import BATCH, STRUCTURED, Envelope, media_type, read_batch, read_binary, read_structured
 from sis.plan import Result, Written

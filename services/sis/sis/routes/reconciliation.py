@@ -15,7 +15,7 @@ from common.auth import Principal
 from common.db import Session
 from common.json import parse
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from sis.reconciliation import ENROLMENT, EVER, EVERYWHERE, START, Chosen, Compared, Key, compare, tell
+from sis.arrivals.reconciliation import ENROLMENT, EVER, EVERYWHERE, START, Chosen, Compared, Key, compare, tell
 from sis.resources import RESOURCES
 from sis.routes.answers import body_of, own
 from sis.rules.members import BrokenRule, InvalidMember, Member, day, read_shape, school_id, takes, text

@@ -15,14 +15,14 @@ from common.db import Session
 from common.errors import NotFound
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Now, RuntimeOf
-from sis.alerts import Alert, AlertKind, alerts_now
-from sis.overview import overview
-from sis.page import sources_page
-from sis.reconciliation import any_told, compare
-from sis.rejected import dismiss
+from sis.arrivals.alerts import Alert, AlertKind, alerts_now
+from sis.arrivals.overview import overview
+from sis.arrivals.page import sources_page
+from sis.arrivals.reconciliation import any_told, compare
+from sis.arrivals.rejected import dismiss
+from sis.arrivals.sheets import write_sheet
 from sis.resources import resource_named
 from sis.routes.answers import own
-from sis.sheets import write_sheet
 
 router = Router("sis", tags=["sources"])
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sis.alerts import Alert, AlertKind
-from sis.overview import SourceLine
-from sis.reconciliation import EVER, Compared
+from sis.arrivals.alerts import Alert, AlertKind
+from sis.arrivals.overview import SourceLine
+from sis.arrivals.reconciliation import EVER, Compared
 from sis.rules.words import long_day, moment, span
 
 _pages = Environment(

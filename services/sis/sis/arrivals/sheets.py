@@ -10,9 +10,9 @@ from pydantic_core import to_json
 
 from common.errors import DomainError
 from common.runtime import Runtime
-from sis.arrivals import Arrival
+from sis.arrivals.intake import Arrival
+from sis.arrivals.rejected import Open, open_rows
 from sis.policy import SHEET_ROWS
-from sis.rejected import Open, open_rows
 from sis.resources import Resource
 from sis.rows import Row
 from sis.rules.flat import ID, REASON, WHOLE, columns_of, document_of, plain, safe

@@ -11,7 +11,7 @@ import httpx
 import typer
 
 from common.cli import ADDRESS, HERE, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out, pages
-from sis.report import differences, told
+from sis.arrivals.report import differences, told
 
 _PATH = "/sis/v1/sources"
 Source = Annotated[

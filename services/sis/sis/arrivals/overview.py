@@ -8,8 +8,8 @@ from datetime import date, datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sis.arrivals.reconciliation import believed
 from sis.policy import ARRIVALS
-from sis.reconciliation import believed
 
 _SOURCES = sa.text(
     """

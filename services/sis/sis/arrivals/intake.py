@@ -13,9 +13,9 @@ from common.db import fetch
 from common.errors import DomainError, NotFound
 from common.json import parse
 from common.runtime import Runtime
+from sis.arrivals.rejected import Refusal, keep
 from sis.documents import CalledIn, write
 from sis.plan import Result, Written
-from sis.rejected import Refusal, keep
 from sis.resources import Resource
 from sis.rows import Row
 from sis.rules.documents import Outcome
