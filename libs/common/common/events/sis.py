@@ -1,4 +1,4 @@
-"""What ``sis`` says: the roster, calendars, attendance, incidents and exclusions as the SIS told them."""
+"""What ``sis`` says: the roster, calendars, attendance, incidents, exclusions and who teaches whom, as the SIS told them."""
 
 from datetime import date
 from enum import StrEnum
@@ -111,3 +111,75 @@ class ExclusionRecorded(Event):
     hundredths_proposed: Hundredths
     hundredths_served: Hundredths | None = None
     staff_ids: Annotated[tuple[UUID, ...], Field(description="Our ids of the staff the action names.")] = ()
+
+
+class StaffAssigned(Event):
+    """A staff member's assignment to a school, or to the district. Both days count; without an end it goes on."""
+
+    owner: ClassVar[str] = "sis"
+    fact: ClassVar[tuple[str, ...]] = ("staff_id", "school_id", "classification", "begin_on")
+    subject_field: ClassVar[str] = "staff_id"
+    key_field: ClassVar[str] = "school_id"
+
+    staff_id: UUID
+    school_id: Annotated[SchoolId, Field(description="The SIS's educationOrganizationId: a school, or the district.")]
+    classification: Annotated[str, Field(max_length=306, description="Code value of the descriptor, in lower case.")]
+    begin_on: date
+    end_on: date | None = None
+
+
+class SectionTaught(Event):
+    """A staff member teaches a section. Both days count; without a begin it counts from the first day of the section."""
+
+    owner: ClassVar[str] = "sis"
+    fact: ClassVar[tuple[str, ...]] = ("staff_id", "section_id", "begin_on")
+    subject_field: ClassVar[str] = "staff_id"
+    key_field: ClassVar[str] = "school_id"
+
+    staff_id: UUID
+    section_id: UUID
+    school_id: SchoolId
+    begin_on: date | None = None
+    end_on: date | None = None
+
+
+class SectionAttended(Event):
+    """A student sits in a section. Both days count; without an end it goes on."""
+
+    owner: ClassVar[str] = "sis"
+    fact: ClassVar[tuple[str, ...]] = ("student_id", "section_id", "begin_on")
+    subject_field: ClassVar[str] = "student_id"
+    key_field: ClassVar[str] = "school_id"
+
+    student_id: UUID
+    section_id: UUID
+    school_id: SchoolId
+    begin_on: date
+    end_on: date | None = None
+
+
+class Relation(StrEnum):
+    """What makes a staff member responsible for students beyond the sections they teach."""
+
+    CASELOAD = "caseload"
+    COUNSELOR = "counselor"
+    TRUSTED_ADULT = "trusted_adult"
+    GRADE = "grade"
+
+
+class StaffRelated(Event):
+    """A staff member answers for one student, or for a grade of a school. Both days count; made here, not in the SIS."""
+
+    owner: ClassVar[str] = "sis"
+    fact: ClassVar[tuple[str, ...]] = ("relation_id",)
+    subject_field: ClassVar[str] = "staff_id"
+    key_field: ClassVar[str] = "staff_id"
+
+    relation_id: UUID
+    staff_id: UUID
+    kind: Relation
+    student_id: UUID | None = None
+    school_id: SchoolId | None = None
+    grade: Annotated[str | None, Field(max_length=60)] = None
+    begin_on: date
+    end_on: date | None = None
