@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import sqlalchemy as sa
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sis.arrivals.reconciliation import believed
@@ -22,7 +23,7 @@ _SOURCES = sa.text(
         coalesce(sum(a.rejected) FILTER (WHERE a.day BETWEEN :first AND :last), 0) AS rejected,
         coalesce(max(r.open), 0) AS rejected_open, min(r.oldest) AS oldest_rejected_at,
         coalesce(max(w.waiting), 0) AS waiting, min(w.oldest) AS oldest_waiting_at,
-        extract(epoch FROM clock_timestamp() - coalesce(max(a.newest_at), max(a.last_at))) AS lag_seconds
+        greatest(0, trunc(extract(epoch FROM clock_timestamp() - coalesce(max(a.newest_at), max(a.last_at))))) AS lag_seconds
     FROM sis_arrival AS a
     LEFT JOIN sis_client AS c ON CAST(c.id AS text) = a.source
     LEFT JOIN (
@@ -37,8 +38,6 @@ _SOURCES = sa.text(
     GROUP BY a.source, a.resource ORDER BY a.source, a.resource LIMIT :limit
     """
 )
-
-
 # Places in lists are left out, so that the same mistake in another place is the same reason.
 _REASONS = sa.text(
     r"""
@@ -56,8 +55,7 @@ _REASONS = sa.text(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(BaseModel):
     """Why rows stand to be mended: the member by its JSON path, the rule it breaks, and how many rows."""
 
     field: str
@@ -65,13 +63,17 @@ class Reason:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class SourceLine:
-    """One source and resource: what arrived, and how what it believes compares with what stands."""
+class SourceResource(BaseModel):
+    """What one source pushed of one resource: rows by what came of them, and how it stands now.
+
+    ``name`` is what the district calls the client, null for a token that is of no client. ``waited`` are rows that had to
+    wait for what they refer to when they came, ``waiting`` those that still do. ``lag_seconds`` is the time since the newest
+    ``_lastModifiedDate`` that came, or since the last push where none ever came. ``believed`` is how many rows the source says
+    it holds in all, ``standing`` how many stand here. ``reasons`` are the commonest of the rows that stand to be mended.
+    """
 
     source: str
     name: str | None
-    """What the district calls the client; ``None`` for a token that is of no client."""
     resource: str
     last_at: datetime
     newest_at: datetime | None
@@ -81,7 +83,6 @@ class SourceLine:
     stale: int
     deleted: int
     waited: int
-    """Rows that had to wait when they came, also those taken in since."""
     rejected: int
     rejected_open: int
     oldest_rejected_at: datetime | None
@@ -89,8 +90,7 @@ class SourceLine:
     oldest_waiting_at: datetime | None
     believed: int | None
     standing: int | None
-    reasons: Sequence[Reason]
-    """The commonest of the rows that stand to be mended."""
+    reasons: list[Reason]
 
 
 async def overview(
@@ -101,37 +101,26 @@ async def overview(
     last: date = date.max,
     after: tuple[str, str] = ("", ""),
     limit: int,
-) -> Sequence[SourceLine]:
-    """Each source and resource, in that order; counts of the days from ``first`` to ``last``, both inclusive.
-
-    The lag is the time since the newest ``_lastModifiedDate`` that came, or since the last push where none ever came.
-    """
+) -> list[SourceResource]:
+    """Each source and resource, in that order; counts of the days from ``first`` to ``last``, both inclusive."""
     after_source, after_resource = after
     page = {"after_source": after_source, "after_resource": after_resource, "limit": limit}
     rows = (await session.execute(_SOURCES, page | {"source": source, "first": first, "last": last})).all()
     said = await believed(session, source)
     reasons = await _reasons(session, [(row.source, row.resource) for row in rows])
-    return [
-        _line(row, said.get((row.source, row.resource), (None, None)), reasons[row.source, row.resource])
-        for row in rows
-    ]
+    return [_line(row, said.get((row.source, row.resource)), reasons[row.source, row.resource]) for row in rows]
 
 
 async def _reasons(session: AsyncSession, places: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], list[Reason]]:
-    named = {"sources": [source for source, _ in places], "resources": [resource for _, resource in places]}
+    sources, resources = [source for source, _ in places], [resource for _, resource in places]
+    wanted = {"sources": sources, "resources": resources, "most": ARRIVALS.reasons_shown}
     reasons: dict[tuple[str, str], list[Reason]] = defaultdict(list)
-    for source, resource, *reason in await session.execute(_REASONS, named | {"most": ARRIVALS.reasons_shown}):
-        reasons[source, resource].append(Reason(*reason))
+    for source, resource, field, rule, count in await session.execute(_REASONS, wanted):
+        reasons[source, resource].append(Reason(field=field, rule=rule, rows=count))
     return reasons
 
 
-def _line(
-    row: sa.Row[tuple[object, ...]], said: tuple[int | None, int | None], reasons: Sequence[Reason]
-) -> SourceLine:
-    values = row._asdict()
-    return SourceLine(
-        **values | {"lag_seconds": max(0, int(values["lag_seconds"]))},
-        believed=said[0],
-        standing=said[1],
-        reasons=reasons,
-    )
+def _line(row: sa.Row[Any], said: tuple[int, int] | None, reasons: list[Reason]) -> SourceResource:
+    # Read as what it is: sums come as decimal numbers, which a model that holds them unread cannot say in JSON.
+    theirs, ours = said or (None, None)
+    return SourceResource(**row._asdict(), believed=theirs, standing=ours, reasons=reasons)

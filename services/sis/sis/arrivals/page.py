@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sis.arrivals.alerts import Alert, AlertKind
-from sis.arrivals.overview import SourceLine
+from sis.arrivals.overview import SourceResource
 from sis.arrivals.reconciliation import EVER, Compared
 from sis.rules.words import long_day, moment, span
 
@@ -25,7 +25,7 @@ _HEADERS = {
 
 
 def sources_page(
-    lines: Sequence[SourceLine], alerts: Sequence[Alert], differing: Sequence[Compared], at: datetime, *, told: bool
+    lines: Sequence[SourceResource], alerts: Sequence[Alert], differing: Sequence[Compared], at: datetime, *, told: bool
 ) -> HTMLResponse:
     """What arrived and what did not, as it stands ``at`` this moment of school time; ``told`` if any source has told its counts."""
     nonce = secrets.token_urlsafe(16)
@@ -48,7 +48,7 @@ def sources_page(
     return HTMLResponse(html, headers=_HEADERS | {"Content-Security-Policy": policy})
 
 
-def oldest(line: SourceLine) -> datetime | None:
+def oldest(line: SourceResource) -> datetime | None:
     """Since when the oldest row waits, to be mended or for what it refers to."""
     return min((at for at in (line.oldest_rejected_at, line.oldest_waiting_at) if at), default=None)
 

@@ -1,12 +1,12 @@
 """What district IT sees: what arrived from each source, what did not and why."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from common.access import require
 from common.app import Router
@@ -16,7 +16,7 @@ from common.errors import NotFound
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Now, RuntimeOf
 from sis.arrivals.alerts import Alert, AlertKind, alerts_now
-from sis.arrivals.overview import overview
+from sis.arrivals.overview import SourceResource, overview
 from sis.arrivals.page import sources_page
 from sis.arrivals.reconciliation import any_told, compare
 from sis.arrivals.rejected import dismiss
@@ -32,47 +32,6 @@ _COUNTED = ("calendar.csv", "events")
 """Stand where a resource does: the calendar file, and events of which it cannot be read what they are about."""
 First = Annotated[date, Query(description="The first day that is counted.")]
 Last = Annotated[date, Query(description="The last day that is counted.")]
-
-
-class ReasonSeen(BaseModel):
-    """Why rows stand to be mended: the member by its JSON path, the rule it breaks, and how many rows."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    field: str
-    rule: str
-    rows: int
-
-
-class SourceResource(BaseModel):
-    """What one source pushed of one resource: rows by what came of them, and how it stands now.
-
-    ``waited`` are rows that had to wait for what they refer to when they came, ``waiting`` those that still do. ``lag_seconds`` is the time since the newest ``_lastModifiedDate`` that came, or since the last push where none ever
-    came. ``believed`` is how many rows the source says it holds in all, ``standing`` how many stand here. ``reasons`` are
-    the commonest of the rows that stand to be mended.
-    """
-
-    model_config = ConfigDict(from_attributes=True)
-
-    source: str
-    name: str | None
-    resource: str
-    last_at: datetime
-    newest_at: datetime | None
-    lag_seconds: int
-    accepted: int
-    unchanged: int
-    stale: int
-    deleted: int
-    waited: int
-    rejected: int
-    rejected_open: int
-    oldest_rejected_at: datetime | None
-    waiting: int
-    oldest_waiting_at: datetime | None
-    believed: int | None
-    standing: int | None
-    reasons: list[ReasonSeen]
 
 
 class AlertSeen(BaseModel):
@@ -108,7 +67,7 @@ async def list_sources(
     lines = await overview(session, source=mine, first=first, last=last, after=(source, resource), limit=limit)
     alerts = await alerts_now(session, runtime, source=mine)
     return Sources(
-        items=[SourceResource.model_validate(line) for line in lines],
+        items=lines,
         next=encode_cursor(lines[-1].source, lines[-1].resource) if len(lines) == limit else None,
         alerts=[_seen(alert) for alert in alerts],
     )
