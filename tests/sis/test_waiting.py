@@ -96,6 +96,31 @@ async def test_it_is_found_by_its_whole_natural_key_and_by_nothing_less(sis: Sis
     assert await found(key) == []
 
 
+@pytest.mark.parametrize("stands", [False, True])
+async def test_a_list_its_count_and_its_pages_agree_about_it(sis: Sis, stands: bool):
+    await sis.put_in("schools", school())
+    await sis.put_in(ENROLMENT, enrolment())
+    if stands:
+        await sis.put_in("students", student())
+    key = {"studentUniqueId": "s1", "schoolId": 1, "entryDate": "2026-08-24"}
+    in_open_lists = int(stands)
+    for query, listed, total in (
+        (key, 1, 1),
+        ({**key, "limit": 0}, 0, 1),
+        ({**key, "limit": 0, "pageSize": 5}, 1, 1),
+        ({**key, "offset": 1}, 0, 1),
+        ({**key, "schoolId": 2}, 0, 0),
+        ({**key, "minChangeVersion": 0}, in_open_lists, in_open_lists),
+        ({"schoolId": 1}, in_open_lists, in_open_lists),
+        ({}, in_open_lists, in_open_lists),
+    ):
+        page = await sis.call("GET", f"{EDFI}/{ENROLMENT}", params={**query, "totalCount": True})
+        assert (len(page.json()), page.headers["Total-Count"]) == (listed, str(total)), query
+        assert "Next-Page-Token" not in page.headers
+        uncounted = await sis.call("GET", f"{EDFI}/{ENROLMENT}", params=query)
+        assert (uncounted.json(), "Total-Count" in uncounted.headers) == (page.json(), False), query
+
+
 async def test_it_is_found_by_numbers_in_its_natural_key(sis: Sis):
     offering = {"localCourseCode": "ALG", "schoolId": 1, "schoolYear": 2027, "sessionName": "Fall"}
     await sis.put_in("sections", {"sectionIdentifier": "a", "courseOfferingReference": offering})

@@ -40,6 +40,11 @@ class Paging(BaseModel):
     minChangeVersion: _Version = Field(None, description="Only what changed at or after this version.")  # noqa: N815 (Ed-Fi's name)
     maxChangeVersion: _Version = Field(None, description="Only what changed at or before this version.")  # noqa: N815 (Ed-Fi's name)
 
+    @property
+    def size(self) -> int:
+        """How many documents a page has at most."""
+        return self.pageSize or self.limit
+
 
 _NOT_FILTERS = frozenset((*Paging.model_fields, "number"))
 
@@ -83,13 +88,8 @@ def query_of(
 
 
 def key_asked_for(resource: Resource, parameters: Mapping[str, str], paging: Paging) -> str | None:
-    """The natural key that a list asks for from its beginning, at any version; ``None`` where it leaves some of it open."""
-    if (
-        paging.pageToken
-        or paging.offset
-        or not paging.limit
-        or _within(paging.minChangeVersion, paging.maxChangeVersion)
-    ):
+    """The natural key that a list asks for, at any version; ``None`` where it leaves some of it open."""
+    if paging.pageToken or _within(paging.minChangeVersion, paging.maxChangeVersion):
         return None
     told = {path: parameters.get(path.rpartition(".")[2], "") for path in resource.told_identity}
     try:
@@ -111,14 +111,13 @@ async def read_page(session: AsyncSession, query: Query, paging: Paging) -> Page
         InvalidMember: the token is not one of this query's.
     """
     total = await _count(session, query) if paging.totalCount else None
-    size = paging.pageSize or paging.limit
     after, until = _range(query, paging.pageToken) if paging.pageToken else (_FIRST, _LAST)
-    if not size:
+    if not paging.size:
         return Page((), None, total)
     chosen = query.chosen.where(DOCUMENTS.c.id > after, DOCUMENTS.c.id <= until).order_by(DOCUMENTS.c.id)
-    rows = (await session.execute(chosen.offset(paging.offset).limit(size + 1))).all()
-    token = _token(query, rows[size - 1].id, until) if len(rows) > size else None
-    return Page(rows[:size], token, total)
+    rows = (await session.execute(chosen.offset(paging.offset).limit(paging.size + 1))).all()
+    token = _token(query, rows[paging.size - 1].id, until) if len(rows) > paging.size else None
+    return Page(rows[: paging.size], token, total)
 
 
 async def partition(session: AsyncSession, query: Query, number: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Lists of documents by natural key or change version, page after page; and what changed and is gone."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -50,13 +51,17 @@ async def list_documents(
 ) -> list[dict[str, Any]]:
     """Documents by members of the natural key under their leaf names, such as ``studentUniqueId``; all without one.
 
-    Sealed members, such as a contact's name and address, are never answered here. A row that waits is answered, with
-    ``_waiting``, only to who asks for all of its natural key; no count has it.
+    Sealed members, such as a contact's name and address, are never answered here. A row that waits is in the
+    list of who asks for all of its natural key, with ``_waiting``, and in the count of that list; in no other.
     """
     of = resource_named(resource)
     query = query_of(of, request.query_params, paging, who)
-    found = [dict(of.shown(shown(row))) for row in _said(response, await read_page(session, query, paging))]
-    return found or await _waiting(session, runtime, of, request.query_params, paging)
+    page = await read_page(session, query, paging)
+    waits = [] if page.rows or page.total else await _waiting(session, runtime, of, request.query_params, paging)
+    if waits and paging.totalCount:
+        page = replace(page, total=len(waits))
+    found = [dict(of.shown(shown(row))) for row in _said(response, page)]
+    return found or waits[paging.offset :][: paging.size]
 
 
 @router.get("/{resource}/partitions")
