@@ -61,6 +61,24 @@ async def test_the_time_of_an_event_stands_for_a_missing_date(sis: Sis):
     assert outcomes == ["created", "stale"]
 
 
+@pytest.mark.parametrize(("dated", "outcomes"), [(True, ["stale", "created"]), (False, ["created", "updated"])])
+async def test_a_deletion_that_comes_before_its_row_takes_it_back_only_if_it_says_when(
+    sis: Sis, dated: bool, outcomes: list[str]
+):
+    await sis.roster()
+
+    async def hear(hour: int, share: float, verb: str) -> httpx.Response:
+        time = {"ce-time": f"2020-09-02T{hour}:00:00Z"} if dated else {}
+        attributes = headers(str(hour), f"sis.{ATTENDANCE}.{verb}.v1", **time)
+        return await sis.call("POST", "/sis/v1/events", json=absence(eventDuration=share), headers=attributes)
+
+    assert (await hear(11, 1, "deleted")).status_code == (await hear(11, 1, "deleted")).status_code == 404
+    heard = [await hear(10, 0.5, "upserted"), await hear(12, 0.25, "upserted")]
+    assert [one.json()["outcome"] for one in heard] == outcomes
+    told = [event.hundredths_absent for event in await sis.running.said(AttendanceRecorded)]
+    assert told == ([25] if dated else [50, 25])
+
+
 async def test_an_event_that_is_refused_may_be_sent_again(sis: Sis, no_waiting: None):
     refused = await sis.call("POST", "/sis/v1/events", json=absence(), headers=headers())
     assert refused.status_code == 409

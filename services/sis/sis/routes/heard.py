@@ -106,7 +106,8 @@ async def hear_events(request: Request, runtime: RuntimeOf, who: Annotated[Princ
     """Take in CloudEvents in binary, structured or batched mode; the same source and id again is ``repeated``.
 
     A batch keeps its good events and names the bad. Where a document has no ``_lastModifiedDate``, the event's time
-    stands for it.
+    stands for it. A deletion of what is not here is 404; with a time it is remembered all the same, and a document dated
+    before it that comes late is ``stale``. Without one it is forgotten: documents then count in the order in which they come.
     """
     kind, body = media_type(request.headers.get("content-type", "")), await request.body()
     if kind == BATCH:
