@@ -12,7 +12,6 @@ _COLUMNS = 5
 _MARKS = "course marks as a signal"
 _GROUPS = "equity reports"
 _TEACHERS = "teachers of a student"
-_STAFF = "facilitators by school"
 _AHEAD = {
     ("studentEducationOrganizationAssociations", "races[].raceDescriptor"): _GROUPS,
     ("studentEducationOrganizationAssociations", "hispanicLatinoEthnicity"): _GROUPS,
@@ -24,12 +23,7 @@ _AHEAD = {
     ("grades", "gradingPeriodReference.schoolYear"): _MARKS,
     ("grades", "letterGradeEarned"): _MARKS,
     ("grades", "numericGradeEarned"): _MARKS,
-    ("sessions", "beginDate"): _TEACHERS,
-    ("sessions", "endDate"): _TEACHERS,
-    ("studentSectionAssociations", "endDate"): _TEACHERS,
-    ("staffSectionAssociations", "endDate"): _TEACHERS,
     ("staffSectionAssociations", "classroomPositionDescriptor"): _TEACHERS,
-    ("staffEducationOrganizationAssignmentAssociations", "endDate"): _STAFF,
 }
 """Members that nothing reads yet, and what was decided to be built on each. A member is added here by hand, or not kept."""
 

@@ -518,7 +518,9 @@ async def standing(sis: Sis) -> tuple[list[Any], list[Any]]:
     facts = await sis.rows(
         """
         SELECT f.type, f.school_id, f.on_date, f.deleted, s.key AS student,
-            f.state - 'student_id' - 'association_id' - 'incident_id' - 'action_id' - 'incident_ids' - 'staff_ids' AS state
+            f.state - ARRAY[
+                'student_id', 'association_id', 'incident_id', 'action_id', 'incident_ids', 'staff_ids', 'staff_id', 'section_id'
+            ] AS state
         FROM sis_fact AS f LEFT JOIN sis_document AS s ON CAST(s.id AS text) = f.state ->> 'student_id'
         ORDER BY f.type, f.school_id, f.on_date, s.key, state
         """

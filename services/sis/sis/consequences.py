@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.db import fetch
 from common.events import AttendanceRecorded, ExclusionRecorded, IncidentRecorded, SchoolCalendarSet, StudentEnrolled
-from sis import facts
-from sis.facts import SAID, Fact, FactKey, say, say_at_once
+from sis import facts, teaching
+from sis.facts import SAID, Fact, FactKey, just, say, say_at_once
 from sis.policy import ATTENDANCE, CALENDAR
 from sis.rules.attendance import AttendanceRow
 from sis.rules.members import code_value, hundredths, objects_at, value_at
@@ -87,7 +87,7 @@ async def enrol(session: AsyncSession, at: datetime, changed: Sequence[Standing]
         }
         key = (document.student_id, document.school_id, document.on)
         enrolments[key] = Fact(state, document.content.deleted)
-    await say(session, at, StudentEnrolled, enrolments.keys(), _just(enrolments))
+    await say(session, at, StudentEnrolled, enrolments.keys(), just(enrolments))
 
 
 async def resolve_attendance(session: AsyncSession, at: datetime, changed: Sequence[Standing]) -> None:
@@ -236,13 +236,6 @@ def _ids(links: Mapping[tuple[str, str], UUID], resource: str) -> list[str]:
     return sorted(str(identity) for (name, _), identity in links.items() if name == resource)
 
 
-def _just(shall: Mapping[FactKey, Fact]) -> facts.Resolve:
-    async def resolve(_: facts.Standing) -> Mapping[FactKey, Fact]:
-        return shall
-
-    return resolve
-
-
 _FOLLOW: Mapping[str, Follow] = {
     "studentSchoolAssociations": enrol,
     "studentSchoolAttendanceEvents": resolve_attendance,
@@ -250,4 +243,8 @@ _FOLLOW: Mapping[str, Follow] = {
     "disciplineIncidents": reassess_incidents,
     "studentDisciplineIncidentBehaviorAssociations": record_parts,
     "disciplineActions": record_exclusions,
+    "staffEducationOrganizationAssignmentAssociations": teaching.assign,
+    "staffSectionAssociations": teaching.teach,
+    "studentSectionAssociations": teaching.attend,
+    "sessions": teaching.set_sessions,
 }

@@ -150,6 +150,15 @@ async def _say(
     return spoken
 
 
+def just(shall: Mapping[FactKey, Fact]) -> Resolve:
+    """The facts that ``shall`` stand, whatever stands now."""
+
+    async def resolve(_: Standing) -> Mapping[FactKey, Fact]:
+        return shall
+
+    return resolve
+
+
 def fact_id(event: type[Event], key: FactKey) -> UUID:
     """The id of a fact: the same key always has the same."""
     return uuid_utils.uuid5(_SPACE, "\n".join((event.type(), *map(str, key))))
@@ -196,7 +205,7 @@ async def _store(
     ids = sorted(rows)
     columns = _columns(ids, rows) | {
         "type": event.type(),
-        "school_id": [rows[i].fact.state["school_id"] for i in ids],
+        "school_id": [rows[i].fact.state["school_id"] or "" for i in ids],
         "on_date": [_day(keys[i]) for i in ids],
         "turn": [rows[i].turn for i in ids],
     }
