@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from common import logs, telemetry
 from common.embedded import Cluster
 from common.logs import configure_logging
+from common.process import Process
 from common.telemetry import Telemetry, metrics_page
 
 CANARY = "Wanda Canary"
@@ -285,16 +286,22 @@ async def test_the_metrics_page_shows_how_each_service_stands(traced: Telemetry)
     assert any('outcome="accepted"' in line for line in lines if line.startswith("trellis_deliveries_total"))
 
 
-async def test_metrics_of_requests_hold_the_route_and_not_the_path(traced: Telemetry):
-    app = FastAPI(telemetry=traced.http)
+async def test_metrics_of_requests_hold_the_route_and_not_the_path():
+    app = FastAPI()
+    app.state.name = "sis"
 
     @app.get("/sis/v1/students/{student_id}")
     async def read_student(student_id: str) -> str:
         return student_id
 
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://trellis") as http:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(Process([app])), base_url="http://trellis") as http:
         await http.get(f"/sis/v1/students/{CANARY}")
+        await http.request("CANARY", "/sis/v1/CANARY")
 
     page = bytes(telemetry.metrics_page().body).decode()
-    assert 'http_route="/sis/v1/students/{student_id}"' in page
+    known = ['service="sis"', 'http_request_method="GET"', 'http_route="/sis/v1/students/{student_id}"']
+    count = [line for line in page.splitlines() if line.startswith("http_server_request_duration_seconds_count")]
+    assert any(all(label in line for label in [*known, 'http_response_status_code="200"']) for line in count)
+    assert any('http_route=""' in line and 'http_response_status_code="404"' in line for line in count)
+    assert "CANARY" not in page
     assert "Canary" not in page

@@ -6,12 +6,14 @@ python tests/faults/twins.py TWIN SERVICE [options of `trellis serve`]
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import cli, inbox, outbox
+from common.db import fetch_from
 from common.outbox import BATCH, Record
 
 _AFTER = sa.text(
@@ -41,11 +43,11 @@ def cursor_relay() -> None:
     """The relay remembers a position and reads on from there, as if rows were committed in order."""
     position = 0
 
-    async def read_on(connection: AsyncConnection) -> list[Record]:
+    async def read_on(driver: Any) -> list[Record]:
         nonlocal position
-        rows = (await connection.execute(_AFTER, {"position": position, "batch": BATCH})).all()
-        position = max((row.position for row in rows), default=position)
-        return [Record(*row[:-1]) for row in rows]
+        rows = await fetch_from(driver, _AFTER, {"position": position, "batch": BATCH})
+        position = max((row["position"] for row in rows), default=position)
+        return [Record(*list(row)[:-1]) for row in rows]
 
     outbox._next = read_on
 

@@ -74,16 +74,21 @@ Session = Annotated[AsyncSession, Depends(open_session, scope="function")]
 async def fetch(session: AsyncSession, statement: sa.TextClause, values: Mapping[str, Any]) -> Sequence[Any]:
     """The rows of a statement that is executed very often, as tuples; in the session's transaction.
 
-    It goes straight to the driver, which takes a quarter of the time that SQLAlchemy takes; the first statement of a
-    transaction, which begins it, and those of an engine that somebody listens to (traces) go the whole way.
+    It goes straight to the driver, which takes a quarter of the time that SQLAlchemy takes; those of an engine that
+    somebody listens to (traces) go the whole way.
     """
     transaction, driver = session.info.get("driver", (None, None))
     if transaction is None or transaction is not _innermost(session):
         driver = await _driver_of(session)
         session.info["driver"] = _innermost(session), driver
-    if driver is None or not driver.is_in_transaction():
+    if driver is None:
         result: Any = await session.execute(statement, values)
         return result.all() if result.returns_rows else ()
+    return await fetch_from(driver, statement, values)
+
+
+async def fetch_from(driver: Any, statement: sa.TextClause, values: Mapping[str, Any]) -> Sequence[Any]:
+    """The rows of a statement, as tuples; ``driver`` is asyncpg's connection."""
     text, names = _as_driver_takes_it(statement)
     rows: Sequence[Any] = await driver.fetch(text, *map(values.__getitem__, names))
     return rows
@@ -98,7 +103,10 @@ async def _driver_of(session: AsyncSession) -> Any:
     connection = await session.connection()
     if connection.sync_engine._has_events:  # noqa: SLF001 (there is no other way to know)
         return None
-    return (await connection.get_raw_connection()).driver_connection
+    raw: Any = await connection.get_raw_connection()
+    if not raw.driver_connection.is_in_transaction():
+        await raw.dbapi_connection._start_transaction()  # noqa: SLF001 (else only a statement through SQLAlchemy begins it)
+    return raw.driver_connection if raw.driver_connection.is_in_transaction() else None
 
 
 @cache

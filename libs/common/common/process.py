@@ -14,7 +14,7 @@ from common.inbox import Inbox
 from common.local import deliver
 from common.problems import problem_of, response_of
 from common.runtime import Runtime, end
-from common.telemetry import metrics_page
+from common.telemetry import measured, metrics_page
 
 
 class Process:
@@ -34,8 +34,11 @@ class Process:
             return
         path = scope["path"]
         app = self.apps.get(path.partition("/")[2].partition("/")[0])
-        answer = app or await self._own(path)
-        await answer(scope, receive, send)
+        if app is None:
+            answer = await self._own(path)
+            await answer(scope, receive, send)
+        else:
+            await measured(app.state.name, app, scope, receive, send)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:

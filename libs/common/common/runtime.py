@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Annotated
 
+from asyncpg import InterfaceError, PostgresError
 from fastapi import Depends, Request
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -18,6 +19,8 @@ from common.keys import DOOR_SERVICE, Keys, KeysMissing, read_keys
 from common.migrations import pending
 from common.sealed import Vault
 from common.settings import NotConfigured, Settings
+
+_OF_THE_DATABASE = (OSError, SQLAlchemyError, PostgresError, InterfaceError)
 
 
 def asked_to_stop(error: BaseException) -> bool:
@@ -60,7 +63,7 @@ class Runtime:
         if type(error).__module__.startswith("aiokafka."):
             return self.settings.kafka
         at = self.engine.url
-        return f"{at.host}:{at.port or 5432}" if at.host and isinstance(error, OSError | SQLAlchemyError) else None
+        return f"{at.host}:{at.port or 5432}" if at.host and isinstance(error, _OF_THE_DATABASE) else None
 
     @classmethod
     def start(cls, name: str, settings: Settings, keys: Keys | None = None) -> "Runtime":

@@ -8,6 +8,7 @@ student. Each service of a process has its own tracer; the metrics of a process 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from time import perf_counter
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -22,11 +23,12 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, SpanKind, Status
 from opentelemetry.util.types import Attributes
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.logs import configure_logging
 
@@ -56,6 +58,7 @@ ATTRIBUTES = frozenset(
 """Names of the attributes that spans and metrics may carry."""
 
 _HEALTH = ("/livez", "/readyz", "/metrics")
+_REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 _BATCH_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 # --- metrics: one page for the process ------------------------------------------------------------------------------
@@ -128,6 +131,34 @@ def record_delivery(service: str, *, channel: str, outcome: str) -> None:
     _deliveries.add(1, {"service": service, "channel": channel, "outcome": outcome})
 
 
+# Not through OpenTelemetry, which looks at each measurement again for every view: that was a tenth of what a push of one row costs.
+_request_seconds = Histogram(
+    "http_server_request_duration_seconds",
+    "Duration of HTTP server requests.",
+    ("service", "http_request_method", "http_route", "http_response_status_code"),
+    registry=_registry,
+    buckets=_REQUEST_SECONDS,
+)
+
+
+async def measured(service: str, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one request, and note its route, its status (0 if it broke off before) and how long it took."""
+    begun, status = perf_counter(), 0
+
+    async def note(message: Message) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+        await send(message)
+
+    try:
+        await app(scope, receive, note)
+    finally:
+        route = getattr(scope.get("route"), "path", "")
+        method = scope["method"] if route else ""  # without a route it may be anything
+        _request_seconds.labels(service, method, route, status).observe(perf_counter() - begun)
+
+
 def metrics_page() -> Response:
     """All metrics of this process in Prometheus's text format: the answer of ``/metrics``."""
     return Response(generate_latest(_registry), media_type=CONTENT_TYPE_LATEST)
@@ -149,12 +180,11 @@ class Telemetry:
 
     @property
     def http(self) -> TelemetryConfig:
-        """How FastAPI shall observe requests. Its logs are off: they hold what it could not validate."""
+        """How FastAPI shall observe requests. Its logs are off: they hold what it could not validate; :func:`measured` measures."""
         return {
             "tracing": self._provider is not None,
             "tracer_provider": self._provider,
-            "metrics": True,
-            "meter_provider": _meters,
+            "metrics": False,
             "logs": False,
             "operation_spans": False,
             "auto_configure": False,
