@@ -25,10 +25,23 @@ def main(address: str, key: str, secret: str) -> dict[str, Any]:
         "about": [edfi.api_mode, edfi.get_ods_version(), edfi.get_data_model_version()],
         "resources": ["/".join(name) for name in edfi.resources],
         "descriptors": ["/".join(name) for name in edfi.descriptors],
+        "codes": codes(edfi),
         "said": push(edfi),
         **read(edfi),
         **change(edfi),
         "token": edfi.get_token_info(),
+    }
+
+
+def codes(edfi: EdFiClient) -> dict[str, Any]:
+    """What is listed of one descriptor, and whether all are listed, before anything was pushed."""
+    categories = edfi.descriptor("attendanceEventCategoryDescriptors")
+    (one,) = edfi.descriptor("attendanceEventCategoryDescriptors", params={"codeValue": "Unexcused Absence"}).get()
+    return {
+        "listed": sorted(row["codeValue"] for row in categories.get_rows(page_size=4)),
+        "count": categories.get_total_count(),
+        "by_id": categories.get_by_id(one["id"]),
+        "grades": [row["codeValue"] for row in edfi.descriptor("gradeLevelDescriptors").get_rows()],
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sis.policy import CODES
 from tests.processes import free_port, trellis, up
 
 PROGRAM = Path(__file__).with_name("edfi_client.py")
@@ -34,6 +35,15 @@ def test_it_finds_out_what_is_here(done: dict[str, Any]) -> None:
     assert {"ed-fi/students", "ed-fi/studentSchoolAttendanceEvents", "ed-fi/parents"} <= set(done["resources"])
     assert "ed-fi/attendanceEventCategoryDescriptors" in done["descriptors"]
     assert (done["deletes"], done["described"]) == (True, True)
+
+
+def test_it_finds_every_code_that_it_may_send_before_it_sends_any(done: dict[str, Any]) -> None:
+    codes = done["codes"]
+    assert codes["listed"] == CODES["attendanceEventCategoryDescriptors"]
+    assert codes["count"] == len(codes["listed"])
+    described = ("uri://ed-fi.org/AttendanceEventCategoryDescriptor", "Unexcused Absence", "Unexcused Absence")
+    assert tuple(codes["by_id"][name] for name in ("namespace", "codeValue", "shortDescription")) == described
+    assert sorted(codes["grades"]) == CODES["gradeLevelDescriptors"]
 
 
 def test_what_is_new_is_created_and_the_same_again_is_not(done: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from common.app import Loop, create_app
 from sis.arrivals.alerts import tell_alerts
 from sis.facts import events
+from sis.listing import list_codes
 from sis.loops import close_by_the_clock, forget_arrivals, forget_heard_events
 from sis.problems import EdFiProblems
 from sis.routes import router
@@ -17,6 +18,7 @@ app = create_app(
     router,
     events,
     loops=(
+        Loop(list_codes, every=timedelta(hours=1)),
         Loop(close_by_the_clock, every=timedelta(minutes=1)),
         Loop(tell_alerts, every=timedelta(minutes=10)),
         Loop(forget_arrivals, every=timedelta(hours=1)),

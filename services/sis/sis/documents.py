@@ -222,7 +222,9 @@ async def _plan(
     plan = decide(found, waiting, at, random_ids=random_ids, room=room)
     changing = [row for row in waiting.values() if row.key in plan.superseded]
     linked = await _hold(session, {target for row in changing for _, target in row.targets})
-    kept = await _referred_to(session, [plan.changes[row.key].id for row in changing if row.deletes], resource)
+    gone = [plan.changes[row.key] for row in changing if row.deletes]
+    kept = await _referred_to(session, [one.id for one in gone], resource)
+    kept |= {one.id for one in gone if one.key in resource.always_keys}
     if kept or any(target not in linked for row in changing for _, target in row.targets):
         plan = decide(found, waiting, at, random_ids=random_ids, linked=linked, kept=kept, room=room, may_wait=may_wait)
     for standing in plan.changes.values():

@@ -25,7 +25,7 @@ class UnknownReference(Invalid):
 
 
 class StillReferredTo(DomainError):
-    """Other documents still refer to this one; delete those first."""
+    """Others still refer to this one: documents, which are deleted first, or the policy, which names its code."""
 
 
 @dataclass(slots=True)  # not frozen: one is made for each row, and that would make it three times as dear

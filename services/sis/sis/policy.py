@@ -13,6 +13,9 @@ from sis.rules.contacts import ContactPolicy
 from sis.rules.oauth import ClientPolicy
 from sis.rules.waiting import WaitingPolicy
 
+_LONGEST_CODE = 50
+"""Source: Ed-Fi Data Standard 5.2."""
+
 _DATA = policy_of("sis", added_to=("attendance.categories",))
 
 
@@ -21,6 +24,25 @@ def _lower(said: Any) -> Any:
     if isinstance(said, dict):
         return {name.lower(): value for name, value in said.items()}
     return [one.lower() for one in said]
+
+
+def _codes(data: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Code values by the resource that lists them, each in its first spelling."""
+    contacts, calendar = data["contacts"], data["calendar"]
+    understood = {
+        "attendanceEventCategoryDescriptors": list(data["attendance"]["categories"]),
+        "calendarEventDescriptors": calendar["instructional"] + calendar["other"],
+        "addressTypeDescriptors": contacts["address_types"],
+        "languageUseDescriptors": contacts["language_uses"],
+        "telephoneNumberTypeDescriptors": contacts["not_for_calls"],
+        **data["descriptors"],
+    }
+    listed = data["listed"]
+    codes = {name: [*understood.get(name, ()), *listed.get(name, ())] for name in {**understood, **listed}}
+    for name, said in codes.items():
+        if any(not 0 < len(code) <= _LONGEST_CODE or "#" in code for code in said):
+            raise PolicyInvalid(f"The policy of sis: a code of {name} must have 1 to {_LONGEST_CODE} characters, no #.")
+    return {name: sorted({code.lower(): code for code in reversed(said)}.values()) for name, said in codes.items()}
 
 
 def _attendance(said: Mapping[str, Any]) -> AttendancePolicy:
@@ -46,6 +68,8 @@ CLIENTS = ClientPolicy(**_DATA["clients"])
 CLOSING = ClosingPolicy(**_DATA["closing"])
 CONTACTS = ContactPolicy(**{name: _lower(codes) for name, codes in _DATA["contacts"].items()})
 WAITING = WaitingPolicy(**_DATA["waiting"])
+CODES: Mapping[str, list[str]] = _codes(_DATA)
+"""Code values that are listed from the start as they are written, by the resource that lists them."""
 UNDERSTOOD: Mapping[str, Collection[str]] = {
     "addressTypeDescriptors": CONTACTS.address_types,
     "languageUseDescriptors": CONTACTS.language_uses,

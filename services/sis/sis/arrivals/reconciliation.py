@@ -10,7 +10,7 @@ from fastapi import Header
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.runtime import Runtime
-from sis.resources import Resource
+from sis.resources import DESCRIPTORS, Resource
 
 ENROLMENT = "studentSchoolAssociations"
 EVER, EVERYWHERE = date.max, ""
@@ -164,7 +164,12 @@ async def tell(session: AsyncSession, source: str, counts: Mapping[Key, int]) ->
 
 
 async def believe(runtime: Runtime, source: str, resource: Resource, said: str | None) -> None:
-    """Note the header with which a push says how many rows there are in all; anything but a number says nothing."""
+    """Note the header with which a push says how many rows there are in all; anything but a number says nothing.
+
+    Descriptors are not compared: more of them are listed here than anybody pushed.
+    """
+    if resource.name in DESCRIPTORS:
+        return
     if said is not None and said.isascii() and said.isdigit() and len(said) <= 15:
         async with runtime.transaction() as session:
             await tell(session, source, {(resource.name, EVERYWHERE, EVER): int(said)})

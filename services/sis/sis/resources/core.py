@@ -1,8 +1,10 @@
 """The names of Ed-Fi's core resources, and the descriptors among them that some member holds."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from sis.languages import LANGUAGES
+from sis.policy import CODES
 from sis.resources.dropped import DROPPED
 from sis.resources.kinds import Resource, leaves
 from sis.resources.parts import needed
@@ -28,7 +30,17 @@ def descriptors_of(resources: Iterable[Resource]) -> Iterator[Resource]:
             name=name,
             shape={"namespace": needed(text(255)), "codeValue": needed(text(50)), "shortDescription": needed(text(75))},
             identity=("namespace", "codeValue"),
+            always=tuple(f"{_namespace(name)}#{code}" for code in _codes(name)),
         )
+
+
+def _codes(name: str) -> Collection[str]:
+    return LANGUAGES.three_letters if name == "languageDescriptors" else CODES.get(name, ())
+
+
+def _namespace(name: str) -> str:
+    """The standard's own namespace of a descriptor resource: ``sexDescriptors`` are of ``uri://ed-fi.org/SexDescriptor``."""
+    return f"uri://ed-fi.org/{name[:1].upper()}{name[1:-1]}"
 
 
 def kind_of(member: str) -> str | None:

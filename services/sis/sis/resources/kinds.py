@@ -61,8 +61,15 @@ class Resource:
     """What no single member can say: raises :class:`InvalidMember`."""
     after: tuple[str, ...] = ()
     """Resources that are loaded before it though it does not refer to them, so that what follows is said only once."""
+    always: tuple[str, ...] = ()
+    """Of a descriptor resource: what is listed from the start and is not taken away, such as ``uri://…/SexDescriptor#Female``."""
     told: Mapping[str, str] = field(default_factory=dict)
     """Members that go by another name where documents come in and are answered, by the name under which they are kept."""
+
+    @cached_property
+    def always_keys(self) -> frozenset[str]:
+        """The natural keys of ``always``."""
+        return frozenset(key_text([*said.rsplit("#", 1)]) for said in self.always)
 
     @cached_property
     def told_identity(self) -> tuple[str, ...]:

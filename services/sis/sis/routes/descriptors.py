@@ -12,6 +12,7 @@ from common.runtime import RuntimeOf
 from common.sealed import Vault
 from sis.documents import open_secret
 from sis.languages import LANGUAGES
+from sis.listing import is_sealed, used_openly
 from sis.policy import UNDERSTOOD
 from sis.resources import RESOURCES
 from sis.resources.core import kind_of
@@ -22,9 +23,6 @@ router = Router("sis", tags=["descriptors"], dependencies=[require("district", "
 
 _LANGUAGE = "languageDescriptors"
 _PAGE = 500
-_OPEN = sa.text(
-    "SELECT DISTINCT body #>> CAST(:path AS text[]) FROM sis_document WHERE resource = :resource AND NOT deleted"
-)
 _SEALED = sa.text(
     """
     SELECT key, id, sealed FROM sis_document
@@ -62,8 +60,10 @@ async def list_unmapped(session: Session, runtime: RuntimeOf) -> UnmappedList:
     """Code values in use that are not understood: grade levels, relations, languages and the like. Nothing says who has them."""
     used: set[Code] = set()
     for name, paths in _HELD.items():
-        used |= await _used_openly(session, name, [path for path in paths if not _is_sealed(name, path)])
-        used |= await _used_sealed(session, runtime.vault, name, [path for path in paths if _is_sealed(name, path)])
+        for path in paths:
+            if not is_sealed(name, path):
+                used.update(_strange(path, await used_openly(session, name, path)))
+        used |= await _used_sealed(session, runtime.vault, name, [path for path in paths if is_sealed(name, path)])
     found = await session.execute(_MEANINGS, {"kinds": sorted({kind for kind, _ in used})})
     meanings = {(row.resource, row.code): row.meaning for row in found}
     return UnmappedList(
@@ -72,14 +72,6 @@ async def list_unmapped(session: Session, runtime: RuntimeOf) -> UnmappedList:
             for kind, code in sorted(used)
         ]
     )
-
-
-async def _used_openly(session: Session, name: str, paths: Iterable[str]) -> set[Code]:
-    used: set[Code] = set()
-    for path in paths:
-        rows = await session.execute(_OPEN, {"resource": name, "path": path.split(".")})
-        used.update(_strange(path, filter(None, rows.scalars())))
-    return used
 
 
 async def _used_sealed(session: Session, vault: Vault, name: str, paths: list[str]) -> set[Code]:
@@ -108,10 +100,6 @@ def _understands(kind: str, code: str) -> bool:
 
 def _kind(path: str) -> str:
     return kind_of(path.rpartition(".")[2]) or ""
-
-
-def _is_sealed(name: str, path: str) -> bool:
-    return path.partition(".")[0].removesuffix("[]") in RESOURCES[name].sealed
 
 
 def _held() -> Mapping[str, list[str]]:

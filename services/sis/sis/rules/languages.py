@@ -1,6 +1,6 @@
 """Names and three-letter codes of languages as two-letter codes of ISO 639-1."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 
@@ -11,6 +11,11 @@ class Languages:
     names: Mapping[str, str]
     aliases: Mapping[str, str]
     codes: frozenset[str]
+
+    @property
+    def three_letters(self) -> Collection[str]:
+        """The languages that are known, by codes of three letters as Ed-Fi lists them."""
+        return sorted({*self.aliases, *(code for code in self.codes if len(code) == 3)})
 
     def code(self, said: str) -> str | None:
         """The code of a language said by name or code: two letters, three where no two exist, ``None`` if unknown."""
