@@ -1,5 +1,6 @@
 """Who may come in: only whom a known issuer vouches for, for this audience, now, in a role it may give."""
 
+import base64
 import json
 import time
 from pathlib import Path
@@ -79,8 +80,9 @@ def test_a_door_token_is_the_client_in_the_role_sis_and_nothing_more(sis: Keys) 
     bare = door_token(sis.door, client="a client", lifetime_seconds=60)
     wider = signed_by_door(sis, schools=["7"], staff=str(uuid4()), permissions=["surveys.import-paper"])
 
-    assert principal_of(bare, service="sis", trusted=sis.trusted) == Principal(role="sis", subject="a client")
-    assert principal_of(wider, service="sis", trusted=sis.trusted) == Principal(role="sis", subject="x")
+    bare_one, wider_one = (principal_of(token, service="sis", trusted=sis.trusted) for token in (bare, wider))
+    assert bare_one == Principal(role="sis", subject="a client", second_factor=True)
+    assert wider_one == Principal(role="sis", subject="x", second_factor=True)
 
 
 @pytest.mark.parametrize(
@@ -182,8 +184,6 @@ def test_an_id_token_is_not_an_access_token(folder: Path, keys: Keys) -> None:
 
 
 def test_alg_none_is_refused(folder: Path, keys: Keys) -> None:
-    import base64
-
     def part(value: dict[str, Any]) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
@@ -226,6 +226,17 @@ def test_an_rsa_key_of_a_district_works_too(folder: Path, tmp_path: Path) -> Non
 def test_any_text_is_a_refusal_and_never_an_error(text: str) -> None:
     with pytest.raises(Unauthenticated):
         principal_of(text, service="mtss", trusted=Trusted({}))
+
+
+@pytest.mark.parametrize("nested", [b"[" * 90_000, b'{"a":' * 50_000], ids=["lists", "objects"])
+@pytest.mark.parametrize("part", [0, 1], ids=["header", "claims"])
+def test_a_token_nested_too_deep_is_a_refusal_and_no_error(keys: Keys, nested: bytes, part: int) -> None:
+    parts = [b'{"alg": "Ed25519", "kid": "x"}', b"{}", b"x"]
+    parts[part] = nested
+    token = b".".join(base64.urlsafe_b64encode(each).rstrip(b"=") for each in parts).decode()
+
+    with pytest.raises(Unauthenticated):
+        principal_of(token, service="mtss", trusted=keys.trusted)
 
 
 def test_keys_are_private_and_never_overwritten(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy import ColumnElement
 
 from common.auth import PERMISSIONS, STAFF_ROLES, Principal, principal_of
-from common.errors import Forbidden, PermissionMissing, Unauthenticated
+from common.errors import Forbidden, PermissionMissing, SecondFactorMissing, Unauthenticated
+from common.runtime import Runtime
 
 _SEES_ALL = frozenset({"district", "sis", "service"})
 
@@ -24,13 +25,15 @@ class UndeclaredPermission(Exception):
 class Permission:
     """Roles that may call a route, and sister services that may; both empty: anybody, for the reason given.
 
-    ``named``: the permission that a token of these roles must carry besides, if any.
+    ``named``: the permission that a token of these roles must carry besides, if any. ``second_factor``: whether a person must
+    have signed in with one, where the district's settings say what counts as one.
     """
 
     roles: frozenset[str]
     services: frozenset[str]
     public: str = ""
     named: str | None = None
+    second_factor: bool = False
 
     async def __call__(self, request: Request) -> Principal:
         """The principal behind the request.
@@ -39,6 +42,7 @@ class Permission:
             Unauthenticated: no valid bearer token.
             Forbidden: the role, or the calling service, is not among those permitted.
             PermissionMissing: the role is, and the token does not carry the permission that the route demands.
+            SecondFactorMissing: the person signed in without a second factor, which the route and the district demand.
         """
         if self.public:
             return Principal(role="public", subject="public")
@@ -46,25 +50,35 @@ class Permission:
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated(reason="there is none")
         runtime = request.app.state.runtime
-        principal = principal_of(token.strip(), service=runtime.name, trusted=runtime.keys.trusted)
+        principal = await _principal(runtime, token.strip())
         permitted = principal.service in self.services if principal.service else principal.role in self.roles
         if not permitted:
             raise Forbidden
         if self.named and not principal.service and self.named not in principal.permissions:
             raise PermissionMissing(permission=self.named)
+        if self.second_factor and not principal.second_factor:
+            raise SecondFactorMissing
         return principal
 
 
-def require(*roles: str, services: tuple[str, ...] = (), permission: str | None = None) -> Any:
+async def _principal(runtime: Runtime, token: str) -> Principal:
+    if runtime.provider and runtime.provider.issued(token):
+        return await runtime.provider.principal_of(token)
+    return principal_of(token, service=runtime.name, trusted=runtime.keys.trusted)
+
+
+def require(
+    *roles: str, services: tuple[str, ...] = (), permission: str | None = None, second_factor: bool = False
+) -> Any:
     """The dependency that lets in these roles and these sister services, and gives the :class:`Principal`.
 
     Use it as ``who: Annotated[Principal, require("district")]``, or in ``dependencies=[…]``. With ``permission`` the role
-    is not enough: a staff token must carry it by name.
+    is not enough: a staff token must carry it by name. ``second_factor`` asks a person for one, see :class:`Permission`.
     """
     unknown = set(roles) - STAFF_ROLES | {permission} - PERMISSIONS - {None}
     if unknown or not (roles or services):
         raise ValueError(f"unknown or missing roles or permissions: {sorted(map(str, unknown))}")
-    return Depends(Permission(frozenset(roles), frozenset(services), named=permission))
+    return Depends(Permission(frozenset(roles), frozenset(services), named=permission, second_factor=second_factor))
 
 
 def public(reason: str) -> Any:

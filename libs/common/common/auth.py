@@ -13,6 +13,7 @@ from uuid import UUID
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jws import extract_compact
+from joserfc.jwt import Token
 
 from common.errors import Unauthenticated
 from common.keys import DOOR, DOOR_SERVICE, STAFF, SigningKey, Trusted
@@ -25,8 +26,11 @@ PERMISSIONS = frozenset({"surveys.import-paper"})
 DOOR_ROLE = "sis"
 """The only role that a token of the door's key may have."""
 SERVICE_TOKEN_SECONDS = 60
-_ALGORITHMS = ["Ed25519", "EdDSA", "RS256"]
+ALGORITHMS = ("Ed25519", "EdDSA", "ES256", "PS256", "RS256")
+"""How a token may be signed: by a public key alone. EdDSA is what most identity providers call Ed25519."""
 _TYPE = "at+jwt"
+_KEYS_IN_THE_TOKEN = frozenset({"jwk", "jku", "x5c", "x5u", "crit"})
+"""Headers by which a token would say itself how it is to be believed."""
 _LEEWAY_SECONDS = 10
 _REMEMBERED_SECONDS = 60
 
@@ -41,6 +45,8 @@ class Principal:
     staff_id: UUID | None = None
     service: str | None = None
     permissions: frozenset[str] = frozenset()
+    second_factor: bool = False
+    """Whether a second factor was shown, or none is to be asked for: a machine, or who holds a key of the deployment."""
 
 
 def staff_token(
@@ -78,12 +84,15 @@ def principal_of(token: str, *, service: str, trusted: Trusted) -> Principal:
         Unauthenticated: malformed, unsigned, of an unknown issuer, for another audience, expired, or with a role that
             its issuer may not give.
     """
-    claims = _verified(token, trusted)
+    signed = verified(token, trusted)
+    if signed.header.get("typ") != _TYPE:
+        raise Unauthenticated(reason="it is not an access token")
+    claims = signed.claims
     issuer, role = claims["iss"], claims.get("role")
     audience, roles = _given_by(issuer, service)
     if claims.get("aud") != audience:
         raise Unauthenticated(reason="the audience is another one")
-    if not _in_time(claims):
+    if not in_time(claims):
         raise Unauthenticated(reason="it has expired or is not valid yet")
     if not isinstance(role, str) or role not in roles:
         raise Unauthenticated(reason="its issuer may not give this role")
@@ -104,47 +113,61 @@ def _sign(key: SigningKey, issuer: str, audience: str, claims: dict[str, Any], l
     algorithm = "Ed25519" if key.key_type == "OKP" else "RS256"
     header = {"alg": algorithm, "typ": _TYPE, "kid": key.kid}
     times = {"iss": issuer, "aud": audience, "iat": now, "exp": now + lifetime_seconds}
-    return jwt.encode(header, times | claims, key, algorithms=_ALGORITHMS)
+    return jwt.encode(header, times | claims, key, algorithms=ALGORITHMS)
 
 
-def _verified(token: str, trusted: Trusted) -> Mapping[str, Any]:
-    # The signature of one token stays what it is, and checking it anew was a sixth of what a push costs. Whether it has expired is
-    # asked each time; what was refused is not remembered, and what was not no longer than a minute.
+def verified(token: str, trusted: Trusted) -> Token:
+    """Header and claims of ``token``, signed by a key of the issuer that it names. Its times are still to be checked.
+
+    Raises:
+        Unauthenticated: malformed, too large, not signed so, or with a key of its own.
+    """
+    # The signature of one token stays what it is, and checking it anew was a sixth of what a push costs. What was refused is not
+    # remembered, and what was not no longer than a minute.
     known = _known(hashlib.sha256(token.encode()).digest(), trusted, int(time.monotonic() // _REMEMBERED_SECONDS))
     if not known:
         known.append(_verify(token, trusted))
     return known[0]
 
 
+def unverified(token: str) -> Token:
+    """Header and claims that ``token`` says it has, only to choose whose keys must have made it.
+
+    Raises:
+        Unauthenticated: malformed.
+    """
+    try:
+        parts = extract_compact(token.encode())
+        claims = json.loads(parts.payload)
+        header = parts.headers()
+    except (JoseError, RecursionError, TypeError, ValueError):
+        raise Unauthenticated(reason="it is malformed") from None
+    if not isinstance(claims, dict) or not isinstance(header, dict):
+        raise Unauthenticated(reason="it is malformed")
+    return Token(header, claims)
+
+
 @lru_cache(maxsize=1000)
-def _known(digest: bytes, trusted: Trusted, minute: int) -> list[Mapping[str, Any]]:
-    """What is known of a token in this minute: nothing at first, then its claims."""
+def _known(digest: bytes, trusted: Trusted, minute: int) -> list[Token]:
+    """What is known of a token in this minute: nothing at first, then its header and claims."""
     return []
 
 
-def _verify(token: str, trusted: Trusted) -> Mapping[str, Any]:
-    # The issuer is read before the signature is checked, only to choose whose keys must have made it.
+def _verify(token: str, trusted: Trusted) -> Token:
+    said = unverified(token)
+    if _KEYS_IN_THE_TOKEN & said.header.keys():
+        raise Unauthenticated(reason="it names a key of its own")
     try:
-        unverified = _payload(token)
-        keys = trusted.of[unverified["iss"]]
+        keys = trusted.of[said.claims["iss"]]
         with warnings.catch_warnings():  # the name EdDSA is deprecated, and what most identity providers still send
             warnings.simplefilter("ignore")
-            verified = jwt.decode(token, keys, algorithms=_ALGORITHMS)
+            return jwt.decode(token, keys, algorithms=ALGORITHMS)
     except (JoseError, KeyError, TypeError, ValueError):
         raise Unauthenticated(reason="it is not signed by an issuer known here") from None
-    if verified.header.get("typ") != _TYPE:
-        raise Unauthenticated(reason="it is not an access token")
-    return verified.claims
 
 
-def _payload(token: str) -> dict[str, Any]:
-    claims = json.loads(extract_compact(token.encode()).payload)
-    if not isinstance(claims, dict):
-        raise TypeError("claims are an object")
-    return claims
-
-
-def _in_time(claims: Mapping[str, Any]) -> bool:
+def in_time(claims: Mapping[str, Any]) -> bool:
+    """Whether a token of these claims is good now, give or take ten seconds."""
     now, expires, not_before = time.time(), claims.get("exp"), claims.get("nbf", 0)
     if not isinstance(expires, int | float) or not isinstance(not_before, int | float):
         return False
@@ -161,6 +184,7 @@ def _principal(claims: Mapping[str, Any], *, service: str | None) -> Principal:
             staff_id=UUID(staff) if staff else None,
             service=service,
             permissions=_names(claims.get("permissions", [])),
+            second_factor=True,
         )
     except (KeyError, TypeError, ValueError):
         raise Unauthenticated(reason="a claim is malformed") from None

@@ -57,6 +57,18 @@ class PermissionMissing(Forbidden):
     """This token's role does not bring the permission {permission}; the token must carry it by name."""
 
 
+class SecondFactorMissing(Unauthenticated):
+    """This needs a second factor: sign in with one."""
+
+
+class RoleMissing(Forbidden):
+    """None of the groups that the identity provider names for this person has a role here."""
+
+
+class StaffUnknown(Forbidden):
+    """The identity provider vouches for this person, and no member of staff is found by it: {reason}."""
+
+
 class TooLarge(DomainError):
     """{what} is larger than {limit} bytes."""
 
@@ -83,6 +95,12 @@ class UnknownEncoding(DomainError):
 
 class SisterUnavailable(DomainError):
     """The service {service} does not answer at the moment."""
+
+    status = 503
+
+
+class ProviderUnavailable(DomainError):
+    """The district's identity provider does not answer at the moment, or not as it should."""
 
     status = 503
 

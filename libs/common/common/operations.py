@@ -88,9 +88,9 @@ async def forget_old_events(runtime: Runtime) -> None:
 
 def operations_router(name: str, events: EventRouter) -> APIRouter:
     """The routes that every service has for its operators."""
-    router = Router(name, tags=["operations"], dependencies=[require("district")])
+    router, operators = Router(name, tags=["operations"]), [require("district")]
 
-    @router.get("/v1/status")
+    @router.get("/v1/status", dependencies=operators)
     async def read_status(session: Session, runtime: RuntimeOf) -> Status:
         """How this service stands: migrations, what waits to be said, how far behind it hears, what is parked."""
         waiting, oldest = (await session.execute(_WAITING)).one()
@@ -104,7 +104,7 @@ def operations_router(name: str, events: EventRouter) -> APIRouter:
             parked=(await session.execute(_PARKED)).scalar_one(),
         )
 
-    @router.get("/v1/events/parked")
+    @router.get("/v1/events/parked", dependencies=operators)
     async def list_parked(session: Session, limit: Limit = 100, cursor: Cursor = None) -> Page[ParkedEvent]:
         """Parked events, oldest first."""
         after = int(decode_cursor(cursor, 1)[0]) if cursor else 0
@@ -112,18 +112,18 @@ def operations_router(name: str, events: EventRouter) -> APIRouter:
         items = [ParkedEvent(id=row.id, type=row.type, error=row.error, parked_at=row.parked_at) for row in rows]
         return Page(items=items, next=encode_cursor(str(rows[-1].position)) if len(rows) == limit else None)
 
-    @router.post("/v1/events/parked/{event_id}/replay")
+    @router.post("/v1/events/parked/{event_id}/replay", dependencies=operators)
     async def replay_parked(event_id: UUID, request: Request) -> Done:
         """Handle a parked event again, and those parked behind it."""
         return Done(events=await request.app.state.inbox.replay(event_id))
 
-    @router.post("/v1/events/parked/{event_id}/discard")
+    @router.post("/v1/events/parked/{event_id}/discard", dependencies=[require("district", second_factor=True)])
     async def discard_parked(event_id: UUID, session: Session) -> Done:
         """Give up a parked event; it stays on record. Those behind it are handled by a replay of one of them."""
         await parking.discard(session, event_id)
         return Done(events=1)
 
-    @router.post("/v1/events/resend")
+    @router.post("/v1/events/resend", dependencies=operators)
     async def resend_standing(
         session: Session, dry_run: Annotated[bool, Query(description="Only count.")] = False
     ) -> Done:

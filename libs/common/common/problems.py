@@ -10,7 +10,10 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from common.errors import DomainError, Invalid
+from common.errors import DomainError, Invalid, SecondFactorMissing
+
+_STEP_UP = 'Bearer error="insufficient_user_authentication"'
+"""Sign in again, with more. Source: RFC 9470, section 3."""
 
 
 class FieldError(BaseModel):
@@ -51,7 +54,7 @@ def response_of(problem: Problem) -> JSONResponse:
     """The problem as an HTTP answer without null members."""
     headers = {}
     if problem.status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = _STEP_UP if problem.type.endswith(SecondFactorMissing.kind()) else "Bearer"
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "2"
     return JSONResponse(

@@ -17,6 +17,7 @@ from common.clients import Clients
 from common.db import create_engine
 from common.keys import DOOR_SERVICE, Keys, KeysMissing, read_keys
 from common.migrations import pending
+from common.provider import Provider
 from common.sealed import Vault
 from common.settings import NotConfigured, Settings
 
@@ -52,6 +53,8 @@ class Runtime:
     engine: AsyncEngine
     vault: Vault
     clients: Clients
+    provider: Provider | None = None
+    """The district's own identity provider, if staff sign in there."""
     clock: Callable[[], datetime] = _utc_now
     lag: int | None = None
     """How many events Kafka holds that this service has not heard; null where it hears nothing over Kafka."""
@@ -88,13 +91,15 @@ class Runtime:
                 "door.jwk is missing from the keys of sis, and OAuth clients get their tokens from it: run `trellis keys DIR`, "
                 "which adds it and leaves every other key as it is."
             )
+        clients = Clients(name, keys.signing, settings)
         return cls(
             name=name,
             settings=settings,
             keys=keys,
             engine=create_engine(settings.database_url),
             vault=Vault(keys.sealing),
-            clients=Clients(name, keys.signing, settings),
+            clients=clients,
+            provider=Provider(settings.oidc, clients) if settings.oidc else None,
         )
 
     def now(self) -> datetime:
@@ -129,6 +134,8 @@ class Runtime:
 
     async def close(self) -> None:
         """Give back connections."""
+        if self.provider:
+            await self.provider.close()
         await self.clients.close()
         await self.engine.dispose()
 

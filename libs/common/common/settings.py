@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from common.oidc import Oidc
+
 
 class NotConfigured(Exception):
     """A setting is missing. The message is one sentence for the operator."""
@@ -44,6 +46,7 @@ class Settings(BaseSettings):
         default="", description="The address that people and clients use; required outside embedded mode."
     )
     peers: dict[str, str] = Field(default_factory=dict, description="Base address of each sister service.")
+    oidc: Oidc | None = Field(default=None, description="The district's identity provider, at which staff sign in.")
     body_limit_bytes: int = Field(default=4 * 1024 * 1024, gt=0, description="The largest request body.")
     log_folder: Path | None = Field(default=None, description="Where logs go; empty: standard error.")
 

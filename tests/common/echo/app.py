@@ -59,6 +59,16 @@ async def read_who(who: Annotated[Principal, require("principal", services=("mts
 async def read_drawer() -> None: ...
 
 
+@router.get("/v1/vault")
+async def read_vault(who: Annotated[Principal, require("district", "counselor", second_factor=True)]) -> dict[str, str]:
+    return {"role": who.role, "subject": who.subject, "staff_id": str(who.staff_id)}
+
+
+@router.get("/v1/desk")
+async def read_desk(who: Annotated[Principal, require("district", "counselor")]) -> dict[str, str]:
+    return {"role": who.role, "subject": who.subject, "staff_id": str(who.staff_id)}
+
+
 @router.get("/v1/open/{number}", dependencies=[public("a test needs one")])
 async def read_open(number: Annotated[int, Path(ge=1)]) -> dict[str, int]:
     return {"number": number}

@@ -23,6 +23,7 @@ from notifications.sealing import open_pdf
 router = Router("notifications")
 
 Staff = Annotated[Principal, require("district", "principal")]
+Printer = Annotated[Principal, require("district", "principal", second_factor=True)]
 
 
 class LetterRead(BaseModel):
@@ -66,7 +67,7 @@ async def list_letters(
 @router.get(
     "/v1/letters/{letter_id}.pdf", response_class=Response, responses={200: {"content": {"application/pdf": {}}}}
 )
-async def read_letter(letter_id: UUID, who: Staff, session: Session, runtime: RuntimeOf) -> Response:
+async def read_letter(letter_id: UUID, who: Printer, session: Session, runtime: RuntimeOf) -> Response:
     """The letter as PDF, accessible (PDF/UA)."""
     letter = await _visible(session, who, letter_id)
     pdf = open_pdf(runtime.vault, letter.id, letter.pdf)

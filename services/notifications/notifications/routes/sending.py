@@ -192,7 +192,11 @@ async def read_preview(session: Session, runtime: RuntimeOf) -> Preview:
 
 @router.post("/v1/sending")
 async def switch_sending(
-    asked: SwitchSending, who: Annotated[Principal, require("district")], session: Session, runtime: RuntimeOf, now: Now
+    asked: SwitchSending,
+    who: Annotated[Principal, require("district", second_factor=True)],
+    session: Session,
+    runtime: RuntimeOf,
+    now: Now,
 ) -> Switched:
     """Let letters be printed and e-mails go out through the configured mail server, or stop both. Who did so is kept.
 

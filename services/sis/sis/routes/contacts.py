@@ -144,7 +144,7 @@ async def code_restriction(
     coding: RestrictionCoding,
     session: Session,
     runtime: RuntimeOf,
-    who: Annotated[Principal, require("district")],
+    who: Annotated[Principal, require("district", second_factor=True)],
 ) -> RestrictionShown:
     """Record what a person makes of the restriction text as it stands; if the text changes, it is uncoded again."""
     ids = {"student": student_id, "contact": contact_id}

@@ -70,7 +70,7 @@ async def read_document(
     response: Response,
     session: Session,
     runtime: RuntimeOf,
-    who: Annotated[Principal, require("sis", "district")],
+    who: Annotated[Principal, require("sis", "district", second_factor=True)],
     known: IfNoneMatch = None,
 ) -> Any:
     """One document; sealed members are never answered here. ``_waiting`` says since when it waits, and for which resources."""

@@ -22,7 +22,7 @@ from sis.waiting import waiting_for_key
 router = Router("ed-fi", tags=["Ed-Fi"], responses=RESPONSES)
 
 Asked = Annotated[Paging, Query()]
-Reader = Annotated[Principal, require("sis", "district")]
+Reader = Annotated[Principal, require("sis", "district", second_factor=True)]
 
 
 class Partitions(BaseModel):

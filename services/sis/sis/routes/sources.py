@@ -27,6 +27,7 @@ from sis.routes.answers import own
 router = Router("sis", tags=["sources"])
 
 Reader = Annotated[Principal, require("district", "sis")]
+Exporter = Annotated[Principal, require("district", "sis", second_factor=True)]
 _ON_PAGE = 500
 _COUNTED = ("calendar.csv", "events")
 """Stand where a resource does: the calendar file, and events of which it cannot be read what they are about."""
@@ -90,7 +91,7 @@ async def show_sources(session: Session, runtime: RuntimeOf, now: Now) -> HTMLRe
 )
 async def read_rejected(
     source: str,
-    who: Reader,
+    who: Exporter,
     runtime: RuntimeOf,
     resource: Annotated[str, Query(max_length=100, description="The resource, such as students.")],
     deletes: Annotated[bool, Query(description="Rows that were to take documents away.")] = False,

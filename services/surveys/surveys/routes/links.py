@@ -68,7 +68,7 @@ def digest_of(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-@router.post("/v1/windows/{window_id}/links", dependencies=[require("district")])
+@router.post("/v1/windows/{window_id}/links", dependencies=[require("district", second_factor=True)])
 async def issue_links(
     window_id: UUID,
     session: Session,
