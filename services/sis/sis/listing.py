@@ -30,10 +30,12 @@ async def list_codes(runtime: Runtime) -> None:
     Sealed members are left out: nothing of them is answered at the door.
     """
     async with runtime.transaction() as session:
+        # All is read before anything is written: from then on who asks for change versions waits for us.
+        used = {name: await _used(session, name) for name in DESCRIPTORS}
         found = await session.execute(_LISTED, {"resources": list(DESCRIPTORS)})
         listed = {(row.resource, row.key) for row in found}
         for name, resource in DESCRIPTORS.items():
-            rows = _unlisted(resource, {*resource.always, *await _used(session, name)}, listed)
+            rows = _unlisted(resource, {*resource.always, *used[name]}, listed)
             if rows:
                 await write(session, runtime.vault, resource, rows, ["policy"] * len(rows))
 
