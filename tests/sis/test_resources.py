@@ -227,6 +227,45 @@ def test_descriptors_are_taken_exactly_where_a_member_that_may_be_sent_holds_one
     assert kind_of("gradingPeriodName") is None
 
 
+async def test_grading_periods_that_have_a_number_instead_of_a_name_are_told_apart_by_it(sis: Sis):
+    """As Data Standard 4 has them, in the period itself, in marks and in queries."""
+    await sis.roster()
+    key = {"gradingPeriodDescriptor": "uri://x#First", "schoolId": 1, "schoolYear": 2027}
+    period = {
+        "gradingPeriodDescriptor": "uri://x#First",
+        "schoolReference": {"schoolId": 1},
+        "schoolYearTypeReference": {"schoolYear": 2027},
+        "beginDate": "2026-08-24",
+        "endDate": "2026-10-23",
+        "totalInstructionalDays": 43,
+    }
+    first, second = await sis.put_in("gradingPeriods", *({**period, "periodSequence": number} for number in (1, 2)))
+    assert first != second
+    again = await sis.post("gradingPeriods", {**period, "periodSequence": 1, "endDate": "2026-10-30"})
+    assert (again.status_code, again.json()["id"]) == (200, first)
+    (named,) = await sis.put_in("gradingPeriods", {**period, "periodSequence": 1, "gradingPeriodName": "Fall"})
+    assert named not in (first, second)
+
+    async def found(**query: Any) -> list[tuple[str, str]]:
+        answer = await sis.call("GET", f"{EDFI}/gradingPeriods", params=query)
+        assert answer.status_code == 200, answer.text
+        return [(one["id"], one["gradingPeriodName"]) for one in answer.json()]
+
+    assert await found(**key, periodSequence=2) == [(second, "2")]
+    assert await found(**key, gradingPeriodName="Fall") == [(named, "Fall")]
+    refused = await sis.post("gradingPeriods", period)
+    assert (refused.status_code, list(refused.json()["validationErrors"])) == (400, ["$.gradingPeriodName"])
+
+    mark = samples.document(RESOURCES["grades"].told_shape)
+    reference = mark["gradingPeriodReference"]
+    del reference["gradingPeriodName"]
+    ones = [{**mark, "gradingPeriodReference": {**reference, "periodSequence": number}} for number in (1, 2, 1)]
+    ids = await sis.put_in("grades", *ones)
+    assert len(set(ids)) == 2
+    (gone,) = await sis.bulk("gradingPeriods", [{**key, "periodSequence": 2}], deletes=True)
+    assert (gone["status"], gone["id"]) == (204, second)
+
+
 async def test_descriptors_are_kept_and_listed(sis: Sis):
     told = {"namespace": "uri://gb.example/GradeLevelDescriptor", "codeValue": "5b", "shortDescription": "Fifth, late"}
     await sis.put_in("gradeLevelDescriptors", {**told, "description": "dropped", "effectiveBeginDate": "2020-01-01"})

@@ -74,7 +74,7 @@ def query_of(
     Raises:
         InvalidMember: a parameter is neither part of the natural key nor of paging, or cannot be a value of it.
     """
-    wanted = {name: value for name, value in parameters.items() if name not in _NOT_FILTERS}
+    wanted = {name: value for name, value in resource.by_leaf(parameters).items() if name not in _NOT_FILTERS}
     window = (paging.minChangeVersion, paging.maxChangeVersion)
     chosen = sa.select(DOCUMENTS).where(
         DOCUMENTS.c.resource == resource.name,
@@ -91,6 +91,7 @@ def key_asked_for(resource: Resource, parameters: Mapping[str, str], paging: Pag
     """The natural key that a list asks for, at any version; ``None`` where it leaves some of it open."""
     if paging.pageToken or _within(paging.minChangeVersion, paging.maxChangeVersion):
         return None
+    parameters = resource.by_leaf(parameters)
     told = {path: parameters.get(path.rpartition(".")[2], "") for path in resource.told_identity}
     try:
         return key_of(resource, document_of(told, resource.told_shape))
@@ -100,6 +101,7 @@ def key_asked_for(resource: Resource, parameters: Mapping[str, str], paging: Pag
 
 def agrees(document: Mapping[str, Any], resource: Resource, parameters: Mapping[str, str]) -> bool:
     """Whether a document with the natural key asked for also has what else is asked for beside it."""
+    parameters = resource.by_leaf(parameters)
     beside = (name for name in parameters if name not in _NOT_FILTERS and name not in resource.leaves)
     return all(str(document.get(name)) == parameters[name] for name in beside)
 

@@ -2,7 +2,7 @@
 
 from sis.policy import CALENDAR
 from sis.resources.kinds import InOrder, Reference, Resource
-from sis.resources.parts import SCHOOL, SCHOOL_YEAR, TO_SCHOOL, needed, reference
+from sis.resources.parts import PERIOD, SCHOOL, SCHOOL_YEAR, TO_SCHOOL, needed, reference
 from sis.rules.members import Member, day, descriptor, identifier, known_code, school_id, text, year
 
 _YEAR_KEY = ("schoolReference.schoolId", "schoolYearTypeReference.schoolYear")
@@ -61,7 +61,7 @@ CALENDARS = (
         name="gradingPeriods",
         shape={
             "gradingPeriodDescriptor": needed(descriptor),
-            "gradingPeriodName": needed(text(60)),
+            "gradingPeriodName": PERIOD,
             "schoolReference": SCHOOL,
             "schoolYearTypeReference": SCHOOL_YEAR,
             "beginDate": needed(day),

@@ -82,6 +82,18 @@ class Resource:
         return {told.rpartition(".")[2]: kept for told, kept in zip(self.told_identity, self.identity, strict=True)}
 
     @cached_property
+    def _older(self) -> Mapping[str, str]:
+        """Leaf names of an older Data Standard, and those that say it now."""
+        return {each.older: path.rpartition(".")[2] for path, each in leaves(self.told_shape) if each.older}
+
+    def by_leaf(self, named: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Values by leaf name, those of an older Data Standard under the name of now where that is missing."""
+        if not self._older:
+            return named
+        older = {name: now for name, now in self._older.items() if now not in named}
+        return {older.get(name, name): value for name, value in named.items()}
+
+    @cached_property
     def told_shape(self) -> Shape:
         """The shape of a document that comes in."""
         return _renamed_shape(self.shape, self.told) if self.told else self.shape
@@ -109,6 +121,8 @@ class Resource:
         Raises:
             InvalidMember: a member of the natural key is missing or breaks a rule.
         """
+        if isinstance(document, dict):
+            document = self.by_leaf(document)
         nested = dict(document) if isinstance(document, dict) else document
         for path in self.told_identity if nested is not document else ():
             head, _, rest = path.partition(".")

@@ -31,6 +31,8 @@ SCHOOL = reference(schoolId=needed(school_id))
 SCHOOL_YEAR = reference(schoolYear=needed(year))
 ORGANIZATION = reference(educationOrganizationId=needed(school_id))
 STAFF = reference(staffUniqueId=needed(identifier))
+PERIOD = Member(identifier, required=True, older="periodSequence")
+"""The name of a grading period; Data Standard 4 numbers them instead, and then the number is the name."""
 NAME = Member(text(120))
 LANGUAGES = listed(languageDescriptor=needed(descriptor), uses=listed(languageUseDescriptor=needed(descriptor)))
 

@@ -3,6 +3,7 @@
 from sis.resources.kinds import InOrder, Reference, Resource
 from sis.resources.parts import (
     OFFERING,
+    PERIOD,
     SECTION,
     SECTION_KEY,
     SECTION_MEMBERS,
@@ -49,7 +50,7 @@ SECTIONS = (
             "gradeTypeDescriptor": needed(descriptor),
             "gradingPeriodReference": reference(
                 gradingPeriodDescriptor=needed(descriptor),
-                gradingPeriodName=needed(text(60)),
+                gradingPeriodName=PERIOD,
                 schoolId=Member(school_id),
                 schoolYear=Member(year),
             ),

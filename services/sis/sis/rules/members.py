@@ -69,6 +69,8 @@ class Member:
     read: "Reader[Any] | Mapping[str, Member]"
     required: bool = False
     many: bool = False
+    older: str | None = None
+    """The member in which an older Data Standard says it; read where this one is missing, and described to nobody."""
 
 
 Shape = Mapping[str, Member]
@@ -85,6 +87,8 @@ def read_shape(shape: Shape, document: Any, at: str = "$") -> dict[str, Any]:
     kept = {}
     for name, member in shape.items():
         value = document.get(name)
+        if value is None and member.older:
+            value = document.get(member.older)
         if value is None:
             if member.required:
                 raise InvalidMember(field=f"{at}.{name}", rule="is required")
