@@ -85,7 +85,7 @@ class Running:
         async with self.session() as session:
             rows = await session.execute(sa.text("SELECT type, body FROM outbox ORDER BY position"))
             events = [by_type()[kind].model_validate_json(body) for kind, body in rows]
-        return [event for event in events if not types or isinstance(event, types)]  # type: ignore[misc]
+        return [event for event in events if not types or isinstance(event, types)]  # type: ignore[misc]  # where no types are given, E is any event
 
     def session(self) -> AbstractAsyncContextManager[AsyncSession]:
         """A transaction on the service's database, as its application role."""

@@ -54,7 +54,7 @@ def test_equal_texts_do_not_look_alike() -> None:
 @pytest.mark.parametrize("value", ["canary", b"canary", 7])
 def test_a_sealed_column_refuses_what_no_vault_made(value: object) -> None:
     with pytest.raises(TypeError):
-        Sealed().process_bind_param(value, None)  # type: ignore[arg-type]
+        Sealed().process_bind_param(value, None)  # type: ignore[arg-type]  # what types forbid
 
 
 def test_a_digest_tells_the_same_text_again_and_nothing_without_the_key() -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from random import Random
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -31,8 +33,8 @@ ASH, ELM = Address(("12 Ash Street",), "Denver", "CO", "80201"), Address(("9 Elm
 NONE: frozenset[str] = frozenset()
 
 
-def person(number: int, **given: object) -> Contact:
-    return Contact(UUID(int=number), **{"relation": "Mother", "lives_with": True, **given})  # type: ignore[arg-type]
+def person(number: int, **given: Any) -> Contact:
+    return Contact(UUID(int=number), **{"relation": "Mother", "lives_with": True, **given})
 
 
 def coded(*codes: str, expires_on: date | None = None) -> Restriction:
@@ -131,7 +133,7 @@ def test_a_confidential_address_joins_nobody_but_a_shared_mailbox_does() -> None
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=12), st.randoms()
 )
-def test_households_are_a_partition_that_no_order_changes(ways: list[tuple[int, int, int]], random: object) -> None:
+def test_households_are_a_partition_that_no_order_changes(ways: list[tuple[int, int, int]], random: Random) -> None:
     contacts = [
         person(
             n,
@@ -142,7 +144,7 @@ def test_households_are_a_partition_that_no_order_changes(ways: list[tuple[int, 
         for n, (mail, phone, place) in enumerate(ways)
     ]
     shuffled = list(contacts)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     groups = {frozenset(home) for home in households(contacts, TODAY, POLICY)}
     assert groups == {frozenset(home) for home in households(shuffled, TODAY, POLICY)}
     assert sorted(c.contact_id for home in groups for c in home) == [c.contact_id for c in contacts]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -32,8 +33,8 @@ DAY = date(2026, 11, 2)
 STUDENT, HARMED, FACILITATOR = UUID(int=1), UUID(int=2), UUID(int=3)
 
 
-def party(number: int, role: Role, **values: object) -> Party:
-    return Party(id=UUID(int=100 + number), kind=Kind.NAMED, role=role, **values)  # type: ignore[arg-type]
+def party(number: int, role: Role, **values: Any) -> Party:
+    return Party(id=UUID(int=100 + number), kind=Kind.NAMED, role=role, **values)
 
 
 RESPONSIBLE = Party(id=UUID(int=101), kind=Kind.STUDENT, role=Role.CAUSED_HARM, student_id=STUDENT)
@@ -489,8 +490,8 @@ class TestPolicy:
         assert plain(" In-School_Suspension ") == plain("in school suspension")
 
 
-def exclusion(number: int = 1, **values: object) -> Exclusion:
-    defaults: dict[str, object] = {
+def exclusion(number: int = 1, **values: Any) -> Exclusion:
+    defaults: dict[str, Any] = {
         "incident_ids": frozenset({UUID(int=1)}),
         "hundredths_proposed": 300,
         "hundredths_served": None,
@@ -498,7 +499,7 @@ def exclusion(number: int = 1, **values: object) -> Exclusion:
         "stands": True,
         "referral_id": None,
     }
-    return Exclusion(id=UUID(int=number), **(defaults | values))  # type: ignore[arg-type]
+    return Exclusion(id=UUID(int=number), **(defaults | values))
 
 
 class TestDays:

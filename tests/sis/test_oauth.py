@@ -220,7 +220,9 @@ async def test_a_token_that_expires_in_the_middle_of_a_push_is_renewed(client: C
         statuses.append(answer.status_code)
     assert statuses == [201] * 20
     assert auth.renewed == 4
-    expired = door_token(client.sis.running.runtime.keys.door, client=client.id, lifetime_seconds=-60)  # type: ignore[arg-type]
+    key = client.sis.running.runtime.keys.door
+    assert key is not None
+    expired = door_token(key, client=client.id, lifetime_seconds=-60)
     answer = await client.sis.running.http.get(f"{EDFI}/students", headers={"Authorization": f"Bearer {expired}"})
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import uvicorn
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 
 from common.events import SurveyScored
 from tests.surveys.conftest import ITEMS, Surveys
@@ -24,7 +24,7 @@ QUIET = (
     "--no-first-run",
     "--disable-gpu",
 )
-PHONE = {"width": 360, "height": 740}
+PHONE = ViewportSize(width=360, height=740)
 WORDS = {
     "en": {"title": "How school is for you", "thanks": "Thank you!", "saved": "Your answers so far are saved."},
     "es": {
@@ -72,7 +72,7 @@ async def invited(surveys: Surveys, browser: Browser, **options: Any) -> AsyncIt
     async with served(surveys) as address:
         student, *_ = await surveys.enrol()
         links = await surveys.links(await surveys.window())
-        context = await browser.new_context(viewport=PHONE, has_touch=True, **options)  # type: ignore[arg-type]
+        context = await browser.new_context(viewport=PHONE, has_touch=True, **options)
         page, complaints = await context.new_page(), []
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
