@@ -24,6 +24,8 @@ BINARIES = ROOT / ".cache" / "bin"
 KUSTOMIZE = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.1"
 COMPOSE_SHA256 = "dba9d98e1ba5bfe11d88c99b9bd32fc4a0624a30fafe68eea34d61a3e42fd372"
 
+WITH_POLICY = {name for name in SERVICES if (ROOT / "services" / name / name / "policy.toml").exists()}
+
 Document = Mapping[str, Any]
 
 
@@ -117,9 +119,19 @@ def test_each_service_is_composed_and_migrated_first(compose: Document):
         assert served["environment"]["TRELLIS_DATABASE_URL"].endswith(f"@postgres/{service}")
         assert f"postgresql://{service}_owner:" in migrated["environment"]["TRELLIS_OWNER_DATABASE_URL"]
         assert "TRELLIS_OWNER_DATABASE_URL" not in served["environment"]
+        policies = [(str(ROOT / "policies"), "/policies")] if service in WITH_POLICY else []
         assert [(each["source"], each["target"]) for each in served["volumes"]] == [
-            (str(ROOT / "keys" / service), "/keys")
+            (str(ROOT / "keys" / service), "/keys"),
+            *policies,
         ]
+        assert all(each["read_only"] for each in served["volumes"])
+
+
+def test_compose_passes_on_where_a_policy_file_is_and_says_nothing_where_there_is_none(compose: Document):
+    for service in SERVICES:
+        variables = compose["services"][service]["environment"]
+        told = {name: value for name, value in variables.items() if name.endswith("_POLICY")}
+        assert told == ({f"TRELLIS_{service.upper()}_POLICY": ""} if service in WITH_POLICY else {})
 
 
 def test_compose_sets_only_what_settings_know(compose: Document):
@@ -268,6 +280,27 @@ def secrets_of(pod: Document) -> set[str]:
     }
 
 
+def test_a_district_may_add_policy_files_and_need_not(kubernetes: list[Document], tmp_path: Path):
+    for service in SERVICES:
+        pod = of_kind(kubernetes, "Deployment")[service]["spec"]["template"]["spec"]
+        assert {"name": "policies", "mountPath": "/policies", "readOnly": True} in pod["containers"][0]["volumeMounts"]
+        assert {"name": "policies", "configMap": {"name": "trellis-policies", "optional": True}} in pod["volumes"]
+
+    (overlay,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "policies.md").read_text(), re.DOTALL)
+    (tmp_path / "sis.toml").write_text("[waiting]\non = false\n")
+    shutil.copytree(ROOT / "deploy" / "k8s" / "base", tmp_path / "base")
+    written = yaml.safe_load(overlay) | {"namespace": "trellis", "resources": ["base"]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(written))
+    made = list(yaml.safe_load_all(run(BINARIES / "kustomize", "build", tmp_path)))
+
+    (held,) = [each for each in of_kind(made, "ConfigMap").values() if "sis.toml" in each["data"]]
+    volumes = of_kind(made, "Deployment")["sis"]["spec"]["template"]["spec"]["volumes"]
+    (volume,) = [each for each in volumes if each["name"] == "policies"]
+    assert volume["configMap"]["name"] == held["metadata"]["name"] != "trellis-policies"
+    (shared,) = [each for each in of_kind(made, "ConfigMap").values() if "TRELLIS_KEYS" in each["data"]]
+    assert shared["data"]["TRELLIS_SIS_POLICY"] == "/policies/sis.toml"
+
+
 def test_selectors_find_the_pods_of_their_own_service_and_no_others(kubernetes: list[Document]):
     labels = {
         each["metadata"]["name"]: each["spec"]["template"]["metadata"]["labels"]
@@ -331,7 +364,9 @@ def assert_known(variables: Mapping[str, str]) -> None:
     ours = {
         name.removeprefix("TRELLIS_").lower().partition("__")[0] for name in variables if name.startswith("TRELLIS_")
     }
-    assert ours <= set(Settings.model_fields), "a variable that no setting reads"
+    assert ours <= {*Settings.model_fields, *(f"{service}_policy" for service in WITH_POLICY)}, (
+        "a variable that no setting reads"
+    )
 
 
 def test_peers_are_read_from_the_variables_as_written(kubernetes: list[Document], monkeypatch: pytest.MonkeyPatch):
