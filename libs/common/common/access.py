@@ -108,9 +108,10 @@ def declared(app: FastAPI) -> Iterator[tuple[str, set[Permission]]]:
     """Each route by methods and path, with what it declares, itself or through what it depends on."""
     for context in iter_route_contexts(app.routes):
         if isinstance(context.original_route, APIRoute):
-            yield f"{context.methods} {context.path}", _permissions(context.dependant)
+            yield f"{context.methods} {context.path}", permissions_of(context.dependant)
 
 
-def _permissions(dependant: Dependant) -> set[Permission]:
+def permissions_of(dependant: Dependant) -> set[Permission]:
+    """What a route declares, itself or through what it depends on."""
     own = {dependant.call} if isinstance(dependant.call, Permission) else set()
-    return own.union(*map(_permissions, dependant.dependencies))
+    return own.union(*map(permissions_of, dependant.dependencies))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Annotated, Any, ClassVar
@@ -16,6 +17,7 @@ from sqlmodel import SQLModel
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _TRUSTED_SECONDS = 1.0
 """A connection that was used less long ago is taken as it is: only a network that broke without a word could have cut it."""
+_HELD = "trellis.session"
 _DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for its dialects
 
 
@@ -63,8 +65,20 @@ def _note_rest(_: object, record: ConnectionPoolEntry) -> None:
 
 async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
     """One transaction: committed when the route returned, rolled back when it raised."""
+    held: AsyncSession | None = request.scope.get(_HELD)
+    if held is not None:
+        yield held
+        return
     async with request.app.state.runtime.transaction() as session:
         yield session
+
+
+async def hold_session(request: Request) -> AsyncSession:
+    """The transaction of this request, begun before its route is asked; the route's own ``Session`` is the same."""
+    stack = request.scope["fastapi_function_astack"]  # what Depends(…, scope="function") is closed with
+    session: AsyncSession = await stack.enter_async_context(asynccontextmanager(open_session)(request))
+    request.scope[_HELD] = session
+    return session
 
 
 # scope="function": the commit comes before the response, so no 201 is sent for a commit that failed.

@@ -12,6 +12,8 @@ class DomainError(Exception):
     """
 
     status: ClassVar[int] = 409
+    retry_after: int | None = None
+    """Seconds after which the same request may succeed."""
 
     def __init__(self, **facts: object) -> None:
         self.facts = facts

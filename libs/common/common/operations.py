@@ -15,9 +15,11 @@ from common.access import require
 from common.db import Session
 from common.errors import DomainError
 from common.events import Event
+from common.idempotency import repeatable
 from common.migrations import pending
 from common.outbox import BATCH, publish_standing
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.policy import ANSWERS_KEPT
 from common.routing import EventRouter
 from common.runtime import Runtime, RuntimeOf
 from common.strict import Router
@@ -34,8 +36,9 @@ _WAITING = sa.text(
 )
 _PARKED = sa.text("SELECT count(*) FROM inbox_parked WHERE discarded_at IS NULL")
 _FORGET = (
-    sa.text("DELETE FROM inbox WHERE received_at < now() - CAST(:kept AS interval)"),
-    sa.text("DELETE FROM outbox WHERE published_at < now() - CAST(:kept AS interval)"),
+    (sa.text("DELETE FROM inbox WHERE received_at < now() - CAST(:kept AS interval)"), RETENTION),
+    (sa.text("DELETE FROM outbox WHERE published_at < now() - CAST(:kept AS interval)"), RETENTION),
+    (sa.text("DELETE FROM answer WHERE given_at < now() - CAST(:kept AS interval)"), ANSWERS_KEPT),
 )
 
 
@@ -80,10 +83,10 @@ async def measure(runtime: Runtime) -> None:
 
 
 async def forget_old_events(runtime: Runtime) -> None:
-    """Delete inbox ids and published outbox rows past their retention."""
+    """Delete inbox ids, published outbox rows and kept answers past their retention."""
     async with runtime.transaction() as session:
-        for statement in _FORGET:
-            await session.execute(statement, {"kept": RETENTION})
+        for statement, kept in _FORGET:
+            await session.execute(statement, {"kept": kept})
 
 
 def operations_router(name: str, events: EventRouter) -> APIRouter:
@@ -113,17 +116,20 @@ def operations_router(name: str, events: EventRouter) -> APIRouter:
         return Page(items=items, next=encode_cursor(str(rows[-1].position)) if len(rows) == limit else None)
 
     @router.post("/v1/events/parked/{event_id}/replay", dependencies=operators)
+    @repeatable("an event is parked once, and handled once")
     async def replay_parked(event_id: UUID, request: Request) -> Done:
         """Handle a parked event again, and those parked behind it."""
         return Done(events=await request.app.state.inbox.replay(event_id))
 
     @router.post("/v1/events/parked/{event_id}/discard", dependencies=[require("district", second_factor=True)])
+    @repeatable("an event is given up once")
     async def discard_parked(event_id: UUID, session: Session) -> Done:
         """Give up a parked event; it stays on record. Those behind it are handled by a replay of one of them."""
         await parking.discard(session, event_id)
         return Done(events=1)
 
     @router.post("/v1/events/resend", dependencies=operators)
+    @repeatable("who knows a fact already does nothing")
     async def resend_standing(
         session: Session, dry_run: Annotated[bool, Query(description="Only count.")] = False
     ) -> Done:

@@ -50,13 +50,13 @@ def validation_problem(error: ValidationError | RequestValidationError, status: 
     return _problem("invalid", status, "Some fields break a rule.", field_errors(error.errors()))
 
 
-def response_of(problem: Problem) -> JSONResponse:
-    """The problem as an HTTP answer without null members."""
-    headers = {}
+def response_of(problem: Problem, retry_after: int | None = None) -> JSONResponse:
+    """The problem as an HTTP answer without null members; ``retry_after`` in seconds."""
+    headers = {"Retry-After": str(retry_after)} if retry_after else {}
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = _STEP_UP if problem.type.endswith(SecondFactorMissing.kind()) else "Bearer"
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = "2"
+        headers.setdefault("Retry-After", "2")
     return JSONResponse(
         problem.model_dump(exclude_none=True), problem.status, headers, media_type="application/problem+json"
     )
@@ -67,7 +67,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(DomainError)
     async def domain(_: Request, error: DomainError) -> JSONResponse:
-        return response_of(problem_of(error))
+        return response_of(problem_of(error), error.retry_after)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

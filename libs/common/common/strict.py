@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from common import json as strict_json
 from common.errors import BrokenEncoding, DomainError, MalformedJson, TooLarge, TooSlow, UnknownEncoding
+from common.idempotency import happens_once, once
 from common.problems import COMMON_RESPONSES
 
 BODY_SECONDS = 30
@@ -103,8 +104,11 @@ class StrictRoute(APIRoute):
     """A route whose request reads its body strictly."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, given such a request."""
-        return strictly(super().get_route_handler())
+        """The handler, given such a request; where the route declares it, what was answered before is answered again."""
+        handle = super().get_route_handler()
+        if happens_once(self.dependant):
+            handle = once(handle, self.dependant, f"{sorted(self.methods or ())} {self.path_format}")
+        return strictly(handle)
 
 
 def strictly(

@@ -14,6 +14,7 @@ from common.auth import Principal
 from common.db import Session
 from common.errors import DomainError
 from common.events import Event, SurveyScored, TierDecided
+from common.idempotency import ONCE
 from common.outbox import publish
 from common.routing import EventRouter
 
@@ -41,7 +42,7 @@ class Note(BaseModel):
     on: date | None = None
 
 
-@router.post("/v1/notes", dependencies=[require("district")], status_code=201)
+@router.post("/v1/notes", dependencies=[require("district", "principal"), ONCE], status_code=201)
 async def record_note(note: Note, session: Session) -> dict[str, str]:
     if note.number < 0:
         raise TooShort(least=0)

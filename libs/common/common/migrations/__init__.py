@@ -91,6 +91,17 @@ def create_shared_tables() -> None:
     op.execute("CREATE TRIGGER outbox_said AFTER INSERT ON outbox FOR EACH STATEMENT EXECUTE FUNCTION outbox_said()")
 
 
+def create_answers_table() -> None:
+    """The answers that are given again to who sends a request again with its Idempotency-Key."""
+    op.create_table(
+        "answer",
+        sa.Column("id", BYTEA, primary_key=True),
+        sa.Column("sealed", BYTEA, nullable=False),
+        sa.Column("given_at", sa.DateTime(timezone=True), server_default=_OWN_CLOCK, nullable=False),
+    )
+    op.create_index("answer_given_at", "answer", ["given_at"])
+
+
 def _content() -> list[sa.Column[Any]]:
     return [
         sa.Column("type", sa.Text, nullable=False),

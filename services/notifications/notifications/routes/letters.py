@@ -14,6 +14,7 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.errors import NotFound
+from common.idempotency import repeatable
 from common.paging import Cursor, Limit, Page, encode_cursor
 from common.runtime import Now, RuntimeOf
 from notifications.models import Letter, Notice
@@ -75,6 +76,7 @@ async def read_letter(letter_id: UUID, who: Printer, session: Session, runtime: 
 
 
 @router.post("/v1/letters/{letter_id}/printed", status_code=204)
+@repeatable("the first time counts")
 async def record_printed(letter_id: UUID, who: Staff, session: Session, now: Now) -> None:
     """Note that the letter was printed, so that nobody prints it twice."""
     letter = await _visible(session, who, letter_id)

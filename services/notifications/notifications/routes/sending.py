@@ -12,6 +12,7 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.errors import DomainError
+from common.idempotency import ONCE
 from common.inbox import acknowledge_set_back, database_was_set_back
 from common.runtime import Now, RuntimeOf
 from notifications.gate import gate_of
@@ -190,7 +191,7 @@ async def read_preview(session: Session, runtime: RuntimeOf) -> Preview:
     )
 
 
-@router.post("/v1/sending")
+@router.post("/v1/sending", dependencies=[ONCE])
 async def switch_sending(
     asked: SwitchSending,
     who: Annotated[Principal, require("district", second_factor=True)],

@@ -14,6 +14,7 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.errors import DomainError, Invalid, NotFound
+from common.idempotency import ONCE
 from common.paging import Cursor, Limit, Page, encode_cursor
 from common.runtime import Now, Today
 from notifications.models import Attempt, Notice, Task
@@ -78,7 +79,7 @@ async def list_tasks(who: Staff, session: Session, limit: Limit = 100, cursor: C
     return Page(items=items, next=encode_cursor(str(items[-1].id)) if len(tasks) > limit else None)
 
 
-@router.post("/v1/tasks/{task_id}/resolve")
+@router.post("/v1/tasks/{task_id}/resolve", dependencies=[ONCE])
 async def resolve_task(task_id: UUID, how: Resolve, who: Staff, session: Session, now: Now, today: Today) -> Resolved:
     """Settle a task. ``not_arrived`` lets the next way be tried; ``continue`` lets sending go on for today."""
     found = await session.execute(

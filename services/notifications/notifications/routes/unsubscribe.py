@@ -9,6 +9,7 @@ from jinja2 import Environment
 from common.access import public
 from common.app import Router
 from common.db import Session
+from common.idempotency import repeatable
 from common.runtime import Now
 from notifications.mailboxes import is_known, stop
 from notifications.texts import TEXTS
@@ -39,6 +40,7 @@ async def read_unsubscribe_page(token: str, session: Session) -> HTMLResponse:
 
 
 @router.post("/v1/unsubscribe/{token}", response_class=HTMLResponse, responses=_MISSING)
+@repeatable("a mailbox that gets nothing gets nothing again")
 async def create_opt_out(token: str, session: Session, now: Now) -> HTMLResponse:
     """Send no more e-mail to the mailbox that got this link, at once; one click of a mail program is enough."""
     return _page("page_done") if await stop(session, token, now) else _unknown()

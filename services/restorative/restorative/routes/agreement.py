@@ -8,13 +8,14 @@ import uuid_utils.compat as uuid_utils
 from pydantic import ConfigDict, Field
 
 from common.app import Router
+from common.idempotency import ONCE
 from restorative.routes.desk import AN_ID, PATH, At, Body, Dated, Undated, Words, sent
 from restorative.routes.referrals import ReferralShown
 from restorative.rules.agreement import Breach, Complete, EndWithoutAgreement, Hold, Keep, MakeAgreement
 from restorative.rules.conference import Item, ItemKind
 from restorative.rules.withdrawal import Withdraw
 
-router = Router("restorative")
+router = Router("restorative", dependencies=[ONCE])
 
 
 class ItemAgreed(Body):

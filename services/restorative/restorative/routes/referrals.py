@@ -20,6 +20,7 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.errors import DomainError, Invalid, NotFound
+from common.idempotency import ONCE
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Now, RuntimeOf
 from common.sealed import Vault
@@ -168,7 +169,12 @@ async def read_referral(referral_id: UUID, who: Readers, session: Session, runti
     return show(case, runtime.vault if facilitates else None)
 
 
-@router.post("/v1/referrals", status_code=status.HTTP_201_CREATED, responses={200: {"model": ReferralShown}})
+@router.post(
+    "/v1/referrals",
+    status_code=status.HTTP_201_CREATED,
+    dependencies=[ONCE],
+    responses={200: {"model": ReferralShown}},
+)
 async def create_referral(
     body: Opening, who: Facilitator, session: Session, runtime: RuntimeOf, now: Now, response: Response
 ) -> ReferralShown:

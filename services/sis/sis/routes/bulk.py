@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from common.access import require
 from common.app import Router
 from common.auth import Principal
+from common.idempotency import repeatable
 from common.runtime import Runtime, RuntimeOf
 from sis.arrivals.intake import Arrival, arrive, take_in
 from sis.arrivals.reconciliation import Believed, believe
@@ -51,6 +52,7 @@ def _bodies(example: str) -> dict[str, Any]:
     responses=_ANSWER,
     openapi_extra=_bodies(json.dumps(ATTENDANCE_EXAMPLE) + "\n"),
 )
+@repeatable("documents are known by their natural keys")
 async def record_documents(
     resource: str, request: Request, runtime: RuntimeOf, who: Sis, believed: Believed = None
 ) -> Response:
@@ -68,6 +70,7 @@ async def record_documents(
     responses=_ANSWER,
     openapi_extra=_bodies('{"studentUniqueId": "604822", "_lastModifiedDate": "2027-01-29T16:04:00Z"}\n'),
 )
+@repeatable("what is gone stays gone")
 async def delete_documents(
     resource: str, request: Request, runtime: RuntimeOf, who: Sis, believed: Believed = None
 ) -> Response:

@@ -13,6 +13,7 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session, transaction_time
 from common.events import SchoolCalendarSet
+from common.idempotency import ONCE
 from common.runtime import Runtime, RuntimeOf
 from sis import facts
 from sis.arrivals.intake import Tally, count
@@ -61,6 +62,7 @@ class CalendarTaken(BaseModel):
 
 @router.post(
     "/v1/calendars",
+    dependencies=[ONCE],
     openapi_extra=body_of("text/csv", "school_id,date,instructional\n255901001,2026-08-24,true\n"),
 )
 async def record_calendar(

@@ -11,6 +11,7 @@ from common.access import require
 from common.app import Router
 from common.db import Session
 from common.errors import Invalid, NotFound
+from common.idempotency import ONCE
 from common.runtime import Today
 from sis.closing import close_days, hold_clock, let_go_of_clock
 from sis.policy import CLOSING
@@ -37,7 +38,7 @@ class Lease(BaseModel):
     until: datetime
 
 
-@router.post("/v1/schools/{school_id}/days/{day}/close", dependencies=[require("sis", "district")])
+@router.post("/v1/schools/{school_id}/days/{day}/close", dependencies=[require("sis", "district"), ONCE])
 async def close_school_day(school_id: str, day: date, session: Session, today: Today) -> DaysClosed:
     """Close this day and all earlier instructional days of the school; a day that is closed stays closed.
 

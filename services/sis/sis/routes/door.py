@@ -12,6 +12,7 @@ from common.access import require, visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
+from common.idempotency import repeatable
 from common.runtime import Runtime, RuntimeOf
 from sis.arrivals.intake import Arrival, arrive, take_in
 from sis.arrivals.reconciliation import Believed, believe
@@ -39,6 +40,7 @@ IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", description="T
     responses={200: {"model": Identified, "description": "It was known: updated, the same as before, or older."}},
     openapi_extra=body_of("application/json", ATTENDANCE_EXAMPLE),
 )
+@repeatable("a document is known by its natural key")
 async def record_document(
     resource: str,
     request: Request,

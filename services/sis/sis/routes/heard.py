@@ -13,6 +13,7 @@ from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.errors import DomainError
+from common.idempotency import repeatable
 from common.json import parse
 from common.problems import Problem, problem_of
 from common.runtime import Runtime, RuntimeOf
@@ -102,6 +103,7 @@ _BODIES["requestBody"]["content"] |= {
         ]
     },
 )
+@repeatable("an event is known by its source and id")
 async def hear_events(request: Request, runtime: RuntimeOf, who: Annotated[Principal, require("sis")]) -> Heard | Batch:
     """Take in CloudEvents in binary, structured or batched mode; the same source and id again is ``repeated``.
 

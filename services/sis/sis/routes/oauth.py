@@ -11,6 +11,7 @@ from common.access import public, require
 from common.app import Router
 from common.auth import DOOR_ROLE, Principal, door_token, principal_of
 from common.errors import MalformedJson, Unauthenticated
+from common.idempotency import repeatable
 from common.json import parse
 from common.keys import SigningKey
 from common.runtime import Runtime, RuntimeOf
@@ -97,6 +98,7 @@ def _fields_of(example: dict[str, str]) -> dict[str, Any]:
     dependencies=[_PUBLIC],
     openapi_extra=_fields_of({"grant_type": "client_credentials", "client_id": "6d0f…", "client_secret": "shown once"}),
 )
+@repeatable("each token is another, and none is kept")
 async def grant_token(request: Request, runtime: RuntimeOf) -> JSONResponse:
     """A token for a client that proves itself by HTTP Basic, or by ``client_id`` and ``client_secret`` in the body."""
     fields = await _fields(request)
@@ -123,6 +125,7 @@ async def read_token_info(runtime: RuntimeOf, who: Annotated[Principal, require(
     responses={400: _ERRORS[400]},
     openapi_extra=_fields_of({"token": "eyJ…"}),
 )
+@repeatable("it only reads")
 async def read_info_of_token(
     request: Request, runtime: RuntimeOf, who: Annotated[Principal, require("sis")]
 ) -> JSONResponse:

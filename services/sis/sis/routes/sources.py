@@ -13,6 +13,7 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.errors import NotFound
+from common.idempotency import repeatable
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Now, RuntimeOf
 from sis.arrivals.alerts import Alert, AlertKind, alerts_now
@@ -111,6 +112,7 @@ async def read_rejected(
 
 
 @router.post("/v1/rejected/{rejected_id}/dismiss", status_code=204, response_class=Response)
+@repeatable("a row that is off the list stays off it")
 async def dismiss_rejected(rejected_id: UUID, session: Session, who: Reader) -> None:
     """Take a rejected row off the open list; it stays off, also when the same row comes again."""
     if not await dismiss(session, rejected_id, source=None if who.role == "district" else who.subject):

@@ -19,6 +19,7 @@ from common.access import public
 from common.app import Router
 from common.db import Session, transaction_time
 from common.errors import Invalid
+from common.idempotency import repeatable
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from surveys import models, rules
@@ -88,6 +89,7 @@ async def read_survey(
     status_code=303,
     responses=_PAGES,
 )
+@repeatable("a student has one draft and one response, which the same form leaves as they are")
 async def save_answers(
     token: str,
     request: Request,

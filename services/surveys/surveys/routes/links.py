@@ -18,6 +18,7 @@ from common.access import require
 from common.app import Router
 from common.db import Session, transaction_time
 from common.errors import NotFound
+from common.idempotency import ONCE
 from common.runtime import RuntimeOf, Today
 from surveys.models import Enrolment, Link, Response, Window, enrolled, insert_all, standing_consents
 from surveys.routes.windows import window_with
@@ -40,7 +41,7 @@ class LinksAsked(BaseModel):
 
 
 class LinkIssued(BaseModel):
-    """A student's link. It is shown this once and stored nowhere."""
+    """A student's link. It is shown this once; stored is its digest, and for a day, sealed, the answer to a request with a key."""
 
     student_id: UUID
     url: str
@@ -68,7 +69,7 @@ def digest_of(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-@router.post("/v1/windows/{window_id}/links", dependencies=[require("district", second_factor=True)])
+@router.post("/v1/windows/{window_id}/links", dependencies=[require("district", second_factor=True), ONCE])
 async def issue_links(
     window_id: UUID,
     session: Session,

@@ -14,6 +14,7 @@ from common.access import require
 from common.app import Router
 from common.db import Session
 from common.errors import DomainError
+from common.idempotency import ONCE
 from common.problems import Problem, problem_of, validation_problem
 from common.runtime import RuntimeOf, Today
 from surveys import rules
@@ -85,7 +86,7 @@ class Imported(BaseModel):
 
 @router.post(
     "/v1/windows/{window_id}/responses/import",
-    dependencies=[require("district", permission="surveys.import-paper")],
+    dependencies=[require("district", permission="surveys.import-paper"), ONCE],
     response_model_exclude_none=True,
 )
 async def import_responses(

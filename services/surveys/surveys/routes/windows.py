@@ -18,6 +18,7 @@ from common.auth import Principal
 from common.db import Session, transaction_time
 from common.errors import NotFound
 from common.events.base import SchoolId
+from common.idempotency import ONCE
 from common.runtime import Today
 from surveys import models
 from surveys.instruments import instrument_named
@@ -98,7 +99,12 @@ class WindowCounted(WindowRead):
     without_consent: int
 
 
-@router.post("/v1/windows", status_code=201, dependencies=[require("district")], responses={200: {"model": WindowRead}})
+@router.post(
+    "/v1/windows",
+    status_code=201,
+    dependencies=[require("district"), ONCE],
+    responses={200: {"model": WindowRead}},
+)
 async def create_window(asked: WindowAsked, session: Session, today: Today, response: Response) -> WindowRead:
     """Create a window, or answer the one with this key if it says the same."""
     instrument_named(asked.instrument)

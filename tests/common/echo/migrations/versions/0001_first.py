@@ -1,7 +1,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from common.migrations import create_shared_tables
+from common.migrations import create_answers_table, create_shared_tables
 
 revision = "0001"
 down_revision = None
@@ -9,6 +9,7 @@ down_revision = None
 
 def upgrade() -> None:
     create_shared_tables()
+    create_answers_table()
     op.create_table(
         "echo_tier",
         sa.Column("student_id", sa.Uuid, primary_key=True),
