@@ -178,7 +178,7 @@ def test_clients_that_look_up_every_list_they_send_find_it_also_where_nothing_of
     sent = {
         "disciplineIncidents": ["behaviors"],
         "schools": ["gradeLevels", "addresses"],
-        "staffs": ["electronicMails"],
+        "staffs": ["telephones"],
         "calendars": ["gradeLevels"],
     }
     for name, lists in sent.items():

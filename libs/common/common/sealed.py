@@ -44,7 +44,7 @@ class Vault:
             raise ValueError("a vault needs at least one key")
         self._ciphers = {name: AESGCM(key) for name, key in keys.items()}
         self._current = next(iter(keys))
-        self._digests = hmac.digest(keys[self._current], b"trellis digest", "sha256")
+        self._digests = [hmac.digest(key, b"trellis digest", "sha256") for key in keys.values()]
 
     def seal(self, text: str, *, table: str, column: str, row: UUID | str) -> bytes:
         """``text`` as sealed bytes that open only for this table, column and row."""
@@ -54,7 +54,11 @@ class Vault:
 
     def digest(self, text: str) -> bytes:
         """The same 32 bytes for the same text, as long as the first key is the same; without the key nobody can guess it."""
-        return hmac.digest(self._digests, text.encode(), "sha256")
+        return self.digests(text)[0]
+
+    def digests(self, text: str) -> list[bytes]:
+        """What :meth:`digest` answers and answered with each of the keys, for those who look for a text seen before."""
+        return [hmac.digest(key, text.encode(), "sha256") for key in self._digests]
 
     def open(self, sealed: bytes, *, table: str, column: str, row: UUID | str) -> str:
         """The text that was sealed.

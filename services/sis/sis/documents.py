@@ -15,6 +15,7 @@ from common.db import fetch, is_transient
 from common.errors import DomainError
 from common.logs import place_of
 from common.sealed import Vault
+from sis import signing
 from sis.consequences import follow_documents
 from sis.plan import Plan, Result, decide
 from sis.policy import BULK_ROWS, WAITING
@@ -149,6 +150,8 @@ async def take_in(
         results |= plan.results
     if changed:  # all of it is known since the start of this transaction
         await follow_documents(session, changed[0].known_at, resource.name, changed)
+        if resource.name == "staffs":
+            await signing.remember(session, vault, changed)
     return [results[index] for index in range(len(rows))], changed
 
 

@@ -98,6 +98,40 @@ class Restriction(Table, table=True):
     known_at: datetime = _time()
 
 
+class SignIn(Table, table=True):
+    """A name under which the identity provider knows a member of staff, as a keyed digest."""
+
+    __tablename__ = "sis_sign_in"
+    __table_args__ = (sa.Index("sis_sign_in_staff", "staff_id"),)
+
+    digest: bytes = Field(sa_column=sa.Column(sa.LargeBinary, primary_key=True))
+    staff_id: UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
+
+
+class StaffRelation(Table, table=True):
+    """Whom a member of staff answers for, who said so and who ended it; the days before stand in the fact's revisions."""
+
+    __tablename__ = "sis_relation"
+    __table_args__ = (
+        sa.Index("sis_relation_staff", "staff_id"),
+        sa.Index("sis_relation_student", "student_id"),
+    )
+
+    id: UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
+    staff_id: UUID = Field(sa_column=sa.Column(sa.Uuid, nullable=False))
+    kind: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    student_id: UUID | None = Field(default=None, sa_column=sa.Column(sa.Uuid, nullable=True))
+    school_id: str | None = Field(default=None, sa_column=sa.Column(sa.Text, nullable=True))
+    grade: str | None = Field(default=None, sa_column=sa.Column(sa.Text, nullable=True))
+    begin_on: date = Field(sa_column=sa.Column(sa.Date, nullable=False))
+    end_on: date | None = Field(default=None, sa_column=sa.Column(sa.Date, nullable=True))
+    made_at: datetime = _time()
+    made_by: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    ended_at: datetime | None = _time(nullable=True)
+    ended_by: str | None = Field(default=None, sa_column=sa.Column(sa.Text, nullable=True))
+    withdrawn: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False))
+
+
 class WaitingRow(Table, table=True):
     """A row that waits for the documents ``awaited``, or the mark of one that was taken back; ``id`` is its document's."""
 

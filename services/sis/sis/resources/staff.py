@@ -1,11 +1,20 @@
 """Staff, their assignments, and the sections they teach."""
 
 from sis.resources.kinds import InOrder, Resource
-from sis.resources.parts import ORGANIZATION, SECTION, SECTION_KEY, STAFF, TO_SECTION, TO_STAFF, needed, paths
-from sis.rules.members import Member, day, descriptor, identifier
+from sis.resources.parts import ORGANIZATION, SECTION, SECTION_KEY, STAFF, TO_SECTION, TO_STAFF, listed, needed, paths
+from sis.rules.members import Member, day, descriptor, identifier, text
 
 STAFFS = (
-    Resource(name="staffs", shape={"staffUniqueId": needed(identifier)}, identity=("staffUniqueId",)),
+    Resource(
+        # The addresses tell which person it is that signs in, nothing else.
+        name="staffs",
+        shape={
+            "staffUniqueId": needed(identifier),
+            "electronicMails": listed(electronicMailAddress=needed(text(254))),
+        },
+        identity=("staffUniqueId",),
+        sealed=frozenset(("electronicMails",)),
+    ),
     Resource(
         # The organisation may be the district, which is never pushed: it is not checked.
         name="staffEducationOrganizationAssignmentAssociations",

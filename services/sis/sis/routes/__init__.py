@@ -12,7 +12,9 @@ from sis.routes import (
     heard,
     oauth,
     reconciliation,
+    relations,
     sources,
+    staff,
     summary,
     waiting,
 )
@@ -31,5 +33,7 @@ for topic in (
     sources,
     reconciliation,
     waiting,
+    staff,
+    relations,
 ):
     router.include_router(topic.router)
