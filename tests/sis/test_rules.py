@@ -19,10 +19,8 @@ from sis.rules.contacts import Address, Coding, RestrictionState, restriction_st
 from sis.rules.documents import Content, Outcome, follow, outcome_of
 from sis.rules.enrolment import Enrolment, counting
 from sis.rules.languages import Languages
-from sis.rules.members import (
-    BrokenRule,
-    InvalidMember,
-    Member,
+from sis.rules.members import BrokenRule, InvalidMember, Member, objects_at, read_shape, value_at
+from sis.rules.values import (
     day,
     days,
     descriptor,
@@ -31,12 +29,9 @@ from sis.rules.members import (
     identifier,
     known_code,
     moment,
-    objects_at,
     order,
-    read_shape,
     school_id,
     text,
-    value_at,
     year,
 )
 
