@@ -130,9 +130,7 @@ async def run_service(
         for sister, peer in (peers or {}).items():
             runtime.clients.use(sister, httpx.ASGITransport(peer))
         app: FastAPI = import_module(f"{name}.app").app
-        # What runs already is put back afterwards: tests of another folder may have it at work in this process.
-        before = {each: getattr(app.state, each, None) for each in ("loops", "runtime", "inbox")}
-        app.state.loops, app.state.runtime = (), runtime
+        loops, app.state.loops, app.state.runtime = app.state.loops, (), runtime
         admin = create_engine(cluster.superuser_url(name), pool_size=1)
         async with (
             app.router.lifespan_context(app),
@@ -140,5 +138,4 @@ async def run_service(
         ):
             yield Running(name, app, runtime, http, keys, admin, clock)
         await admin.dispose()
-        for each, value in before.items():
-            setattr(app.state, each, value)
+        app.state.loops, app.state.runtime = loops, None

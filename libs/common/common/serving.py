@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from common import embedded
-from common.commands import HERE, Data, one_sentence, out, services
+from common.cli import HERE, Data, one_sentence, out, services
 from common.embedded import Cluster, EmbeddedError
 from common.kafka import create_topics
 from common.keys import read_keys, write_keys
@@ -47,7 +47,9 @@ def up(
 def _up(listener: socket.socket, data: Path, port: int, kafka: str) -> socket.socket | None:
     names = sorted(services())
     keys = Settings().keys or data / "keys"
-    if not Settings().keys:
+    if Settings().keys:
+        _refuse_plain_http(Settings())
+    else:
         write_keys(keys, names)
     cluster, handed_on = embedded.start(data, names), None
     try:
@@ -74,12 +76,19 @@ def serve(
     """
     with one_sentence():
         service_app = _known(service)
+        _refuse_plain_http(Settings())
         if not Settings().kafka:
             raise NotConfigured(
                 "TRELLIS_KAFKA is missing: HOST:PORT of Kafka, over which this service hears the others."
             )
         service_app.state.runtime = Runtime.start(service, Settings())
         _serve([service_app], listen(host, port), drains=True)
+
+
+def _refuse_plain_http(settings: Settings) -> None:
+    """Raise unless the identity provider's keys come over TLS. On this machine alone, with keys made here, they need not."""
+    if settings.oidc and not settings.oidc.issuer.startswith("https://"):
+        raise NotConfigured("TRELLIS_OIDC__ISSUER must begin with https:// where Trellis is more than a trial.")
 
 
 def migrate(service: Annotated[str | None, typer.Argument(help="One service; all if left out.")] = None) -> None:

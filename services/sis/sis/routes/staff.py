@@ -15,7 +15,8 @@ from sis.signing import Claim, staff_named
 
 router = Router("sis", tags=["staff"])
 
-_SISTERS = ("surveys", "mtss", "restorative", "notifications")
+_SISTERS = ("sis", "surveys", "mtss", "restorative", "notifications")
+"""Each service asks whom a token is of, sis too: it is a sister to itself."""
 
 
 class NameTold(BaseModel):
