@@ -21,12 +21,12 @@ run: install ## start PostgreSQL, all services and a made-up district; Ctrl-C st
 	@exec $(BIN)/trellis demo
 
 RULES := tests/*/test_rules*.py
+AT_ONCE := --numprocesses 2 --dist
 
 test: install ## every test but the fault tests
-	$(BIN)/coverage run --parallel-mode -m pytest -q $(RULES)
-	@$(BIN)/coverage combine --quiet
+	$(BIN)/pytest -q $(RULES) $(AT_ONCE) worksteal --cov --cov-report=
 	$(BIN)/coverage report --include='services/*/*/rules.py,services/*/*/rules/*' --fail-under=100
-	$(BIN)/pytest -m 'not faults' --ignore-glob='$(RULES)'
+	$(BIN)/pytest -m 'not faults' --ignore-glob='$(RULES)' $(AT_ONCE) loadfile --no-loadscope-reorder
 
 faults: install ## kill, freeze and cut parts of a running system, then check what must never happen
 	$(BIN)/pytest -m faults tests/faults

@@ -130,7 +130,9 @@ async def run_service(
         for sister, peer in (peers or {}).items():
             runtime.clients.use(sister, httpx.ASGITransport(peer))
         app: FastAPI = import_module(f"{name}.app").app
-        loops, app.state.loops, app.state.runtime = app.state.loops, (), runtime
+        # What runs already is put back afterwards: tests of another folder may have it at work in this process.
+        before = {each: getattr(app.state, each, None) for each in ("loops", "runtime", "inbox")}
+        app.state.loops, app.state.runtime = (), runtime
         admin = create_engine(cluster.superuser_url(name), pool_size=1)
         async with (
             app.router.lifespan_context(app),
@@ -138,4 +140,5 @@ async def run_service(
         ):
             yield Running(name, app, runtime, http, keys, admin, clock)
         await admin.dispose()
-        app.state.loops, app.state.runtime = loops, None
+        for each, value in before.items():
+            setattr(app.state, each, value)

@@ -7,7 +7,7 @@ a router, and without a thought for what may go wrong. ``python -m bench.parts.b
 import asyncio
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
@@ -42,20 +42,8 @@ from mtss.handlers.decisions import (
 )
 from mtss.handlers.facts import _RECORDED
 from mtss.models import POLICY
-from mtss.models.reading import _FACTS
-from mtss.rules import (
-    Absences,
-    Calendar,
-    Closed,
-    Enrolments,
-    Facts,
-    Referrals,
-    Scores,
-    Standing,
-    course_of,
-    follow,
-    standing_of,
-)
+from mtss.models.reading import _FACTS, facts_from
+from mtss.rules import KINDS, Standing, course_of, follow, standing_of
 
 BATCH, PARTITIONS = 500, 6
 
@@ -72,7 +60,7 @@ REMEMBER = _as_asyncpg_takes_it(_REMEMBER)
 RECORDED = _as_asyncpg_takes_it(_RECORDED)
 NEW = _as_asyncpg_takes_it(_NEW)
 LOCK = _as_asyncpg_takes_it(_LOCK)
-FACTS = _as_asyncpg_takes_it(_FACTS)
+FACTS, FACTS_NAMES = _as_asyncpg_takes_it(_FACTS), _FACTS.compile(dialect=_DIALECT).positiontup or ()
 DECIDE = _as_asyncpg_takes_it(_DECIDE)
 SAY = _as_asyncpg_takes_it(_INSERT)
 CLOSE_PROPOSALS = _as_asyncpg_takes_it(_CLOSE_PROPOSALS)
@@ -80,6 +68,11 @@ PROPOSE = _as_asyncpg_takes_it(_PROPOSE)
 OFFSETS = _as_asyncpg_takes_it(_OFFSETS)
 UNPUBLISHED = _as_asyncpg_takes_it(_UNPUBLISHED)
 MARK = _as_asyncpg_takes_it(_MARK)
+_FACTS_GIVEN: dict[str, Callable[[Locked], Any]] = {
+    "students": lambda locked: locked.students,
+    "kinds": lambda _: list(KINDS),
+    "subscales": lambda _: list(POLICY.subscales),
+}
 
 
 async def consume(url: str, bootstrap: str) -> None:
@@ -162,8 +155,8 @@ async def reassess(database: Any, students: Sequence[UUID]) -> None:
     """Follow the courses of ``students`` and write what differs from the last decisions."""
     await database.execute(NEW, students)
     locked = Locked(*await database.fetchrow(LOCK, students))
-    found = await database.fetchrow(FACTS, locked.students, POLICY.adult_support.subscale)
-    known = facts_from(len(locked.students), found)
+    found = await database.fetchrow(FACTS, *(_FACTS_GIVEN[name](locked) for name in FACTS_NAMES))
+    known = facts_from(len(locked.students), found, POLICY)
     courses = follow(known, POLICY)
     standing = standing_of(courses)
     lines = [
@@ -182,20 +175,6 @@ async def reassess(database: Any, students: Sequence[UUID]) -> None:
         ]
         if proposals:
             await database.execute(PROPOSE, *columns(proposals), Tier.INTENSIVE.value, POLICY.version)
-
-
-def facts_from(students: int, found: Any) -> Facts:
-    """What the statement read, as the rules take it."""
-    return Facts(
-        students=students,
-        schools=tuple(found[0] or ()),
-        enrolments=Enrolments.of(*found[1:6]),
-        calendar=Calendar.of(*found[6:9]),
-        closed=Closed.of(*found[9:12]),
-        absences=Absences.of(*found[12:16]),
-        referrals=Referrals.of(*found[16:18]),
-        scores=Scores.of(*found[18:24]),
-    )
 
 
 def is_candidate(standing: Standing, place: int) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from common.access import UndeclaredPermission, declared, require
 from common.app import Router, create_app
 from common.auth import PERMISSIONS
-from common.cli import services
+from common.commands import services
 from tests.harness import Running
 
 CANARY = "Aurelia-Canary"

@@ -173,7 +173,13 @@ class District:
         """Day, school, school year, tier and clauses of every day on the course."""
         items = (await self.ask(f"students/{who}/course"))["items"]
         return [
-            (date.fromisoformat(on["on"]), on["school_id"], on["school_year"], on["tier"], on["clauses"])
+            (
+                date.fromisoformat(on["on"]),
+                on["school_id"],
+                on["school_year"],
+                on["tier"],
+                {name: on["clauses"][name] for name in _CLAUSES},
+            )
             for on in items
         ]
 
@@ -209,8 +215,11 @@ class District:
         return await drain(speaker.runtime, send)
 
 
+_CLAUSES = ("attendance", "adult_support", "referrals")
+
+
 def _clauses(day: Day) -> dict[str, bool | None]:
-    return {"attendance": day.attendance, "adult_support": day.adult_support, "referrals": day.referrals}
+    return {name: getattr(day, name) for name in _CLAUSES}
 
 
 @asynccontextmanager

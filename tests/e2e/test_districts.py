@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from common.cli import make_token
+from common.commands import make_token
 from tests.e2e.test_spine import Trellis, eventually, running
 from tests.mtss.folder import events_of
 from tests.mtss.made_up import named

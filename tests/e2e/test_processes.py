@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from common import embedded
-from common.cli import make_token
+from common.commands import make_token
 from tests.e2e.journey import check, courses, ledger, outcomes, travel
 from tests.faults.checker import settled, violations
 from tests.faults.district import TRELLIS, District, district

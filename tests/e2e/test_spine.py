@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from common.cli import make_token
+from common.commands import make_token
 from tests.harness import SERVICES
 from tests.kafka.broker import Broker, fresh_topics
 from tests.processes import free_port, trellis, up

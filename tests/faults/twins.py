@@ -12,7 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import cli, inbox, outbox
+from common import cli, commands, inbox, outbox
 from common.db import fetch_from
 from common.outbox import BATCH, Record
 
@@ -58,7 +58,7 @@ TWINS: Mapping[str, Callable[[], None]] = {"whole": whole, "no-inbox": no_inbox,
 def main(twin: str, service: str, *options: str) -> None:
     """Break what ``twin`` says and serve."""
     TWINS[twin]()
-    cli.services = lambda: {service: lambda: import_module(f"{service}.app").app}
+    commands.services = lambda: {service: lambda: import_module(f"{service}.app").app}
     cli.app(["serve", service, *options])
 
 

@@ -136,7 +136,9 @@ def policy() -> rules.Policy:
     return POLICY
 
 
-def facts_of(events: Iterable[Event], students: Sequence[UUID], subscale: str = "adult_support") -> rules.Facts:
+def facts_of(
+    events: Iterable[Event], students: Sequence[UUID], subscales: tuple[str, ...] = ("adult_support",)
+) -> rules.Facts:
     """What the database would give the rules, from the events themselves."""
     stands = standing(events)
     place = {student: at for at, student in enumerate(students)}
@@ -146,6 +148,7 @@ def facts_of(events: Iterable[Event], students: Sequence[UUID], subscale: str = 
 
     schools = tuple(sorted({each.school_id for each in of(StudentEnrolled)}))
     at = {school: number for number, school in enumerate(schools)}
+    grades = tuple(sorted({each.grade or "" for each in of(StudentEnrolled)}))
     incidents: dict[tuple[UUID, UUID], date] = {}
     for each in of(IncidentRecorded):
         fact = each.student_id, each.incident_id
@@ -154,9 +157,11 @@ def facts_of(events: Iterable[Event], students: Sequence[UUID], subscale: str = 
     return rules.Facts(
         students=len(students),
         schools=schools,
+        grades=grades,
+        subscales=subscales,
         enrolments=rules.Enrolments.of(
             *_columns(
-                5,
+                6,
                 [
                     (
                         place[e.student_id],
@@ -164,6 +169,7 @@ def facts_of(events: Iterable[Event], students: Sequence[UUID], subscale: str = 
                         number(e.entry_on),
                         rules.NEVER if e.exit_on is None else number(e.exit_on),
                         e.primary,
+                        grades.index(e.grade or ""),
                     )
                     for e in of(StudentEnrolled)
                 ],
@@ -185,9 +191,9 @@ def facts_of(events: Iterable[Event], students: Sequence[UUID], subscale: str = 
         ),
         absences=rules.Absences.of(
             *_columns(
-                4,
+                5,
                 [
-                    (place[e.student_id], at[e.school_id], number(e.on), e.hundredths_absent)
+                    (place[e.student_id], at[e.school_id], number(e.on), e.hundredths_absent, rules.KINDS.index(e.kind))
                     for e in of(AttendanceRecorded)
                     if e.school_id in at
                 ],
@@ -196,12 +202,20 @@ def facts_of(events: Iterable[Event], students: Sequence[UUID], subscale: str = 
         referrals=rules.Referrals.of(*_columns(2, [(place[who], number(on)) for (who, _), on in incidents.items()])),
         scores=rules.Scores.of(
             *_columns(
-                6,
+                7,
                 [
-                    (place[e.student_id], number(e.answered_on), s.mean, s.answered, s.items, s.prorated)
+                    (
+                        place[e.student_id],
+                        number(e.answered_on),
+                        subscales.index(s.subscale),
+                        s.mean,
+                        s.answered,
+                        s.items,
+                        s.prorated,
+                    )
                     for e in of(SurveyScored)
                     for s in e.scores
-                    if s.subscale == subscale
+                    if s.subscale in subscales
                 ],
             )
         ),
@@ -223,7 +237,7 @@ def days_of(course: rules.Course) -> list[Day]:
 
 
 def _day_of(course: rules.Course, place: int, day: rules.CourseDay) -> Day:
-    attendance, _, referrals = course.clauses(place)
+    attendance, _, referrals, *_ = course.clauses(place)
     return Day(
         on=day.on,
         school=day.school_id,

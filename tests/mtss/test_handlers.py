@@ -220,8 +220,9 @@ async def test_a_decision_holds_its_evidence_and_what_would_change_it(mtss: Runn
     school = School()
     await enrolled(mtss, school, closed=30, absent=[18, 19])
     (decision,) = await rows(mtss, Decision, "number")
-    attendance, adult_support, referrals = decision.clauses
+    attendance, adult_support, referrals, *severe = decision.clauses
     assert (attendance["holds"], adult_support["holds"], referrals["holds"]) == (True, None, False)
+    assert [clause["holds"] for clause in severe] == [False, False]
     assert attendance["since"] == school.days[19].isoformat()
     assert attendance["at_entry"]["days_enrolled"] == 20
     assert attendance["evidence"]["through"] == decision.through.isoformat() == school.days[29].isoformat()

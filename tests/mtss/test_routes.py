@@ -16,6 +16,8 @@ from tests.mtss.made_up import STUDENT, School, named, school_days
 OTHER, THIRD = named("student", 1), named("student", 2)
 NORTH, SOUTH = School("north", days=school_days(60)), School("south", days=school_days(60))
 
+CLAUSES = ("attendance", "adult_support", "referrals", "severe_attendance", "severe_referrals")
+
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def district(mtss: Running) -> AsyncIterator[Running]:
@@ -52,7 +54,7 @@ async def test_a_student_has_a_tier_since_when_and_why(district: Running) -> Non
         1,
         None,
     )
-    attendance, adult_support, referrals = student["clauses"]
+    attendance, adult_support, referrals, *_ = student["clauses"]
     assert (attendance["clause"], attendance["holds"]) == ("attendance", True)
     assert attendance["evidence"]["days_absent"] == 2.0
     assert attendance["at_entry"]["days_enrolled"] == 20
@@ -66,7 +68,7 @@ async def test_clauses_are_as_of_now_and_the_tier_as_decided(district: Running) 
     _, student = await get(district, f"/students/{STUDENT}")
     assert student["clauses"][1]["holds"] is True
     assert student["proposal"]["tier"] == "intensive"
-    assert [clause["holds"] for clause in student["proposal"]["clauses"]] == [True, True, False]
+    assert [clause["holds"] for clause in student["proposal"]["clauses"]] == [True, True, False, False, False]
 
 
 async def test_an_undecided_student_has_no_tier_and_no_clauses(district: Running) -> None:
@@ -95,7 +97,13 @@ async def test_a_course_has_every_instructional_day_through_the_last_closed_one(
     days = course["items"]
     assert (len(days), days[0]["on"], days[-1]["on"]) == (30, NORTH.days[0].isoformat(), NORTH.days[29].isoformat())
     assert [days[18]["tier"], days[19]["tier"]] == ["universal", "targeted"]
-    assert days[18]["clauses"] == {"attendance": None, "adult_support": None, "referrals": False}
+    assert days[18]["clauses"] == {
+        "attendance": None,
+        "adult_support": None,
+        "referrals": False,
+        "severe_attendance": None,
+        "severe_referrals": False,
+    }
     assert (await get(district, f"/students/{STUDENT}/course?year=2024"))[1] == {"items": [], "next": None}
     assert (await get(district, f"/students/{STUDENT}/course"))[1] == course
 
@@ -184,7 +192,7 @@ async def test_a_school_says_how_many_stand_where_and_how_much_is_unknown(distri
         "tiers": {"universal": 0, "targeted": 1},
         "undecided": 1,
         "proposals_open": 0,
-        "unknown_clauses": {"attendance": 1, "adult_support": 2, "referrals": 1},
+        "unknown_clauses": dict.fromkeys(CLAUSES, 1) | {"adult_support": 2},
         "closed_through": NORTH.days[29].isoformat(),
     }
     assert (await get(district, "/schools/nowhere/summary"))[0] == 404
@@ -194,7 +202,7 @@ async def test_a_school_without_students_has_an_empty_summary(district: Running)
     await district.deliver(School("empty").calendar())
     _, summary = await get(district, "/schools/empty/summary")
     assert (summary["students"], summary["closed_through"]) == (0, None)
-    assert summary["unknown_clauses"] == {"attendance": 0, "adult_support": 0, "referrals": 0}
+    assert summary["unknown_clauses"] == dict.fromkeys(CLAUSES, 0)
 
 
 @pytest.mark.parametrize("role", ["principal", "counselor"])

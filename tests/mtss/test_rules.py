@@ -2,19 +2,15 @@
 
 import json
 from datetime import date, timedelta
-from importlib.resources import files
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.events import Cause, Event, Tier
-from mtss.rules import NOTHING, PolicyInvalid, Said, cause_of, read_policy, sentences, standing_of, what_would_change
-from mtss.rules.course import Course, band
+from mtss.rules import NOTHING, Course, Said, cause_of, standing_of, what_would_change
+from mtss.rules.signals.attendance_share import band, days_attended_until_below, days_missed_until
 from tests.mtss.made_up import STUDENT, School, course_by_rules, named, policy, school_days
-
-TEXT = files("mtss").joinpath("policies", "default.json").read_text(encoding="utf-8")
 
 
 def course(school: School, *events: Event, through: int = 180, enrolment: Event | None = None) -> Course:
@@ -155,7 +151,7 @@ def test_implied_days_are_counted_in_the_evidence() -> None:
     ],
 )
 def test_bands_are_5_and_10_and_20_percent(hundredths: int, enrolled: int, name: str | None) -> None:
-    assert band(hundredths, enrolled, policy()) == name
+    assert band(hundredths, enrolled, policy().clauses["attendance"]) == name
 
 
 # Enrolments
@@ -381,20 +377,22 @@ def test_a_tier_says_what_would_change_it() -> None:
     universal = course(school, through=30)
     low = course(school, school.scores(3, 2.0), school.refers(3, 1), through=30)
     both = course(school, school.scores(3, 2.0), school.refers(3, 1), school.refers(4, 2), through=30)
-    assert "Extra support begins" in what_would_change(Tier.UNIVERSAL, universal.clauses())
-    assert what_would_change(Tier.TARGETED, low.clauses()).startswith("Extra support stands until its ground is gone.")
-    assert "all of its grounds are gone" in what_would_change(Tier.TARGETED, both.clauses())
-    assert "decided again" in what_would_change(None, ())
+    assert "Extra support begins" in what_would_change(Tier.UNIVERSAL, universal.clauses(), policy())
+    assert what_would_change(Tier.TARGETED, low.clauses(), policy()).startswith(
+        "Extra support stands until its ground is gone."
+    )
+    assert "all of its grounds are gone" in what_would_change(Tier.TARGETED, both.clauses(), policy())
+    assert "decided again" in what_would_change(None, (), policy())
 
 
 @given(st.integers(0, 20_000), st.integers(0, 200), st.integers(1, 99))
 def test_the_days_to_a_share_are_the_least_that_are_enough(absent: int, enrolled: int, percent: int) -> None:
-    missed = sentences.days_missed_until(absent, enrolled, percent, minimum_days=20)
+    missed = days_missed_until(absent, enrolled, percent, minimum_days=20)
     assert absent + 100 * missed >= percent * (enrolled + missed)
     assert enrolled + missed >= 20
     less = missed - 1
     assert less == 0 or enrolled + less < 20 or absent + 100 * less < percent * (enrolled + less)
-    attended = sentences.days_attended_until_below(absent, enrolled, percent)
+    attended = days_attended_until_below(absent, enrolled, percent)
     assert absent < percent * (enrolled + attended)
     assert attended == 0 or absent >= percent * (enrolled + attended - 1)
 
@@ -441,52 +439,3 @@ def test_students_without_a_course_are_undecided_beside_those_with_one() -> None
     ]
     standing = standing_of(follow(facts_of(events, [STUDENT, other]), policy()))
     assert standing.decided.tolist() == [True, False]
-
-
-# The policy
-
-
-def test_every_number_of_the_default_policy_has_a_source() -> None:
-    assert read_policy(TEXT).version == "default-1"
-    assert read_policy(TEXT).attendance.entry_percent == 10
-
-
-def _with(path: str, value: Any) -> str:
-    document = json.loads(TEXT)
-    part = document
-    *way, last = path.split(".")
-    for step in way:
-        part = part[step]
-    part[last] = value
-    return json.dumps(document)
-
-
-@pytest.mark.parametrize(
-    ("text", "field"),
-    [
-        ("{", "the file"),
-        ("[]", "the file"),
-        (_with("version", 3), "version"),
-        (_with("version", ""), "version"),
-        (_with("attendance", None), "attendance"),
-        (_with("attendance.another", 1), "attendance"),
-        (_with("attendance.entry_percent", 10), "attendance.entry_percent"),
-        (_with("attendance.entry_percent.value", "10"), "attendance.entry_percent"),
-        (_with("attendance.entry_percent.value", True), "attendance.entry_percent"),
-        (_with("attendance.minimum_days.value", 0), "attendance.minimum_days"),
-        (_with("attendance.exit_days.value", 0), "attendance.exit_days"),
-        (_with("attendance.watch_percent.value", 11), "attendance.watch_percent"),
-        (_with("attendance.exit_below_percent.value", 11), "attendance.exit_below_percent"),
-        (_with("attendance.severe_percent.value", 100), "attendance.severe_percent"),
-        (_with("referrals.entry.value", 7), "referrals.entry"),
-        (_with("intensive.independent_signals.value", 0), "intensive.independent_signals"),
-    ],
-)
-def test_a_policy_that_cannot_be_used_is_refused(text: str, field: str) -> None:
-    with pytest.raises(PolicyInvalid) as refused:
-        read_policy(text)
-    assert refused.value.facts["field"] == field
-
-
-def test_a_whole_number_may_stand_for_a_mean() -> None:
-    assert read_policy(_with("adult_support.at_most.value", 2)).adult_support.at_most == 2

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sis.rules.arrivals import ArrivalPolicy
-from sis.rules.members import _REMEMBERED, BrokenRule, known_code, values_at
+from sis.rules.members import BrokenRule, values_at
 from sis.rules.oauth import Credentials, TokenRefused, check_grant, credentials_of, fields_of
 from sis.rules.separators import wrong_separator
+from sis.rules.values import _REMEMBERED, known_code
 from sis.rules.waiting import Waits
 from sis.rules.words import long_day, moment, span
 

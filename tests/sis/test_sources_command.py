@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from common.cli import make_token
+from common.commands import make_token
 from sis.arrivals.report import differences, told
 from tests.processes import free_port, trellis, up
 

@@ -50,7 +50,8 @@ def fill(tmp_path: Path) -> Fill:
     return fill
 
 
-@pytest_asyncio.fixture(loop_scope="session", scope="session")
+# Not for the whole session: the tests of sis itself have it at work on keys of their own.
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def service(cluster: Cluster) -> AsyncIterator[Running]:
     async with run_service("sis", cluster) as running:
         yield running

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from common import embedded
-from common.cli import file_sentence
+from common.commands import file_sentence
 from common.embedded.folder import LEAST_FREE_BYTES
 from tests.processes import TRELLIS, free_port, small_disk, trellis
 from trial.mailbox import caught

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from common import embedded
-from common.cli import HERE, Data, one_sentence, out, services
+from common.commands import HERE, Data, one_sentence, out, services
 from common.embedded import Cluster, EmbeddedError
 from common.kafka import create_topics
 from common.keys import read_keys, write_keys

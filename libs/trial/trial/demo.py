@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from common import embedded
-from common.cli import file_sentence, make_token, services
+from common.commands import file_sentence, make_token, services
 from common.system_user import EmbeddedError
 from trial.catcher import caught_in
 from trial.mailbox import FOLDER

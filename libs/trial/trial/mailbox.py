@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from common.cli import make_token
+from common.commands import make_token
 from common.keys import KeysMissing
 
 FOLDER = "mail"

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import embedded
 from common.auth import DOOR_ROLE
-from common.cli import ADDRESS, HERE, Stop, one_sentence
+from common.commands import ADDRESS, HERE, Stop, one_sentence
 from common.db import create_engine
 from common.embedded import EmbeddedError
 from common.embedded.server import running

@@ -14,7 +14,8 @@ from sis import facts, teaching
 from sis.facts import SAID, Fact, FactKey, just, say, say_at_once
 from sis.policy import ATTENDANCE, CALENDAR
 from sis.rules.attendance import AttendanceRow
-from sis.rules.members import code_value, hundredths, objects_at, value_at
+from sis.rules.members import objects_at, value_at
+from sis.rules.values import code_value, hundredths
 from sis.standing import Standing
 
 # One moment for both: rows that another transaction adds meanwhile come with a turn of the fact, which is noticed.

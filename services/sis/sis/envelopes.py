@@ -10,7 +10,8 @@ from urllib.parse import unquote
 
 from common.errors import DomainError
 from common.json import parse
-from sis.rules.members import BrokenRule, InvalidMember, moment, text
+from sis.rules.members import BrokenRule, InvalidMember
+from sis.rules.values import moment, text
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 """Media types of the JSON event format, CloudEvents 1.0."""

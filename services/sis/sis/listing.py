@@ -11,7 +11,8 @@ from sis.resources import DESCRIPTORS, RESOURCES, Resource
 from sis.resources.core import kind_of
 from sis.resources.kinds import leaves
 from sis.rows import Row, read_row
-from sis.rules.members import InvalidMember, code_value
+from sis.rules.members import InvalidMember
+from sis.rules.values import code_value
 
 _LISTED = sa.text(
     "SELECT resource, key FROM sis_document WHERE resource = ANY(CAST(:resources AS text[])) AND NOT deleted"

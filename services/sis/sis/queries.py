@@ -20,7 +20,8 @@ from sis.models import Document
 from sis.resources import Resource, key_text
 from sis.rows import key_of
 from sis.rules.flat import document_of
-from sis.rules.members import InvalidMember, code_value
+from sis.rules.members import InvalidMember
+from sis.rules.values import code_value
 
 DOCUMENTS = Document.metadata.tables["sis_document"]
 

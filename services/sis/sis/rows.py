@@ -7,7 +7,8 @@ from typing import Any
 
 from sis.resources import Reference, Resource
 from sis.rules.documents import Content
-from sis.rules.members import BrokenRule, InvalidMember, moment, value_at
+from sis.rules.members import BrokenRule, InvalidMember, value_at
+from sis.rules.values import moment
 from sis.unsaid import Unsaid, unsaid_of
 
 _MODIFIED = "_lastModifiedDate"

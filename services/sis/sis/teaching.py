@@ -13,7 +13,8 @@ from common.events import SectionAttended, SectionTaught, StaffAssigned
 from sis import facts
 from sis.facts import Fact, FactKey, just, say
 from sis.resources import key_text
-from sis.rules.members import code_value, value_at
+from sis.rules.members import value_at
+from sis.rules.values import code_value
 from sis.standing import Standing
 
 _ATTENDING = "studentSectionAssociations"

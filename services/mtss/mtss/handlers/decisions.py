@@ -22,7 +22,7 @@ from mtss.models import POLICY, facts_of
 from mtss.rules import (
     NEVER,
     NOTHING,
-    Clause,
+    ClauseAt,
     Course,
     Ints,
     Said,
@@ -243,7 +243,7 @@ def _line(locked: Locked, place: int, standing: Standing, course: Course) -> Lin
         through=course.on(-1) if len(course) else None,
         revision=next_revision(locked.revisions[place], locked.known_at),
         clauses=_json(clauses),
-        what_would_change_it=what_would_change(now.tier, clauses),
+        what_would_change_it=what_would_change(now.tier, clauses, POLICY),
     )
 
 
@@ -261,7 +261,7 @@ def _tier(name: str | None) -> Tier | None:
     return None if name is None else Tier(name)
 
 
-def _json(clauses: Sequence[Clause]) -> str:
+def _json(clauses: Sequence[ClauseAt]) -> str:
     return json.dumps([clause.document() for clause in clauses], default=date.isoformat)
 
 

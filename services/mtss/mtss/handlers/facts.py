@@ -131,6 +131,7 @@ _ENROLMENT = (
     Column("entry_on", "date", "entry_on"),
     Column("exit_on", "date", "exit_on"),
     Column("is_primary", "boolean", "primary"),
+    Column("grade", "text", "grade"),
     *_REVISION,
 )
 _CALENDAR = (
@@ -167,8 +168,7 @@ _ATTENDANCE = (
 )
 
 # OFFSET 0 keeps the look-up of a closed day one by its index, also where the planner knows no numbers yet.
-# A day without a row is a day attended. Only what differs on a day already closed is a change, and only what differs in
-# the part missed can change a course.
+# A day without a row is a day attended. Only what differs on a day already closed is a change, and can change a course.
 _RECORDED = sa.text(
     f"""
     WITH recorded AS (
@@ -191,7 +191,7 @@ _RECORDED = sa.text(
             (student_id, school_id, day, revision, before, after, kind_before, kind_after, known_at)
         SELECT student_id, school_id, day, l.revision, before, hundredths_absent, kind_before, kind, now() FROM late l
     )
-    SELECT array_agg(DISTINCT student_id) FROM late WHERE before <> hundredths_absent
+    SELECT array_agg(DISTINCT student_id) FROM late
     """  # noqa: S608 (made of our own names only)
 )
 

@@ -1,12 +1,14 @@
 """Facts on their way from the tables to the rules: one statement, columns instead of rows."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from mtss.rules import NEVER, Absences, Calendar, Closed, Enrolments, Facts, Policy, Referrals, Scores
+from mtss.rules import KINDS, NEVER, Absences, Calendar, Closed, Enrolments, Facts, Policy, Referrals, Scores
 
 # Every column is one array, and students, schools and days are numbers: a thousand students are read as fast as one row.
 # OFFSET 0 keeps each LATERAL a look-up by index for each student or school, also where the planner knows no numbers yet.
@@ -18,7 +20,8 @@ _FACTS = sa.text(
     ), enrolment AS MATERIALIZED (
         SELECT student, e.* FROM student, LATERAL (
             SELECT school_id, entry_on - DATE '1970-01-01' AS entry_day,
-                   coalesce(exit_on - DATE '1970-01-01', {NEVER}) AS exit_day, is_primary::int AS is_primary
+                   coalesce(exit_on - DATE '1970-01-01', {NEVER}) AS exit_day, is_primary::int AS is_primary,
+                   coalesce(grade, '') AS grade
             FROM mtss_enrolment WHERE student_id = student.student_id AND superseded_at IS NULL AND NOT deleted OFFSET 0
         ) AS e
     ), school AS MATERIALIZED (
@@ -28,7 +31,8 @@ _FACTS = sa.text(
     SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*
     FROM (SELECT array_agg(school_id ORDER BY school) FROM school) AS schools,
     (
-        SELECT array_agg(student), array_agg(school), array_agg(entry_day), array_agg(exit_day), array_agg(is_primary)
+        SELECT array_agg(student), array_agg(school), array_agg(entry_day), array_agg(exit_day), array_agg(is_primary),
+               array_agg(grade)
         FROM enrolment JOIN school USING (school_id)
     ) AS enrolments,
     (
@@ -46,10 +50,11 @@ _FACTS = sa.text(
         ) AS c
     ) AS closed,
     (
-        SELECT array_agg(student), array_agg(school), array_agg(a.day), array_agg(a.hundredths_absent)
+        SELECT array_agg(student), array_agg(school), array_agg(a.day), array_agg(a.hundredths_absent), array_agg(a.kind)
         FROM student, LATERAL (
-            SELECT school_id, day - DATE '1970-01-01' AS day, hundredths_absent FROM mtss_attendance
-            WHERE student_id = student.student_id AND hundredths_absent > 0 OFFSET 0
+            SELECT school_id, day - DATE '1970-01-01' AS day, hundredths_absent,
+                   array_position(CAST(:kinds AS text[]), kind) - 1 AS kind
+            FROM mtss_attendance WHERE student_id = student.student_id AND hundredths_absent > 0 OFFSET 0
         ) AS a JOIN school USING (school_id)
     ) AS absences,
     (
@@ -60,15 +65,16 @@ _FACTS = sa.text(
         ) AS i
     ) AS referrals,
     (
-        SELECT array_agg(student), array_agg(s.day), array_agg(s.mean), array_agg(s.answered), array_agg(s.items),
-               array_agg(s.prorated)
+        SELECT array_agg(student), array_agg(s.day), array_agg(s.subscale), array_agg(s.mean), array_agg(s.answered),
+               array_agg(s.items), array_agg(s.prorated)
         FROM student, LATERAL (
-            SELECT answered_on - DATE '1970-01-01' AS day, (each->>'mean')::float8 AS mean,
+            SELECT answered_on - DATE '1970-01-01' AS day,
+                   array_position(CAST(:subscales AS text[]), each->>'subscale') - 1 AS subscale, (each->>'mean')::float8 AS mean,
                    (each->>'answered')::int AS answered, (each->>'items')::int AS items,
                    (each->>'prorated')::boolean::int AS prorated
             FROM mtss_score, jsonb_array_elements(scores) AS each
             WHERE student_id = student.student_id AND superseded_at IS NULL AND NOT deleted
-              AND each->>'subscale' = :subscale OFFSET 0
+              AND each->>'subscale' = ANY(CAST(:subscales AS text[])) OFFSET 0
         ) AS s
     ) AS scores
     """  # noqa: S608 (the only thing filled in is a constant of ours)
@@ -77,15 +83,22 @@ _FACTS = sa.text(
 
 async def facts_of(session: AsyncSession, students: Sequence[UUID], policy: Policy) -> Facts:
     """All that is known now and decides about ``students``, who are named by their place from here on."""
-    given = {"students": students, "subscale": policy.adult_support.subscale}
-    columns = (await session.execute(_FACTS, given)).one()
+    given = {"students": students, "kinds": list(KINDS), "subscales": list(policy.subscales)}
+    return facts_from(len(students), (await session.execute(_FACTS, given)).one(), policy)
+
+
+def facts_from(students: int, columns: Sequence[Any], policy: Policy) -> Facts:
+    """What the statement read, as the rules take it."""
+    grades, grade = np.unique(np.array(columns[6] or (), np.str_), return_inverse=True)
     return Facts(
-        students=len(students),
+        students=students,
         schools=tuple(columns[0] or ()),
-        enrolments=Enrolments.of(*columns[1:6]),
-        calendar=Calendar.of(*columns[6:9]),
-        closed=Closed.of(*columns[9:12]),
-        absences=Absences.of(*columns[12:16]),
-        referrals=Referrals.of(*columns[16:18]),
-        scores=Scores.of(*columns[18:24]),
+        grades=tuple(map(str, grades)),
+        subscales=policy.subscales,
+        enrolments=Enrolments.of(*columns[1:6], grade.tolist()),
+        calendar=Calendar.of(*columns[7:10]),
+        closed=Closed.of(*columns[10:13]),
+        absences=Absences.of(*columns[13:18]),
+        referrals=Referrals.of(*columns[18:20]),
+        scores=Scores.of(*columns[20:27]),
     )

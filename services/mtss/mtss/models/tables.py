@@ -93,6 +93,7 @@ class Enrolment(Table, table=True):
     revision: int = Field(primary_key=True, sa_type=sa.BigInteger)
     exit_on: date | None
     is_primary: bool
+    grade: str | None
     deleted: bool
     known_at: datetime = _moment()
     superseded_at: datetime | None = _moment(nullable=True)

@@ -16,9 +16,9 @@ from common.db import Session
 from common.errors import NotFound
 from common.events import Tier
 from common.runtime import Today
-from mtss.models import Calendar, ClosedDay, Student, courses_of, last_enrolment_is_open
+from mtss.models import POLICY, Calendar, ClosedDay, Student, courses_of, last_enrolment_is_open
 from mtss.routes.documents import NO_CONTROL, Reader
-from mtss.rules import CLAUSES, Course
+from mtss.rules import Course
 
 router = Router("mtss")
 
@@ -57,7 +57,7 @@ async def read_school_summary(
         tiers={tier: tiers[tier] for tier in (Tier.UNIVERSAL.value, Tier.TARGETED.value)},
         undecided=tiers[None],
         proposals_open=sum(student.proposal_id is not None for student in students),
-        unknown_clauses={clause: sum(_unknown(course, clause) for course in courses) for clause in CLAUSES},
+        unknown_clauses={clause: sum(_unknown(course, clause) for course in courses) for clause in POLICY.clauses},
         closed_through=await _closed_through(session, school_id),
     )
 

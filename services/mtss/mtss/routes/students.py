@@ -17,7 +17,7 @@ from common.errors import Invalid, NotFound
 from common.events import Tier
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Today
-from mtss.models import Proposal, Student, courses_of, last_enrolment_is_open
+from mtss.models import POLICY, Proposal, Student, courses_of, last_enrolment_is_open
 from mtss.routes.documents import NO_CONTROL, ClauseDocument, Reader
 from mtss.rules import what_would_change
 
@@ -121,7 +121,7 @@ async def read_student(student_id: UUID, who: Reader, session: Session) -> Stude
         proposal=ProposalDocument.model_validate(proposal) if proposal else None,
         closed_through=course.on(-1) if len(course) else None,
         clauses=[ClauseDocument.model_validate(clause) for clause in clauses],
-        what_would_change_it=what_would_change(tier, clauses),
+        what_would_change_it=what_would_change(tier, clauses, POLICY),
     )
 
 

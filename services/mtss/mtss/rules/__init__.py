@@ -1,9 +1,10 @@
 """The rules of tiers: from facts and a policy to courses, decisions and their reasons. Pure, and exact in integers."""
 
-from mtss.rules.course import CLAUSES, Clause, Course, CourseDay, course_of, what_would_change
+from mtss.rules.course import ClauseAt, Course, CourseDay, course_of, what_would_change
 from mtss.rules.courses import Courses, Standing, follow, standing_of
 from mtss.rules.facts import (
     EPOCH,
+    KINDS,
     NEVER,
     Absences,
     Calendar,
@@ -17,16 +18,17 @@ from mtss.rules.facts import (
     day_of,
 )
 from mtss.rules.ledger import NOTHING, Said, cause_of
-from mtss.rules.policy import Policy, PolicyInvalid, read_policy
+from mtss.rules.policy import Policy, PolicyInvalid
+from mtss.rules.policy.reading import policy_of, read_policy
 
 __all__ = [
-    "CLAUSES",
     "EPOCH",
+    "KINDS",
     "NEVER",
     "NOTHING",
     "Absences",
     "Calendar",
-    "Clause",
+    "ClauseAt",
     "Closed",
     "Course",
     "CourseDay",
@@ -45,6 +47,7 @@ __all__ = [
     "day_number",
     "day_of",
     "follow",
+    "policy_of",
     "read_policy",
     "standing_of",
     "what_would_change",

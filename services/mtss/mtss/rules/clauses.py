@@ -4,108 +4,122 @@ A clause stands from its entry day until its exit day, so in closed form: where 
 exit day. No loop runs over days or students.
 """
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mtss.rules.facts import NEVER, Facts, Flags, Ints, Scores
-from mtss.rules.policy import AttendancePolicy, SurveyPolicy
-from mtss.rules.timeline import Small, Timeline, carry, rows_at
+from mtss.rules.facts import Facts, Flags, Ints
+from mtss.rules.policy import FALSE, TRUE, UNKNOWN, Clause, Policy, Truth
+from mtss.rules.signals import SIGNALS, Measure
+from mtss.rules.timeline import Timeline, carry
 
-Marks: TypeAlias = NDArray[np.int8]
-
-UNKNOWN, FINE, LOW = 0, 1, 2
-"""What the last complete score said."""
+_TENTHS = 10
+"""Numbers of a policy have at most one decimal place: in tenths all are whole, and comparing them is exact."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attendance:
-    """Absence in the school year so far, and whether it calls for support."""
+class Stand:
+    """Where one clause stands, and what it rests on."""
 
-    hundredths_absent: Ints
-    days_enrolled: Ints
-    days_below: Ints
-    """How many days in a row the share stayed under the exit, as far as days are known."""
+    measure: Measure
     stands: Flags
-    severe: Flags
+    days_leaving: Ints
+    """How many days in a row the exit has been met, as far as days are known."""
+
+    def truth(self) -> Truth:
+        """True where it stands; elsewhere false where something is known, else unknown."""
+        return np.where(self.stands, np.int8(TRUE), np.where(self.measure.telling, np.int8(FALSE), np.int8(UNKNOWN)))
 
 
-def attendance_of(timeline: Timeline, policy: AttendancePolicy) -> Attendance:
-    """Whether at least the entry share of enrolled days was missed, until the exit share held long enough.
+@dataclass(slots=True)
+class Reading:
+    """One policy over some facts. What several clauses have in common is computed once."""
 
-    Shares are compared exactly: hundredths of days missed against percent times whole days. Before ``minimum_days``
-    of the school year, and on days not closed, nothing is known: such days neither begin nor end anything.
-    """
-    absent, enrolled = year_to_date(timeline, timeline.absent), year_to_date(timeline, timeline.known)
-    telling = timeline.known & (enrolled >= policy.minimum_days)
-    below = telling & (absent < policy.exit_below_percent * enrolled)
-    run = np.cumsum(below, axis=0, dtype=np.int32)
-    run -= np.maximum.accumulate(np.where(telling & ~below, run, np.int32(0)), axis=0)
-    left = carry(below & (run == policy.exit_days))
-    return Attendance(
-        hundredths_absent=absent,
-        days_enrolled=enrolled,
-        days_below=run,
-        stands=carry(telling & (absent >= policy.entry_percent * enrolled)) > left,
-        severe=carry(telling & (absent >= policy.severe_percent * enrolled)) > left,
-    )
+    policy: Policy
+    facts: Facts
+    timeline: Timeline
+    _measures: dict[Any, Measure] = field(default_factory=dict)
+    _leaving: dict[Any, tuple[Ints, Ints]] = field(default_factory=dict)
+
+    def stand(self, clause: Clause) -> Stand:
+        """Where ``clause`` stands. Days on which nothing is known neither begin nor end anything."""
+        signal = SIGNALS[clause.signal]
+        key = clause.measured_by
+        if key not in self._measures:
+            self._measures[key] = self._heard(signal.measure(self.timeline, self.facts, clause))
+        measure = self._measures[key]
+        enters = self._reaches(measure, clause, f"entry.{signal.entry}", signal.entry)
+        days_leaving, left = self._left(measure, clause, enters, signal.exit)
+        if "minimum_dwell.days" in clause.numbers:
+            return Stand(measure, self._dwelling(clause, enters, days_leaving), days_leaving)
+        return Stand(measure, carry(enters) > left, days_leaving)
+
+    def _heard(self, measure: Measure) -> Measure:
+        exempt = self.timeline.exempt
+        return measure if exempt is None else replace(measure, telling=measure.telling & ~exempt)
+
+    def _left(self, measure: Measure, clause: Clause, enters: Flags, compared: str) -> tuple[Ints, Ints]:
+        path = f"exit.{compared}"
+        if path not in clause.numbers:
+            leaves = measure.telling & ~enters
+            return leaves.astype(np.int32), carry(leaves)
+        key = (clause.measured_by, *(clause.numbers.get(each) for each in (path, "exit.days_in_a_row")))
+        if key not in self._leaving:
+            leaves = self._reaches(measure, clause, path, compared)
+            run = _in_a_row(measure.telling, leaves)
+            self._leaving[key] = run, carry(leaves & (run == self._whole(clause, "exit.days_in_a_row", 1)))
+        return self._leaving[key]
+
+    def _reaches(self, measure: Measure, clause: Clause, path: str, compared: str) -> Flags:
+        number, scale = self._number(clause, path)
+        amount = measure.amount if scale == 1 else measure.amount * scale
+        limit = number if measure.of is None else number * measure.of
+        reached: Flags = measure.telling & _COMPARED[compared](amount, limit)
+        return reached
+
+    def _whole(self, clause: Clause, path: str, otherwise: int) -> Any:
+        return self._number(clause, path)[0] if path in clause.numbers else otherwise
+
+    def _number(self, clause: Clause, path: str) -> tuple[Any, int]:
+        """A number in units or in tenths, so that it is whole: one for all, or one for each day and student."""
+        usual, full = clause[path], f"clauses.{clause.name}.{path}"
+        values = [usual, *(each.number_at(full, usual) for each in self.timeline.variants)]
+        scale = 1 if all(value == int(value) for value in values) else _TENTHS
+        of_variant = [int(value * scale) for value in values]
+        if self.timeline.variant is None:
+            return of_variant[0], scale
+        return np.array(of_variant, np.int32)[self.timeline.variant], scale
+
+    def _dwelling(self, clause: Clause, enters: Flags, days_leaving: Ints) -> Flags:
+        """As without a minimum dwell, but no exit before the clause stood for so many instructional days."""
+        least = self._whole(clause, "minimum_dwell.days", 0)
+        enough = self._whole(clause, "exit.days_in_a_row", 1)
+        stands, held = np.zeros(enters.shape, np.bool_), np.zeros(enters.shape[1], np.int32)
+        for row in range(len(enters)):
+            instructional = self.timeline.year[row] > 0
+            leaves = (days_leaving[row] >= _at(enough, row)) & (held >= _at(least, row)) & ~enters[row]
+            now = (enters[row] | (held > 0)) & ~(leaves & instructional)
+            held = np.where(now, held + (instructional | (held == 0)), 0)
+            stands[row] = now
+        return stands
 
 
-def year_to_date(timeline: Timeline, amount: Ints | Flags) -> Ints:
-    """The sum of ``amount`` over the days of each day's own school year, up to and including that day."""
-    total = np.zeros(amount.shape, np.int32)
-    for year, rows in timeline.rows_of_year.items():
-        mine = timeline.year[rows] == year
-        total[rows] += np.cumsum(amount[rows] * mine, axis=0, dtype=np.int32) * mine
-    return total
+def _at(number: Any, row: int) -> Any:
+    return number[row] if isinstance(number, np.ndarray) else number
 
 
-def adult_support_of(timeline: Timeline, scores: Scores, policy: SurveyPolicy) -> Marks:
-    """What the last complete score up to each day said: ``LOW`` at or under the cut, else ``FINE``.
-
-    A prorated score moves nothing. Of two scores of one day the low one is heard: neither is later than the other.
-    Means are quotients of small whole numbers, so comparing them as floats is exact.
-    """
-    marks = np.zeros(timeline.known.shape, np.int8)
-    rows, found = rows_at(timeline.days, scores.day)
-    low = scores.mean <= policy.at_most
-    complete = np.flatnonzero(found & (scores.prorated == 0))
-    order = complete[np.argsort(low[complete], kind="stable")]
-    marks[rows[order], scores.student[order]] = np.where(low[order], LOW, FINE)
-    asked = np.unique(scores.student[complete])
-    last = carry(marks[:, asked] > UNKNOWN)
-    heard = np.take_along_axis(marks[:, asked], np.maximum(last - 1, 0), axis=0)
-    marks[:, asked] = np.where(last > 0, heard, np.int8(UNKNOWN))
-    return marks
+_COMPARED: Mapping[str, Any] = {
+    "at_least": np.greater_equal,
+    "at_most": np.less_equal,
+    "below": np.less,
+    "above": np.greater,
+}
 
 
-def referrals_of(timeline: Timeline, facts: Facts) -> Small:
-    """How many referrals each student had in the school year of each instructional day, up to that day.
-
-    A school year begins with the first instructional day that a school of the student gives it, so what happens in the
-    summer belongs to no year.
-    """
-    count = np.zeros(timeline.known.shape, np.int16)
-    rows, found = rows_at(timeline.days, facts.referrals.day)
-    referred, column = np.unique(facts.referrals.student[found], return_inverse=True)
-    happened = np.zeros((len(timeline.days), len(referred)), np.int16)
-    np.add.at(happened, (rows[found], column), 1)
-    year_at = timeline.year[:, referred]
-    for year, span in timeline.rows_of_year.items():
-        begun = timeline.days[:, None] >= _first_days(facts, year)[referred]
-        so_far = np.cumsum(happened * begun, axis=0, dtype=np.int16)
-        count[span, referred] += so_far[span] * (year_at[span] == year)
-    return count
-
-
-def _first_days(facts: Facts, year: int) -> Ints:
-    """For each student the first day of ``year`` at any of their schools."""
-    of_school = np.full(len(facts.schools), NEVER, np.int32)
-    mine = facts.calendar.year == year
-    np.minimum.at(of_school, facts.calendar.school[mine], facts.calendar.day[mine])
-    first = np.full(facts.students, NEVER, np.int32)
-    shown = facts.enrolments.exit > facts.enrolments.entry
-    np.minimum.at(first, facts.enrolments.student[shown], of_school[facts.enrolments.school[shown]])
-    return first
+def _in_a_row(telling: Flags, leaves: Flags) -> Ints:
+    """How many telling days in a row, up to each day, are days that leave. Others neither count nor reset."""
+    run = np.cumsum(leaves, axis=0, dtype=np.int32)
+    run -= np.maximum.accumulate(np.where(telling & ~leaves, run, np.int32(0)), axis=0)
+    return run

@@ -9,18 +9,15 @@ import numpy as np
 
 from common.events.mtss import Tier
 from mtss.rules import sentences
-from mtss.rules.clauses import FINE, LOW
 from mtss.rules.courses import Courses
 from mtss.rules.facts import Facts, day_of
 from mtss.rules.policy import Policy
+from mtss.rules.signals import SIGNALS, Moment
 from mtss.rules.timeline import IMPLIED, OPEN
-
-ATTENDANCE, ADULT_SUPPORT, REFERRALS = "attendance", "adult_support", "referrals"
-CLAUSES = (ATTENDANCE, ADULT_SUPPORT, REFERRALS)
 
 
 @dataclass(frozen=True, slots=True)
-class Clause:
+class ClauseAt:
     """One ground for support: whether it stands (``None``: unknown), on what evidence, and what would change that."""
 
     clause: str
@@ -79,7 +76,7 @@ class Course:
             implied=bool(closing == IMPLIED),
             tier=Tier.TARGETED if self.courses.targeted[row, self.student] else Tier.UNIVERSAL,
             intensive_candidate=bool(self.courses.candidate[row, self.student]),
-            clauses={clause: self.holds(clause, place) for clause in CLAUSES},
+            clauses={clause: self.holds(clause, place) for clause in self.policy.clauses},
         )
 
     def on(self, place: int) -> date:
@@ -93,28 +90,22 @@ class Course:
     def holds(self, clause: str, place: int) -> bool | None:
         """Whether a clause stands on a day; ``None`` where that is unknown."""
         at = self.rows[place], self.student
-        if clause == REFERRALS:
-            return bool(self.courses.referrals[at] >= self.policy.referrals.entry)
-        if clause == ADULT_SUPPORT:
-            return {LOW: True, FINE: False}.get(int(self.courses.adult_support[at]))
-        attendance = self.courses.attendance
-        if attendance.stands[at]:
+        stand = self.courses.clauses[clause]
+        if stand.stands[at]:
             return True
-        telling = (
-            self.courses.timeline.known[at] and attendance.days_enrolled[at] >= self.policy.attendance.minimum_days
-        )
-        return False if telling else None
+        return False if stand.measure.telling[at] else None
 
-    def clauses(self, place: int = -1) -> tuple[Clause, ...]:
+    def clauses(self, place: int = -1) -> tuple[ClauseAt, ...]:
         """Every clause with its evidence as of a day; the last closed one unless told otherwise."""
-        return tuple(self._clause(clause, place % len(self)) for clause in CLAUSES)
+        return tuple(self._clause(clause, place % len(self)) for clause in self.policy.clauses)
 
-    def _clause(self, clause: str, place: int) -> Clause:
+    def _clause(self, clause: str, place: int) -> ClauseAt:
         holds = self.holds(clause, place)
         since = self._since(clause, place) if holds else place
         evidence = self._evidence(clause, place)
-        said = sentences.SAYS[clause](holds, evidence, self.policy)
-        return Clause(
+        of = self.policy.clauses[clause]
+        said = SIGNALS[of.signal].say(holds, evidence, of)
+        return ClauseAt(
             clause=clause,
             holds=holds,
             since=self.on(since) if holds else None,
@@ -126,59 +117,14 @@ class Course:
 
     def _since(self, clause: str, place: int) -> int:
         """The first of the days in a row, up to this one, on which a clause stands."""
-        column = self.rows[: place + 1], self.student
-        if clause == ATTENDANCE:
-            stands = self.courses.attendance.stands[column]
-        elif clause == ADULT_SUPPORT:
-            stands = self.courses.adult_support[column] == LOW
-        else:
-            stands = self.courses.referrals[column] >= self.policy.referrals.entry
+        stands = self.courses.clauses[clause].stands[self.rows[: place + 1], self.student]
         return int(np.flatnonzero(~stands).max(initial=-1)) + 1
 
     def _evidence(self, clause: str, place: int) -> dict[str, Any]:
-        evidence = {ATTENDANCE: self._absence, ADULT_SUPPORT: self._score, REFERRALS: self._referrals}[clause]
-        return evidence(place)
-
-    def _absence(self, place: int) -> dict[str, Any]:
-        row, policy = self.rows[place], self.policy.attendance
-        attendance, timeline = self.courses.attendance, self.courses.timeline
-        absent = int(attendance.hundredths_absent[row, self.student])
-        enrolled = int(attendance.days_enrolled[row, self.student])
-        year = timeline.year[row, self.student]
-        implied = timeline.closing[: row + 1, self.student][timeline.year[: row + 1, self.student] == year] == IMPLIED
-        return {
-            "days_absent": absent / 100,
-            "days_enrolled": enrolled,
-            "days_implied": int(np.count_nonzero(implied)),
-            "through": self.on(place).isoformat(),
-            "school_year": int(year),
-            "band": band(absent, enrolled, self.policy),
-            "days_in_a_row_below_exit": min(int(attendance.days_below[row, self.student]), policy.exit_days),
-        }
-
-    def _score(self, place: int) -> dict[str, Any]:
-        scores, row = self.facts.scores, self.rows[place]
-        mine = (scores.student == self.student) & (scores.day <= self.courses.timeline.days[row])
-        complete = mine & (scores.prorated == 0)
-        heard = np.flatnonzero(complete if complete.any() else mine)
-        if not len(heard):
-            return {"mean": None, "items_answered": 0}
-        last = heard[np.lexsort((-scores.mean[heard], scores.day[heard]))[-1]]
-        return {
-            "mean": float(scores.mean[last]),
-            "items_answered": int(scores.answered[last]),
-            "items": int(scores.items[last]),
-            "prorated": bool(scores.prorated[last]),
-            "answered_on": day_of(scores.day[last]).isoformat(),
-        }
-
-    def _referrals(self, place: int) -> dict[str, Any]:
-        at = self.rows[place], self.student
-        return {
-            "referrals": int(self.courses.referrals[at]),
-            "school_year": int(self.courses.timeline.year[at]),
-            "through": self.on(place).isoformat(),
-        }
+        of, stand, row = self.policy.clauses[clause], self.courses.clauses[clause], self.rows[place]
+        leaving = int(stand.days_leaving[row, self.student])
+        moment = Moment(of, self.facts, self.courses.timeline, stand.measure, leaving, row, self.student)
+        return SIGNALS[of.signal].evidence(moment)
 
 
 def course_of(facts: Facts, courses: Courses, policy: Policy, student: int) -> Course:
@@ -186,21 +132,8 @@ def course_of(facts: Facts, courses: Courses, policy: Policy, student: int) -> C
     return Course(facts, courses, policy, student, np.flatnonzero(courses.timeline.on_course[:, student]))
 
 
-def what_would_change(tier: Tier | None, clauses: Sequence[Clause]) -> str:
-    """What would change a tier: for targeted, the end of each clause that stands; else the beginning of any."""
-    return sentences.of_tier(
-        tier, [clause.what_would_change_it for clause in clauses if tier is not Tier.TARGETED or clause.holds]
-    )
-
-
-def band(hundredths_absent: int, days_enrolled: int, policy: Policy) -> str | None:
-    """The band of days missed: ``none``, ``watch``, ``targeted`` or ``intensive``; ``None`` before the minimum days."""
-    attendance = policy.attendance
-    if days_enrolled < attendance.minimum_days:
-        return None
-    reached = (
-        ("intensive", attendance.severe_percent),
-        ("targeted", attendance.entry_percent),
-        ("watch", attendance.watch_percent),
-    )
-    return next((name for name, percent in reached if hundredths_absent >= percent * days_enrolled), "none")
+def what_would_change(tier: Tier | None, clauses: Sequence[ClauseAt], policy: Policy) -> str:
+    """What would change a tier: for targeted, the end of each clause that it rests on; else the beginning of any."""
+    grounds = set(policy.targeted.when.clauses())
+    mine = [clause for clause in clauses if clause.clause in grounds and (tier is not Tier.TARGETED or clause.holds)]
+    return sentences.of_tier(tier, [clause.what_would_change_it for clause in mine])

@@ -1,12 +1,13 @@
 """Courses: the tier of every student on every instructional day, and why. Computed from the facts, never stored."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from mtss.rules.clauses import LOW, Attendance, Marks, adult_support_of, attendance_of, referrals_of
+from mtss.rules.clauses import Reading, Stand
 from mtss.rules.facts import Facts, Flags, Ints
-from mtss.rules.policy import Policy
+from mtss.rules.policy import TRUE, UNKNOWN, Policy, Truth
 from mtss.rules.timeline import Small, Timeline, numbered, timeline_of
 
 
@@ -15,13 +16,13 @@ class Courses:
     """Day by day, for many students. Days not on a student's course say nothing about that student."""
 
     timeline: Timeline
-    attendance: Attendance
-    adult_support: Marks
-    referrals: Small
+    clauses: Mapping[str, Stand]
     targeted: Flags
-    """At least one clause stands; otherwise the tier is universal."""
+    """Targeted support is called for; otherwise the tier is universal."""
     candidate: Flags
-    """Intensive support is to be put before a person: several clauses stand, or one that is severe."""
+    """Intensive support is to be put before a person."""
+    unknown: Flags
+    """Whether targeted support is called for hangs on clauses of which nothing is known, and which ask a person then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +40,27 @@ class Standing:
 
 def follow(facts: Facts, policy: Policy) -> Courses:
     """The course of every student: a pure function of what is known now."""
-    timeline = timeline_of(facts)
-    attendance = attendance_of(timeline, policy.attendance)
-    adult_support = adult_support_of(timeline, facts.scores, policy.adult_support)
-    referrals = referrals_of(timeline, facts)
-    low, referred = adult_support == LOW, referrals >= policy.referrals.entry
-    signals = attendance.stands.astype(np.int8) + low + referred
-    severe = attendance.severe | (referrals >= policy.referrals.severe)
+    timeline = timeline_of(facts, policy)
+    reading = Reading(policy, facts, timeline)
+    clauses = {name: reading.stand(clause) for name, clause in policy.clauses.items()}
+    truth = {name: stand.truth() for name, stand in clauses.items()}
+    targeted = policy.targeted.when.truth(truth)
     return Courses(
         timeline=timeline,
-        attendance=attendance,
-        adult_support=adult_support,
-        referrals=referrals,
-        targeted=signals > 0,
-        candidate=severe | (signals >= policy.intensive.independent_signals),
+        clauses=clauses,
+        targeted=targeted == TRUE,
+        candidate=policy.intensive.when.truth(truth) == TRUE,
+        unknown=_asks(policy, truth, targeted),
     )
+
+
+def _asks(policy: Policy, truth: Mapping[str, Truth], targeted: Truth) -> Flags:
+    asking = [name for name in policy.targeted.when.clauses() if policy.clauses[name].when_unknown == "ask"]
+    asks: Flags = np.zeros(targeted.shape, np.bool_)
+    for name in asking:
+        asks |= truth[name] == UNKNOWN
+    asks &= targeted == UNKNOWN
+    return asks
 
 
 def standing_of(courses: Courses) -> Standing:

@@ -12,11 +12,16 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from common.events.sis import AttendanceKind
+
 Ints: TypeAlias = NDArray[np.int32]
 Flags: TypeAlias = NDArray[np.bool_]
 Columns = TypeVar("Columns", bound="_Columns")
 
 EPOCH = date(1970, 1, 1)
+KINDS = tuple(AttendanceKind)
+"""What kind of day it was, named by its place from here on."""
+EXCUSED, UNEXCUSED = KINDS.index(AttendanceKind.EXCUSED), KINDS.index(AttendanceKind.UNEXCUSED)
 NEVER = int(np.iinfo(np.int32).max)
 """The exit day of an enrolment that is open."""
 
@@ -52,6 +57,8 @@ class Enrolments(_Columns):
     entry: Ints
     exit: Ints
     primary: Ints
+    grade: Ints
+    """The grade's place in ``Facts.grades``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +81,13 @@ class Closed(_Columns):
 
 @dataclass(frozen=True, slots=True)
 class Absences(_Columns):
-    """What students missed, in hundredths of a day."""
+    """What students missed, in hundredths of a day, and of what kind it was, by its place in ``KINDS``."""
 
     student: Ints
     school: Ints
     day: Ints
     hundredths: Ints
+    kind: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +100,11 @@ class Referrals(_Columns):
 
 @dataclass(frozen=True, slots=True)
 class Scores(_Columns):
-    """Scores of the subscale that the policy listens to."""
+    """Scores of the subscales that the policy listens to, each by its place in ``Facts.subscales``."""
 
     student: Ints
     day: Ints
+    subscale: Ints
     mean: Floats
     answered: Ints
     items: Ints
@@ -108,9 +117,17 @@ class Facts:
 
     students: int
     schools: tuple[str, ...]
+    grades: tuple[str, ...]
+    subscales: tuple[str, ...]
     enrolments: Enrolments
     calendar: Calendar
     closed: Closed
     absences: Absences
     referrals: Referrals
     scores: Scores
+
+    def of_subscale(self, name: str) -> Flags:
+        """Which of the scores are of one subscale."""
+        place = self.subscales.index(name) if name in self.subscales else -1
+        mine: Flags = self.scores.subscale == place
+        return mine

@@ -6,7 +6,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mtss.rules.facts import Absences, Calendar, Closed, Enrolments, Facts, Flags, Ints
+from mtss.rules.facts import Absences, Calendar, Closed, Facts, Flags, Ints
+from mtss.rules.policy.document import Policy, Variant
 
 Small: TypeAlias = NDArray[np.int16]
 
@@ -34,13 +35,34 @@ class Timeline:
     """Hundredths of a day missed, 0 wherever nothing is known."""
     rows_of_year: dict[int, slice]
     """For each school year the rows within which all its days lie."""
+    variants: tuple[Variant, ...] = ()
+    """What the policy says otherwise for some of these days."""
+    variant: Small | None = None
+    """Which of them counts, from 1, and 0 for none; ``None`` where there are none."""
+    exempt: Flags | None = None
+    """Days in a grade of which the policy knows nothing; ``None`` where there are none."""
+
+    def year_to_date(self, amount: Ints | Flags) -> Ints:
+        """The sum of ``amount`` over the days of each day's own school year, up to and including that day."""
+        total = np.zeros(amount.shape, np.int32)
+        for year, rows in self.rows_of_year.items():
+            mine = self.year[rows] == year
+            total[rows] += np.cumsum(amount[rows] * mine, axis=0, dtype=np.int32) * mine
+        return total
+
+    def absent_of(self, facts: Facts, kind: int | None) -> Ints:
+        """Hundredths of a day missed, of one kind or of all."""
+        if kind is None:
+            return self.absent
+        mine = facts.absences.kind == kind
+        return _absent(self.days, facts.absences, self.school, self.known, mine)
 
 
-def timeline_of(facts: Facts) -> Timeline:
+def timeline_of(facts: Facts, policy: Policy) -> Timeline:
     """The days of every student, up to the last day that any of their schools closed."""
     days = _axis(facts)
     year_at, closing_at = _schools(days, facts.calendar, facts.closed, len(facts.schools))
-    school = _school_that_counts(days, facts.enrolments, facts.students, nobody=len(facts.schools))
+    school = _of_what_counts(days, facts, facts.enrolments.school, nobody=len(facts.schools))
     year = np.take_along_axis(year_at, school, axis=1)
     closing = np.take_along_axis(closing_at, school, axis=1)
     known = closing > OPEN
@@ -53,7 +75,28 @@ def timeline_of(facts: Facts) -> Timeline:
         on_course=_between_first_and_last(known, year > 0),
         absent=_absent(days, facts.absences, school, known),
         rows_of_year=_rows_of_years(year_at),
+        **_otherwise(days, facts, policy),
     )
+
+
+def _otherwise(days: Ints, facts: Facts, policy: Policy) -> dict[str, Any]:
+    """Where the policy says something else, by the grade and the school of the enrolment that counts."""
+    found: dict[str, Any] = {}
+    grades = [facts.grades[grade] for grade in facts.enrolments.grade]
+    if policy.variants:
+        schools = [facts.schools[school] for school in facts.enrolments.school]
+        of_each = [policy.variant_of(*both) for both in zip(grades, schools, strict=True)]
+        variants = tuple({each for each in of_each if each is not None})
+        places = [0 if each is None else variants.index(each) + 1 for each in of_each]
+        if variants:
+            found = {
+                "variants": variants,
+                "variant": _of_what_counts(days, facts, np.array(places, np.int32), nobody=0),
+            }
+    if policy.exempt_grades.intersection(grades):
+        exempt = np.array([grade in policy.exempt_grades for grade in grades], np.int32)
+        found["exempt"] = _of_what_counts(days, facts, exempt, nobody=0) > 0
+    return found
 
 
 def carry(marked: Flags) -> Ints:
@@ -97,9 +140,9 @@ def _schools(days: Ints, calendar: Calendar, closed: Closed, schools: int) -> tu
     return year_at, np.where(year_at > 0, closing_at, np.int16(OPEN))
 
 
-def _school_that_counts(days: Ints, enrolments: Enrolments, students: int, *, nobody: int) -> Small:
-    """Among enrolments that cover a day the primary one counts, else the one of the latest entry."""
-    school = np.full((len(days), students), nobody, np.int16)
+def _of_what_counts(days: Ints, facts: Facts, of_enrolment: Ints, *, nobody: int) -> Small:
+    """What is said of the enrolment that counts on each day: of those that cover it the primary one, else the latest entry."""
+    enrolments, found = facts.enrolments, np.full((len(days), facts.students), nobody, np.int16)
     shown = enrolments.exit > enrolments.entry
     order = np.lexsort((enrolments.school, enrolments.entry, enrolments.primary, enrolments.student))
     order = order[shown[order]]
@@ -108,10 +151,10 @@ def _school_that_counts(days: Ints, enrolments: Enrolments, students: int, *, no
     # As many passes as the student with the most enrolments has; a stronger enrolment overwrites a weaker one.
     for each in range(int(rank.max(initial=-1)) + 1):
         at = order[rank == each]
-        columns: Any = slice(None) if len(at) == students else enrolments.student[at]
+        columns: Any = slice(None) if len(at) == facts.students else enrolments.student[at]
         covers = (days[:, None] >= enrolments.entry[at]) & (days[:, None] <= enrolments.exit[at])
-        school[:, columns] = np.where(covers, enrolments.school[at].astype(np.int16), school[:, columns])
-    return school
+        found[:, columns] = np.where(covers, of_enrolment[at].astype(np.int16), found[:, columns])
+    return found
 
 
 def _between_first_and_last(known: Flags, instructional: Flags) -> Flags:
@@ -120,9 +163,11 @@ def _between_first_and_last(known: Flags, instructional: Flags) -> Flags:
     return begun & ahead & instructional
 
 
-def _absent(days: Ints, absences: Absences, school: Small, known: Flags) -> Ints:
+def _absent(days: Ints, absences: Absences, school: Small, known: Flags, mine: Flags | None = None) -> Ints:
     absent = np.zeros(known.shape, np.int32)
     rows, found = rows_at(days, absences.day)
+    if mine is not None:
+        found &= mine
     row, student = rows[found], absences.student[found]
     counts = (school[row, student] == absences.school[found]) & known[row, student]
     absent[row[counts], student[counts]] = absences.hundredths[found][counts]

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 import typer
 
-from common.cli import ADDRESS, HERE, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out, pages
+from common.commands import ADDRESS, HERE, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out, pages
 from sis.arrivals.report import differences, told
 
 _PATH = "/sis/v1/sources"

@@ -14,7 +14,8 @@ from sis.policy import CALENDAR
 from sis.resources import NAMED, RESOURCES
 from sis.rows import read_row
 from sis.rules.calendar import read_calendar
-from sis.rules.members import BrokenRule, day, identifier
+from sis.rules.members import BrokenRule
+from sis.rules.values import day, identifier
 
 CALENDAR_FILE = "calendar.csv"
 WINDOWS, RESPONSES, STEPS = "surveyWindows", "surveyResponses", "conferenceSteps"

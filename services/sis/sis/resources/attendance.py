@@ -13,7 +13,8 @@ from sis.resources.parts import (
     needed,
     paths,
 )
-from sis.rules.members import Member, day, days, known_code, school_id, text, year
+from sis.rules.members import Member
+from sis.rules.values import day, days, known_code, school_id, text, year
 
 _CATEGORY = needed(known_code(ATTENDANCE.categories))
 

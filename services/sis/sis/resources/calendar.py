@@ -3,7 +3,8 @@
 from sis.policy import CALENDAR
 from sis.resources.kinds import InOrder, Reference, Resource
 from sis.resources.parts import PERIOD, SCHOOL, SCHOOL_YEAR, TO_SCHOOL, needed, reference
-from sis.rules.members import Member, day, descriptor, identifier, known_code, school_id, text, year
+from sis.rules.members import Member
+from sis.rules.values import day, descriptor, identifier, known_code, school_id, text, year
 
 _YEAR_KEY = ("schoolReference.schoolId", "schoolYearTypeReference.schoolYear")
 

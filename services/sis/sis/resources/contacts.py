@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from sis.resources.kinds import Reference, Resource
 from sis.resources.parts import LANGUAGES, NAME, STUDENT, TO_STUDENT, listed, needed, reference
-from sis.rules.members import Member, day, descriptor, flag, identifier, order, text
+from sis.rules.members import Member
+from sis.rules.values import day, descriptor, flag, identifier, order, text
 
 CONTACTS = (
     Resource(

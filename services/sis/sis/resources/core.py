@@ -8,7 +8,7 @@ from sis.policy import CODES
 from sis.resources.dropped import DROPPED
 from sis.resources.kinds import Resource, leaves
 from sis.resources.parts import needed
-from sis.rules.members import text
+from sis.rules.values import text
 
 _FILE = Path(__file__).with_name("core.txt")
 CORE = frozenset(line for line in _FILE.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#"))

@@ -6,7 +6,8 @@ from typing import Any
 
 from sis.resources.kinds import Reference, Resource
 from sis.resources.parts import SCHOOL, STAFF, STUDENT, TO_SCHOOL, TO_STAFF, TO_STUDENT, listed, needed, reference
-from sis.rules.members import InvalidMember, Member, day, days, descriptor, identifier, school_id
+from sis.rules.members import InvalidMember, Member
+from sis.rules.values import day, days, descriptor, identifier, school_id
 
 
 def _some_school(body: Mapping[str, Any]) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from sis.rules.members import InvalidMember, Member, Shape, code_value, objects_at, read_shape, value_at
+from sis.rules.members import InvalidMember, Member, Shape, objects_at, read_shape, value_at
+from sis.rules.values import code_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from typing import Any
 
 from sis.resources.kinds import Reference
-from sis.rules.members import Member, descriptor, identifier, identifiers, school_id, text, year
+from sis.rules.members import Member
+from sis.rules.values import descriptor, identifier, identifiers, school_id, text, year
 
 
 def needed(read: Any) -> Member:

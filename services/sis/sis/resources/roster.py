@@ -2,7 +2,8 @@
 
 from sis.resources.kinds import InOrder, Resource
 from sis.resources.parts import LANGUAGES, NAME, ORGANIZATION, SCHOOL, STUDENT, TO_SCHOOL, TO_STUDENT, listed, needed
-from sis.rules.members import Member, day, descriptor, flag, identifier, school_id
+from sis.rules.members import Member
+from sis.rules.values import day, descriptor, flag, identifier, school_id
 
 ROSTER = (
     Resource(

@@ -14,7 +14,8 @@ from sis.resources.parts import (
     paths,
     reference,
 )
-from sis.rules.members import Member, day, descriptor, identifier, identifiers, number, school_id, text, year
+from sis.rules.members import Member
+from sis.rules.values import day, descriptor, identifier, identifiers, number, school_id, text, year
 
 _ENROLLED = "studentSectionAssociationReference"
 

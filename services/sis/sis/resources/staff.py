@@ -2,7 +2,8 @@
 
 from sis.resources.kinds import InOrder, Resource
 from sis.resources.parts import ORGANIZATION, SECTION, SECTION_KEY, STAFF, TO_SECTION, TO_STAFF, listed, needed, paths
-from sis.rules.members import Member, day, descriptor, identifier, text
+from sis.rules.members import Member
+from sis.rules.values import day, descriptor, identifier, text
 
 STAFFS = (
     Resource(

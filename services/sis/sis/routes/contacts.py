@@ -23,7 +23,7 @@ from sis.policy import CONTACTS
 from sis.resources import key_text
 from sis.rules.contacts import Address, Coding, RestrictionCode, RestrictionState, restriction_state
 from sis.rules.enrolment import Enrolment, counting
-from sis.rules.members import code_value
+from sis.rules.values import code_value
 
 router = Router("sis", tags=["contacts"])
 

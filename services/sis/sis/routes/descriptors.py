@@ -17,7 +17,8 @@ from sis.policy import UNDERSTOOD
 from sis.resources import RESOURCES
 from sis.resources.core import kind_of
 from sis.resources.kinds import leaves
-from sis.rules.members import code_value, values_at
+from sis.rules.members import values_at
+from sis.rules.values import code_value
 
 router = Router("sis", tags=["descriptors"], dependencies=[require("district", "sis")])
 

@@ -18,8 +18,9 @@ from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from sis.arrivals.reconciliation import ENROLMENT, EVER, EVERYWHERE, START, Chosen, Compared, Key, compare, tell
 from sis.resources import RESOURCES
 from sis.routes.answers import body_of, own
-from sis.rules.members import BrokenRule, InvalidMember, Member, day, read_shape, school_id, takes, text
+from sis.rules.members import BrokenRule, InvalidMember, Member, read_shape, takes
 from sis.rules.separators import wrong_separator
+from sis.rules.values import day, school_id, text
 
 router = Router("sis", tags=["sources"])
 

@@ -9,8 +9,9 @@ from datetime import date
 from functools import cached_property
 from typing import TypeVar
 
-from sis.rules.members import BrokenRule, InvalidMember, code_value, day, school_id, year
+from sis.rules.members import BrokenRule, InvalidMember
 from sis.rules.separators import wrong_separator
+from sis.rules.values import code_value, day, school_id, year
 
 T = TypeVar("T")
 

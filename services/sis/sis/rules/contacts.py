@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from sis.rules.languages import Languages
-from sis.rules.members import code_value
+from sis.rules.values import code_value
 
 _EMAIL = re.compile(r"[^\s@<>(),;:\"]+@[^\s@<>(),;:\"]+")
 

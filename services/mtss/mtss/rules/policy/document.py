@@ -1,0 +1,116 @@
+"""What a tier policy says, once it was read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias
+
+from common.errors import DomainError
+from mtss.rules.policy.conditions import Condition
+
+ExitHow: TypeAlias = Literal["assigned", "proposed"]
+
+
+class PolicyInvalid(DomainError):
+    """The tier policy cannot be used: {field} {rule}."""
+
+    status = 422
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number of a policy, exact, with its unit and where it comes from; a source of ``local`` is the district's own."""
+
+    value: Decimal
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One ground: when it begins to stand over a signal, and when it ends.
+
+    ``texts`` hold what the signal takes that is no number (which absences, which window, which subscale). ``numbers`` are
+    named by their path within the clause, such as ``entry.at_least`` or ``exit.days_in_a_row``.
+    """
+
+    name: str
+    signal: str
+    texts: Mapping[str, str]
+    numbers: Mapping[str, Number]
+    when_unknown: Literal["hold", "ask"]
+
+    @property
+    def measured_by(self) -> tuple[Any, ...]:
+        """What two clauses have in common that listen to the same signal in the same way."""
+        numbers = (
+            (path, number.value) for path, number in self.numbers.items() if path.partition(".")[0] not in _BOUNDS
+        )
+        return (self.signal, *sorted(self.texts.items()), *sorted(numbers))
+
+    def __getitem__(self, path: str) -> Decimal:
+        return self.numbers[path].value
+
+
+_BOUNDS = frozenset({"entry", "exit", "bands", "minimum_dwell"})
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """When a tier of support is called for, and whether it is then assigned or put before a person."""
+
+    when: Condition
+    entry: Literal["assigned", "proposed"]
+    exit: ExitHow
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A number that stands in place of another, named by its path, such as ``clauses.attendance.entry.at_least``."""
+
+    path: str
+    number: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What is otherwise for some grades, or for one school."""
+
+    name: str
+    changes: tuple[Change, ...]
+    grades: frozenset[str] = frozenset()
+    school: str | None = None
+
+    def number_at(self, path: str, usual: Decimal) -> Decimal:
+        """The number that counts here at ``path``."""
+        return next((each.number.value for each in self.changes if each.path == path), usual)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything that decides, but for the facts. ``document`` is what was read, for those who want to see it."""
+
+    version: str
+    title: str
+    clauses: Mapping[str, Clause]
+    targeted: Support
+    intensive: Support
+    variants: tuple[Variant, ...]
+    bounds: Mapping[str, tuple[Number, Number]]
+    exempt_grades: frozenset[str]
+    document: Mapping[str, Any]
+
+    @property
+    def subscales(self) -> tuple[str, ...]:
+        """The survey subscales it listens to."""
+        return tuple(
+            sorted({clause.texts["subscale"] for clause in self.clauses.values() if "subscale" in clause.texts})
+        )
+
+    def variant_of(self, grade: str, school: str) -> Variant | None:
+        """What is otherwise for a student of this grade at this school; where both say something, the school's counts."""
+        of_grade = next((each for each in self.variants if grade in each.grades), None)
+        of_school = next((each for each in self.variants if each.school == school), None)
+        if of_grade is None or of_school is None:
+            return of_school or of_grade
+        return Variant(f"{of_grade.name}, {of_school.name}", of_school.changes + of_grade.changes)

@@ -1,0 +1,198 @@
+"""A policy document becomes a policy: every number with its unit and source, nothing unknown, nothing missing."""
+
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from math import isfinite
+from typing import Any
+
+from mtss.rules.policy.conditions import Condition
+from mtss.rules.policy.document import Change, Clause, Number, Policy, PolicyInvalid, Support, Variant
+from mtss.rules.signals import SIGNALS
+from mtss.rules.signals.kinds import Range, whole
+
+LANGUAGE = 1
+"""The version of the language in which documents are written."""
+_WHEN_UNKNOWN, _HOW = ("hold", "ask"), ("assigned", "proposed")
+_PARTS = {"language", "version", "title", "clauses", "tiers"}
+_MAY = {"variants", "schools", "bounds", "exempt_grades"}
+_DWELL = {"minimum_dwell.days": whole(1, 400)}
+_LONGEST_VERSION = 80
+
+
+def read_policy(text: str) -> Policy:
+    """The policy that ``text`` says in JSON.
+
+    Raises:
+        PolicyInvalid: a part is missing, unknown, of the wrong kind, without a source or out of range.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError:
+        raise PolicyInvalid(field="the file", rule="is not JSON") from None
+    return policy_of(document)
+
+
+def policy_of(document: Any) -> Policy:
+    """The policy that a parsed document says.
+
+    Raises:
+        PolicyInvalid: as :func:`read_policy`.
+    """
+    _members(document, "the file", _PARTS, _MAY)
+    _require(document["language"] == LANGUAGE, "language", f"must be {LANGUAGE}")
+    version, title = _text(document["version"], "version"), _text(document["title"], "title", most=400)
+    clauses = {name: _clause(name, said) for name, said in _object(document["clauses"], "clauses").items()}
+    _require(bool(clauses), "clauses", "must hold at least one")
+    _members(document["tiers"], "tiers", {"targeted", "intensive"})
+    paths = {f"clauses.{clause.name}.{path}" for clause in clauses.values() for path in clause.numbers}
+    return Policy(
+        version=version,
+        title=title,
+        clauses=clauses,
+        targeted=_support(document["tiers"]["targeted"], "tiers.targeted", clauses),
+        intensive=_support(document["tiers"]["intensive"], "tiers.intensive", clauses),
+        variants=(*_variants(document.get("variants", []), paths), *_schools(document.get("schools", {}), paths)),
+        bounds=dict(_bounds(document.get("bounds", {}), paths)),
+        exempt_grades=frozenset(_texts(document.get("exempt_grades", []), "exempt_grades")),
+        document=document,
+    )
+
+
+def _clause(name: str, said: Any) -> Clause:
+    at = f"clauses.{name}"
+    _require(name.isidentifier(), "clauses", "must be named by letters, digits and underscores")
+    parts = dict(_object(said, at))
+    kind = parts.pop("signal", None)
+    signal = SIGNALS.get(kind) if isinstance(kind, str) else None
+    if signal is None:
+        raise PolicyInvalid(field=f"{at}.signal", rule=f"must be one of {', '.join(sorted(SIGNALS))}")
+    when_unknown = parts.pop("when_unknown", None)
+    _require(when_unknown in _WHEN_UNKNOWN, f"{at}.when_unknown", f"must be one of {', '.join(_WHEN_UNKNOWN)}")
+    texts = {each: _choice(parts.pop(each, None), f"{at}.{each}", of) for each, of in signal.texts.items()}
+    numbers = dict(_numbers(parts, at, ""))
+    allowed = {**signal.numbers, **signal.may, **_DWELL}
+    for path in signal.numbers:
+        _require(path in numbers, f"{at}.{path}", "is missing")
+    for path, number in numbers.items():
+        _check_range(f"{at}.{path}", number, allowed.get(path))
+    return Clause(name, signal.name, texts, numbers, "hold" if when_unknown == "hold" else "ask")
+
+
+def _numbers(said: Mapping[str, Any], at: str, under: str) -> Iterator[tuple[str, Number]]:
+    for key, value in said.items():
+        path = f"{under}{key}"
+        if isinstance(value, dict) and "value" not in value:
+            yield from _numbers(value, at, f"{path}.")
+        else:
+            yield path, _number(value, f"{at}.{path}")
+
+
+def _number(said: Any, at: str) -> Number:
+    if not isinstance(said, dict) or set(said) != {"value", "unit", "source"}:
+        raise PolicyInvalid(field=at, rule="needs a value, a unit and a source")
+    value = said["value"]
+    _require(type(value) in (int, float) and isfinite(value), f"{at}.value", "must be a number")
+    return Number(
+        Decimal(str(value)), _text(said["unit"], f"{at}.unit"), _text(said["source"], f"{at}.source", most=400)
+    )
+
+
+def _check_range(at: str, number: Number, allowed: Range | None) -> None:
+    if allowed is None:
+        raise PolicyInvalid(field=at, rule="is not something that this signal takes")
+    fits = allowed.least <= number.value <= allowed.most
+    exact = number.value == number.value.quantize(Decimal(1) if allowed.whole else Decimal("0.1")) if fits else False
+    kind = "a whole number" if allowed.whole else "a number with at most one decimal place"
+    _require(exact, at, f"must be {kind} from {allowed.least} to {allowed.most}")
+
+
+def _support(said: Any, at: str, clauses: Mapping[str, Clause]) -> Support:
+    _members(said, at, {"when", "entry", "exit"})
+    for each in ("entry", "exit"):
+        _require(said[each] in _HOW, f"{at}.{each}", f"must be one of {', '.join(_HOW)}")
+    return Support(_condition(said["when"], f"{at}.when", clauses), said["entry"], said["exit"])
+
+
+def _condition(said: Any, at: str, clauses: Mapping[str, Clause]) -> Condition:
+    if isinstance(said, str):
+        _require(said in clauses, at, f"must name one of the clauses: {', '.join(clauses)}")
+        return Condition("clause", clause=said)
+    if isinstance(said, dict) and set(said) == {"at_least", "of"}:
+        parts = _conditions(said["of"], f"{at}.of", clauses)
+        number = _number(said["at_least"], f"{at}.at_least")
+        _check_range(f"{at}.at_least", number, whole(1, len(parts)))
+        return Condition("at_least", parts=parts, count=int(number.value))
+    if isinstance(said, dict) and set(said) == {"all"}:
+        return Condition("all", parts=_conditions(said["all"], f"{at}.all", clauses))
+    if isinstance(said, dict) and set(said) == {"any"}:
+        return Condition("any", parts=_conditions(said["any"], f"{at}.any", clauses))
+    raise PolicyInvalid(field=at, rule="must name a clause, or hold all, any, or at_least with of")
+
+
+def _conditions(said: Any, at: str, clauses: Mapping[str, Clause]) -> tuple[Condition, ...]:
+    _require(isinstance(said, list) and bool(said), at, "must be a list with at least one entry")
+    return tuple(_condition(each, f"{at}[{place}]", clauses) for place, each in enumerate(said))
+
+
+def _variants(said: Any, paths: set[str]) -> Iterator[Variant]:
+    _require(isinstance(said, list), "variants", "must be a list")
+    for place, each in enumerate(said):
+        at = f"variants[{place}]"
+        _members(each, at, {"name", "grades", "changes"})
+        grades = frozenset(_texts(each["grades"], f"{at}.grades"))
+        yield Variant(_text(each["name"], f"{at}.name"), _changes(each["changes"], f"{at}.changes", paths), grades)
+
+
+def _schools(said: Any, paths: set[str]) -> Iterator[Variant]:
+    for school, changes in _object(said, "schools").items():
+        yield Variant(f"school {school}", _changes(changes, f"schools.{school}", paths), school=school)
+
+
+def _changes(said: Any, at: str, paths: set[str]) -> tuple[Change, ...]:
+    changes = tuple(Change(path, _number(number, f"{at}.{path}")) for path, number in _object(said, at).items())
+    for each in changes:
+        _require(each.path in paths, f"{at}.{each.path}", "is no number of this policy")
+    return changes
+
+
+def _bounds(said: Any, paths: set[str]) -> Iterator[tuple[str, tuple[Number, Number]]]:
+    for path, bounds in _object(said, "bounds").items():
+        _require(path in paths, f"bounds.{path}", "is no number of this policy")
+        _members(bounds, f"bounds.{path}", {"from", "to"})
+        yield path, (_number(bounds["from"], f"bounds.{path}.from"), _number(bounds["to"], f"bounds.{path}.to"))
+
+
+def _members(said: Any, at: str, parts: set[str], may: set[str] | None = None) -> None:
+    given = _object(said, at)
+    missing, unknown = sorted(parts - given.keys()), sorted(given.keys() - parts - (may or set()))
+    _require(not missing, at, f"lacks {', '.join(missing)}")
+    _require(not unknown, at, f"holds what is not understood, choose from {', '.join(sorted(parts | (may or set())))}")
+
+
+def _object(said: Any, at: str) -> Mapping[str, Any]:
+    if not isinstance(said, dict):
+        raise PolicyInvalid(field=at, rule="must be an object")
+    return said
+
+
+def _text(said: Any, at: str, *, most: int = _LONGEST_VERSION) -> str:
+    if not isinstance(said, str) or not 0 < len(said.strip()) <= most:
+        raise PolicyInvalid(field=at, rule=f"must be a text of 1 to {most} characters")
+    return said
+
+
+def _texts(said: Any, at: str) -> list[str]:
+    _require(isinstance(said, list), at, "must be a list")
+    return [_text(each, at) for each in said]
+
+
+def _choice(said: Any, at: str, of: frozenset[str]) -> str:
+    if of and said not in of:
+        raise PolicyInvalid(field=at, rule=f"must be one of {', '.join(sorted(of))}")
+    return _text(said, at)
+
+
+def _require(holds: bool, field: str, rule: str) -> None:
+    if not holds:
+        raise PolicyInvalid(field=field, rule=rule)

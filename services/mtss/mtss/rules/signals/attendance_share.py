@@ -1,0 +1,165 @@
+"""The share of enrolled days that were missed: in the school year so far, in its first days, or in the last days.
+
+Shares are compared exactly: hundredths of days missed against percent of whole days. Before the minimum of enrolled days,
+and on days not closed, nothing is known.
+"""
+
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from mtss.rules.facts import EXCUSED, UNEXCUSED, Facts, Ints, day_of
+from mtss.rules.policy.document import Clause
+from mtss.rules.sentences import count, days, on
+from mtss.rules.signals.kinds import Evidence, Measure, Moment, Said, Signal, broken, whole
+from mtss.rules.timeline import IMPLIED, Timeline
+
+_COUNTED = {"all": None, "unexcused": UNEXCUSED, "excused": EXCUSED}
+_MINIMUM, _WINDOW = "minimum_data.enrolled_days", "window_days"
+
+
+def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
+    """Hundredths of days missed, of how many enrolled days."""
+    absent = timeline.absent_of(facts, _COUNTED[clause.texts["counts"]])
+    missed, enrolled = _WINDOWS[clause.texts["window"]](timeline, absent, clause)
+    return Measure(missed, timeline.known & (enrolled >= int(clause[_MINIMUM])), enrolled)
+
+
+def _year_to_date(timeline: Timeline, absent: Ints, _: Clause) -> tuple[Ints, Ints]:
+    return timeline.year_to_date(absent), timeline.year_to_date(timeline.known)
+
+
+def _first_days(timeline: Timeline, absent: Ints, clause: Clause) -> tuple[Ints, Ints]:
+    enrolled, days = timeline.year_to_date(timeline.known), np.int32(clause[_WINDOW])
+    return timeline.year_to_date(absent * (enrolled <= days)), np.minimum(enrolled, days)
+
+
+def _last_days(timeline: Timeline, absent: Ints, clause: Clause) -> tuple[Ints, Ints]:
+    """Over so many of the student's enrolled days, whatever the school year: those before the first day are none."""
+    length, enrolled = int(clause[_WINDOW]), np.cumsum(timeline.known, axis=0, dtype=np.int32)
+    missed = np.cumsum(absent, axis=0, dtype=np.int32)
+    # What was missed up to each enrolled day, by the number of that day; in front the nothing before the first.
+    by_day = np.zeros((len(enrolled) + 1, enrolled.shape[1]), np.int32)
+    rows, students = np.nonzero(timeline.known)
+    by_day[enrolled[rows, students], students] = missed[rows, students]
+    before = np.maximum(enrolled - length, 0)
+    return missed - np.take_along_axis(by_day, before, axis=0), np.minimum(enrolled, length)
+
+
+_WINDOWS: dict[str, Any] = {"year_to_date": _year_to_date, "first_days": _first_days, "last_days": _last_days}
+
+
+def evidence(at: Moment) -> Evidence:
+    """Days missed and enrolled, with how they came to be known."""
+    row, student, timeline = at.row, at.student, at.timeline
+    absent, enrolled = int(at.measure.amount[row, student]), int(_of(at.measure)[row, student])
+    year = timeline.year[row, student]
+    implied = timeline.closing[: row + 1, student][timeline.year[: row + 1, student] == year] == IMPLIED
+    found: Evidence = {
+        "days_absent": absent / 100,
+        "days_enrolled": enrolled,
+        "days_implied": int(np.count_nonzero(implied)),
+        "through": day_of(timeline.days[row]).isoformat(),
+        "school_year": int(year),
+        "band": band(absent, enrolled, at.clause),
+    }
+    if "exit.days_in_a_row" in at.clause.numbers:
+        found["days_in_a_row_below_exit"] = min(at.days_leaving, int(at.clause["exit.days_in_a_row"]))
+    return found
+
+
+def band(hundredths_absent: int, days_enrolled: int, clause: Clause) -> str | None:
+    """The highest of the clause's bands that the share reaches, ``none`` if none; ``None`` before the minimum days."""
+    if days_enrolled < clause[_MINIMUM]:
+        return None
+    bands = [(path, number.value) for path, number in clause.numbers.items() if path.startswith("bands.")]
+    reached = [(least, path) for path, least in bands if hundredths_absent >= least * days_enrolled]
+    return max(reached)[1].removeprefix("bands.") if reached else "none"
+
+
+def say(holds: bool | None, evidence: Evidence, clause: Clause) -> Said:
+    """About days missed."""
+    enrolled, entry = evidence["days_enrolled"], clause["entry.at_least"]
+    absent, minimum = round(evidence["days_absent"] * 100), int(clause[_MINIMUM])
+    seen = (
+        f"{days(evidence['days_absent'])} of {count(enrolled, _DAYS_OF[clause.texts['window']])} were "
+        f"{_MISSED[clause.texts['counts']]}, counted through {on(evidence['through'])}."
+    )
+    if evidence["days_implied"]:
+        seen += (
+            f" For {count(evidence['days_implied'], 'day')} of these the school sent no list; they count as attended."
+        )
+    if holds:
+        return Said(seen, _ends(absent, enrolled, evidence.get("days_in_a_row_below_exit", 0), clause))
+    begins = f"Extra support begins once {entry:f} percent or more of the school days so far were missed"
+    if holds is None:
+        return Said(seen, f"Attendance is looked at once {minimum} school days are known. {begins}.")
+    further = days_missed_until(absent, enrolled, entry, minimum)
+    return Said(seen, f"{begins}: for instance, if the next {count(further, 'school day')} were missed.")
+
+
+_DAYS_OF = {
+    "year_to_date": ("school day of this school year", "school days of this school year"),
+    "first_days": ("first school day of this school year", "first school days of this school year"),
+    "last_days": ("last school day", "last school days"),
+}
+_MISSED = {
+    "all": "missed, for whatever reason",
+    "unexcused": "missed without an excuse",
+    "excused": "missed with an excuse",
+}
+
+
+def _ends(absent: int, enrolled: int, done: int, clause: Clause) -> str:
+    if "exit.below" not in clause.numbers:
+        return f"This ends once less than {clause['entry.at_least']:f} percent of these days were missed."
+    below, minimum = clause["exit.below"], int(clause[_MINIMUM])
+    ends = (
+        f"This ends after {count(int(clause['exit.days_in_a_row']), 'school day')} in a row on which less than "
+        f"{below:f} percent of the school days so far were missed"
+    )
+    if enrolled < minimum:
+        return f"{ends}; in a new school year that is counted from the {minimum}th school day on."
+    wait = days_attended_until_below(absent, enrolled, below)
+    if wait:
+        return f"{ends}; with every coming day attended, the first of them is {count(wait, 'school day')} away."
+    return f"{ends}; {done} of them {'is' if done == 1 else 'are'} behind us."
+
+
+def days_missed_until(hundredths_absent: int, days_enrolled: int, percent: Decimal | int, minimum_days: int) -> int:
+    """How many coming days, all missed, would bring the share to ``percent``: the least that is enough."""
+    missing = Fraction(percent) * days_enrolled - hundredths_absent
+    return max(ceil(missing / (100 - Fraction(percent))), minimum_days - days_enrolled, 1)
+
+
+def days_attended_until_below(hundredths_absent: int, days_enrolled: int, percent: Decimal | int) -> int:
+    """How many coming days, all attended, would bring the share under ``percent``; 0 if it is already."""
+    return max(int(hundredths_absent // percent) - days_enrolled + 1, 0)
+
+
+def _of(measure: Measure) -> Ints:
+    if measure.of is None:
+        raise TypeError("a share is of something")
+    return measure.of
+
+
+SIGNAL = Signal(
+    name="attendance_share",
+    entry="at_least",
+    measure=measure,
+    evidence=evidence,
+    say=say,
+    texts={"counts": frozenset(_COUNTED), "window": frozenset(_WINDOWS)},
+    numbers={_MINIMUM: whole(1, 200), "entry.at_least": broken("0.1", "99.9")},
+    may={
+        _WINDOW: whole(1, 400),
+        "exit.below": broken("0.1", "99.9"),
+        "exit.days_in_a_row": whole(1, 400),
+        "bands.watch": broken("0.1", "99.9"),
+        "bands.targeted": broken("0.1", "99.9"),
+        "bands.intensive": broken("0.1", "99.9"),
+    },
+)

@@ -1,0 +1,91 @@
+"""What a signal is: something about a student that is measured day by day, shown as evidence and said in words."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias
+
+from numpy.typing import NDArray
+
+from mtss.rules.facts import Facts, Flags, Ints
+from mtss.rules.policy.document import Clause
+from mtss.rules.timeline import Timeline
+
+Evidence: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a signal says on each day of each student.
+
+    ``amount`` is compared with a clause's numbers as it is; where ``of`` is given, it is hundredths of days, and the numbers
+    are whole or broken percent of so many days. Where it is not ``telling``, nothing is known.
+    """
+
+    amount: NDArray[Any]
+    telling: Flags
+    of: Ints | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One clause of one student on one day: all that evidence is made of."""
+
+    clause: Clause
+    facts: Facts
+    timeline: Timeline
+    measure: Measure
+    days_leaving: int
+    """How many days in a row the exit has been met, up to and including this day."""
+    row: int
+    student: int
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Two sentences about one clause."""
+
+    in_words: str
+    what_would_change_it: str
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The numbers that make sense, both ends included."""
+
+    least: Decimal
+    most: Decimal
+    whole: bool = True
+
+
+def whole(least: int, most: int) -> Range:
+    """Whole numbers from ``least`` to ``most``."""
+    return Range(Decimal(least), Decimal(most))
+
+
+def broken(least: str, most: str) -> Range:
+    """Numbers from ``least`` to ``most`` with at most one decimal place."""
+    return Range(Decimal(least), Decimal(most), whole=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One kind of signal. A new one is one file that makes one of these.
+
+    ``texts`` and ``numbers`` are what a clause must say of it, ``may`` what it may leave out. A clause without an exit stands
+    exactly as long as its entry holds.
+    """
+
+    name: str
+    entry: Literal["at_least", "at_most"]
+    measure: Callable[[Timeline, Facts, Clause], Measure]
+    evidence: Callable[[Moment], Evidence]
+    say: Callable[[bool | None, Evidence, Clause], Said]
+    texts: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    numbers: Mapping[str, Range] = field(default_factory=dict)
+    may: Mapping[str, Range] = field(default_factory=dict)
+
+    @property
+    def exit(self) -> str:
+        """How the exit is compared: the opposite of the entry."""
+        return {"at_least": "below", "at_most": "above"}[self.entry]

@@ -1,0 +1,88 @@
+"""Office discipline referrals in one school year, or in the last days: a student's part in one incident is one."""
+
+import numpy as np
+
+from mtss.rules.facts import NEVER, Facts, Ints, day_of
+from mtss.rules.policy.document import Clause
+from mtss.rules.sentences import count, on
+from mtss.rules.signals.kinds import Evidence, Measure, Moment, Said, Signal, whole
+from mtss.rules.timeline import Small, Timeline, rows_at
+
+
+def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
+    """How many referrals up to each day. What happens in the summer belongs to no school year.
+
+    A school year begins with the first instructional day that a school of the student gives it.
+    """
+    happened: Small = np.zeros(timeline.known.shape, np.int16)
+    rows, found = rows_at(timeline.days, facts.referrals.day)
+    np.add.at(happened, (rows[found], facts.referrals.student[found]), 1)
+    if clause.texts["window"] == "last_days":
+        amount = _in_last_days(timeline, happened, int(clause["window_days"]))
+    else:
+        amount = _in_school_year(timeline, facts, happened, np.unique(facts.referrals.student[found]))
+    return Measure(amount, timeline.year > 0)
+
+
+def _in_school_year(timeline: Timeline, facts: Facts, happened: Small, referred: Ints) -> Small:
+    counted: Small = np.zeros(timeline.known.shape, np.int16)
+    year_at, mine = timeline.year[:, referred], happened[:, referred]
+    for year, span in timeline.rows_of_year.items():
+        begun = timeline.days[:, None] >= _first_days(facts, year)[referred]
+        so_far = np.cumsum(mine * begun, axis=0, dtype=np.int16)
+        counted[span, referred] += so_far[span] * (year_at[span] == year)
+    return counted
+
+
+def _in_last_days(timeline: Timeline, happened: Small, length: int) -> Small:
+    """Within so many calendar days, the day itself included."""
+    total = np.concatenate((np.zeros((1, happened.shape[1]), np.int16), np.cumsum(happened, axis=0, dtype=np.int16)))
+    before = np.searchsorted(timeline.days, timeline.days - length, side="right")
+    within: Small = total[1:] - total[before]
+    return within
+
+
+def _first_days(facts: Facts, year: int) -> Ints:
+    """For each student the first day of ``year`` at any of their schools."""
+    of_school = np.full(len(facts.schools), NEVER, np.int32)
+    mine = facts.calendar.year == year
+    np.minimum.at(of_school, facts.calendar.school[mine], facts.calendar.day[mine])
+    first = np.full(facts.students, NEVER, np.int32)
+    shown = facts.enrolments.exit > facts.enrolments.entry
+    np.minimum.at(first, facts.enrolments.student[shown], of_school[facts.enrolments.school[shown]])
+    return first
+
+
+def evidence(at: Moment) -> Evidence:
+    """How many, and counted through which day."""
+    return {
+        "referrals": int(at.measure.amount[at.row, at.student]),
+        "school_year": int(at.timeline.year[at.row, at.student]),
+        "through": day_of(at.timeline.days[at.row]).isoformat(),
+    }
+
+
+def say(holds: bool | None, evidence: Evidence, clause: Clause) -> Said:
+    """About referrals to the office."""
+    of_year = clause.texts["window"] == "school_year"
+    within = "in this school year" if of_year else f"in {count(int(clause['window_days']), 'day')}"
+    seen = (
+        f"{count(evidence['referrals'], 'referral')} to the office {within}, counted through {on(evidence['through'])}."
+    )
+    if holds:
+        ends = "with the first school day of the next school year" if of_year else "once they are longer ago"
+        return Said(seen, f"This ends {ends}.")
+    left = count(int(clause["entry.at_least"]) - evidence["referrals"], "further referral")
+    return Said(seen, f"Extra support begins with {left} {within}.")
+
+
+SIGNAL = Signal(
+    name="referrals",
+    entry="at_least",
+    measure=measure,
+    evidence=evidence,
+    say=say,
+    texts={"window": frozenset({"school_year", "last_days"})},
+    numbers={"entry.at_least": whole(1, 1000)},
+    may={"window_days": whole(1, 400), "exit.below": whole(1, 1000), "exit.days_in_a_row": whole(1, 400)},
+)

@@ -1,0 +1,87 @@
+"""The mean of one survey subscale, as the last complete score said. A prorated score moves nothing."""
+
+import numpy as np
+
+from mtss.rules.facts import Facts, day_of
+from mtss.rules.policy.document import Clause
+from mtss.rules.sentences import count, on
+from mtss.rules.signals.kinds import Evidence, Measure, Moment, Said, Signal, broken
+from mtss.rules.timeline import Timeline, carry, rows_at
+
+
+def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
+    """The mean last heard. Of two scores of one day the low one is heard: neither is later than the other.
+
+    Means are quotients of small whole numbers, so comparing them as floats is exact.
+    """
+    scores = facts.scores
+    mean, telling = np.zeros(timeline.known.shape), np.zeros(timeline.known.shape, np.bool_)
+    rows, found = rows_at(timeline.days, scores.day)
+    complete = np.flatnonzero(found & (scores.prorated == 0) & facts.of_subscale(clause.texts["subscale"]))
+    order = complete[np.argsort(-scores.mean[complete], kind="stable")]
+    mean[rows[order], scores.student[order]] = scores.mean[order]
+    telling[rows[order], scores.student[order]] = True
+    asked = np.unique(scores.student[complete])
+    last = carry(telling[:, asked])
+    mean[:, asked] = np.take_along_axis(mean[:, asked], np.maximum(last - 1, 0), axis=0)
+    telling[:, asked] = last > 0
+    return Measure(mean, telling)
+
+
+def evidence(at: Moment) -> Evidence:
+    """The score that is heard; without a complete one, the last that there is."""
+    scores = at.facts.scores
+    mine = (scores.student == at.student) & (scores.day <= at.timeline.days[at.row])
+    mine &= at.facts.of_subscale(at.clause.texts["subscale"])
+    complete = mine & (scores.prorated == 0)
+    heard = np.flatnonzero(complete if complete.any() else mine)
+    if not len(heard):
+        return {"mean": None, "items_answered": 0}
+    last = heard[np.lexsort((-scores.mean[heard], scores.day[heard]))[-1]]
+    return {
+        "mean": float(scores.mean[last]),
+        "items_answered": int(scores.answered[last]),
+        "items": int(scores.items[last]),
+        "prorated": bool(scores.prorated[last]),
+        "answered_on": day_of(scores.day[last]).isoformat(),
+    }
+
+
+_ABOUT = {
+    "adult_support": "adults at school",
+    "peer_support": "other students",
+    "belonging": "belonging at school",
+    "feeling_heard": "being heard at school",
+}
+
+
+def say(holds: bool | None, evidence: Evidence, clause: Clause) -> Said:
+    """About answers to a survey."""
+    about = _ABOUT.get(clause.texts["subscale"], "life at school")
+    cut = f"{clause['entry.at_most']:f}"
+    if holds is None:
+        partly = "The survey was answered in part, which is not enough to say." if evidence["mean"] is not None else ""
+        return Said(
+            partly or f"No survey answers about {about} are known yet.",
+            f"A fully answered survey tells; extra support begins when its average is {cut} or less.",
+        )
+    seen = (
+        f"In the survey of {on(evidence['answered_on'])} the average of the answers about {about} was "
+        f"{evidence['mean']:g} ({count(evidence['items_answered'], 'question')} answered)."
+    )
+    if holds:
+        above = f"{clause['exit.above']:f}" if "exit.above" in clause.numbers else cut
+        return Said(seen, f"This ends with a later, fully answered survey whose average is above {above}.")
+    return Said(seen, f"Extra support begins with a later, fully answered survey whose average is {cut} or less.")
+
+
+SIGNAL = Signal(
+    name="survey_level",
+    entry="at_most",
+    measure=measure,
+    evidence=evidence,
+    say=say,
+    texts={"subscale": frozenset()},
+    numbers={"entry.at_most": broken("1", "7")},
+    may={"exit.above": broken("1", "7")},
+)
