@@ -33,7 +33,9 @@ class SchoolSummary(BaseModel):
     proposals_open: int
     unknown_clauses: Annotated[
         dict[str, int],
-        Field(description="For each clause the students of whom it is unknown, as of their last closed day."),
+        Field(
+            description="For each clause that assigns a tier the students of whom it is unknown, as of their last closed day."
+        ),
     ]
     closed_through: date | None
 
@@ -57,7 +59,9 @@ async def read_school_summary(
         tiers={tier: tiers[tier] for tier in (Tier.UNIVERSAL.value, Tier.TARGETED.value)},
         undecided=tiers[None],
         proposals_open=sum(student.proposal_id is not None for student in students),
-        unknown_clauses={clause: sum(_unknown(course, clause) for course in courses) for clause in POLICY.clauses},
+        unknown_clauses={
+            clause: sum(_unknown(course, clause) for course in courses) for clause in POLICY.targeted.when.clauses()
+        },
         closed_through=await _closed_through(session, school_id),
     )
 
