@@ -81,8 +81,8 @@ def test_a_door_token_is_the_client_in_the_role_sis_and_nothing_more(sis: Keys) 
     wider = signed_by_door(sis, schools=["7"], staff=str(uuid4()), permissions=["surveys.import-paper"])
 
     bare_one, wider_one = (principal_of(token, service="sis", trusted=sis.trusted) for token in (bare, wider))
-    assert bare_one == Principal(role="sis", subject="a client", second_factor=True)
-    assert wider_one == Principal(role="sis", subject="x", second_factor=True)
+    assert bare_one == Principal(role="sis", subject="a client", second_factor=True, client=True)
+    assert wider_one == Principal(role="sis", subject="x", second_factor=True, client=True)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from common.telemetry import metrics_page
 from sis.arrivals.alerts import tell_alerts
-from sis.credentials import add_client, new_secret
+from sis.clients.credentials import add_client, new_secret
 from sis.loops import forget_arrivals
 from tests.sis.conftest import Sis, absence, school, student
 

@@ -39,7 +39,7 @@ class Permission:
         """The principal behind the request.
 
         Raises:
-            Unauthenticated: no valid bearer token.
+            Unauthenticated: no valid bearer token, or that of an OAuth client that was revoked.
             Forbidden: the role, or the calling service, is not among those permitted.
             PermissionMissing: the role is, and the token does not carry the permission that the route demands.
             SecondFactorMissing: the person signed in without a second factor, which the route and the district demand.
@@ -51,6 +51,8 @@ class Permission:
             raise Unauthenticated(reason="there is none")
         runtime = request.app.state.runtime
         principal = await _principal(runtime, token.strip())
+        if principal.client:
+            principal = await request.app.state.admit(runtime, principal)
         permitted = principal.service in self.services if principal.service else principal.role in self.roles
         if not permitted:
             raise Forbidden
@@ -89,9 +91,10 @@ def public(reason: str) -> Any:
 def visible_to(principal: Principal, school: ColumnElement[str] | Any) -> ColumnElement[bool]:
     """Which rows ``principal`` sees, by the school of the row: the one filter on every query of student rows.
 
-    The district sees all; principal, counselor and facilitator their schools; a service what its route gives it.
+    The district sees all; principal, counselor and facilitator their schools; a client of the door those that it is bound
+    to, if it is; a service what its route gives it.
     """
-    if principal.role in _SEES_ALL:
+    if principal.role in _SEES_ALL and not (principal.client and principal.schools):
         return sa.true()
     bounded: ColumnElement[bool] = school.in_(sorted(principal.schools))
     return bounded

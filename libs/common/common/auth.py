@@ -47,6 +47,9 @@ class Principal:
     permissions: frozenset[str] = frozenset()
     second_factor: bool = False
     """Whether a second factor was shown, or none is to be asked for: a machine, or who holds a key of the deployment."""
+    client: bool = False
+    """An OAuth client of the door: ``schools`` and ``resources`` are what it is bound to, and nothing is all of them."""
+    resources: frozenset[str] = frozenset()
 
 
 def staff_token(
@@ -98,7 +101,7 @@ def principal_of(token: str, *, service: str, trusted: Trusted) -> Principal:
         raise Unauthenticated(reason="its issuer may not give this role")
     if issuer != STAFF:  # what bounds or widens a person is for staff tokens alone
         claims = {name: value for name, value in claims.items() if name in ("sub", "role")}
-    return _principal(claims, service=issuer if role == "service" else None)
+    return _principal(claims, service=issuer if role == "service" else None, client=issuer == DOOR)
 
 
 def _given_by(issuer: str, service: str) -> tuple[str, frozenset[str]]:
@@ -174,7 +177,7 @@ def in_time(claims: Mapping[str, Any]) -> bool:
     return not_before - _LEEWAY_SECONDS <= now < expires + _LEEWAY_SECONDS
 
 
-def _principal(claims: Mapping[str, Any], *, service: str | None) -> Principal:
+def _principal(claims: Mapping[str, Any], *, service: str | None, client: bool) -> Principal:
     schools, staff = claims.get("schools", []), claims.get("staff")
     try:
         return Principal(
@@ -185,6 +188,7 @@ def _principal(claims: Mapping[str, Any], *, service: str | None) -> Principal:
             service=service,
             permissions=_names(claims.get("permissions", [])),
             second_factor=True,
+            client=client,
         )
     except (KeyError, TypeError, ValueError):
         raise Unauthenticated(reason="a claim is malformed") from None

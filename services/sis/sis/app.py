@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from common.app import Loop, create_app
 from sis.arrivals.alerts import tell_alerts
+from sis.clients.admission import admit
 from sis.facts import events
 from sis.listing import list_codes
 from sis.loops import close_by_the_clock, forget_arrivals, forget_heard_events
@@ -27,5 +28,6 @@ app = create_app(
         Loop(measure_waiting, every=timedelta(seconds=15)),
     ),
 )
+app.state.admit = admit
 app.add_exception_handler(TokenRefused, refuse)
 app.add_middleware(EdFiProblems)

@@ -16,6 +16,13 @@ def _time(*, nullable: bool = False) -> Any:
     return Field(default=None, sa_column=sa.Column(sa.DateTime(timezone=True), nullable=nullable))
 
 
+_ASSOCIATES = """
+    resource IN (
+        'studentSchoolAssociations', 'staffEducationOrganizationAssignmentAssociations', 'staffSectionAssociations'
+    )
+"""
+
+
 class Document(Table, table=True):
     """One Ed-Fi document as the SIS last told it, found by its natural key; a deleted one stays, marked."""
 
@@ -24,6 +31,7 @@ class Document(Table, table=True):
         sa.Index("sis_document_key", "resource", "key", unique=True),
         sa.Index("sis_document_day", "school_id", "on_date", "student_id"),
         sa.Index("sis_document_refs", "refs", postgresql_using="gin"),
+        sa.Index("sis_document_associates", "school_id", postgresql_where=sa.text(_ASSOCIATES)),
         sa.Index(
             "sis_document_change_version",
             "change_version",
@@ -164,17 +172,44 @@ class Lease(Table, table=True):
 
 
 class Client(Table, table=True):
-    """An OAuth client of the door: a vendor's exporter. Any secret of whose digests one is here is the client's."""
+    """An OAuth client of the door: a vendor's exporter. Without ``resources`` or ``schools`` it is bound to none of them."""
 
     __tablename__ = "sis_client"
 
     id: UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
     name: str = Field(sa_column=sa.Column(sa.Text, nullable=False, unique=True))
     role: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
-    secret_digests: list[str] = Field(sa_column=sa.Column(ARRAY(sa.Text), nullable=False))
     created_at: datetime = _time()
     created_by: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
     revoked_at: datetime | None = _time(nullable=True)
+    revoked_by: str | None = Field(default=None, sa_column=sa.Column(sa.Text, nullable=True))
+    resources: list[str] | None = Field(default=None, sa_column=sa.Column(ARRAY(sa.Text), nullable=True))
+    schools: list[str] | None = Field(default=None, sa_column=sa.Column(ARRAY(sa.Text), nullable=True))
+
+
+class ClientSecret(Table, table=True):
+    """A secret of a client, as its digest; good until ``until``, or for ever. One that is over stays, for who made it and when."""
+
+    __tablename__ = "sis_client_secret"
+    __table_args__ = (sa.Index("sis_client_secret_client", "client_id"),)
+
+    id: UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
+    client_id: UUID = Field(sa_column=sa.Column(sa.Uuid, nullable=False))
+    digest: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    made_at: datetime = _time()
+    made_by: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    until: datetime | None = _time(nullable=True)
+    last_token_at: datetime | None = _time(nullable=True)
+
+
+class ClientDocument(Table, table=True):
+    """A student, contact or member of staff that a client bound to schools made, so that it sees them before any association."""
+
+    __tablename__ = "sis_client_document"
+    __table_args__ = (sa.Index("sis_client_document_client", "client_id"),)
+
+    document_id: UUID = Field(sa_column=sa.Column(sa.Uuid, primary_key=True))
+    client_id: UUID = Field(sa_column=sa.Column(sa.Uuid, nullable=False))
 
 
 class HeardEvent(Table, table=True):

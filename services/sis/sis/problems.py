@@ -31,6 +31,7 @@ class _Known(NamedTuple):
 
 
 _SEE_ERRORS = "The request could not be processed. See 'errors' for details."
+_DENIED = "Access to the resource could not be authorized."
 _BAD_REQUEST = _Known("bad-request", "Bad Request", _SEE_ERRORS)
 _PARAMETER = _Known("bad-request:parameter", "Parameter Validation Failed", _SEE_ERRORS)
 _DATA = _Known(
@@ -43,6 +44,8 @@ _BY_KIND = {
     "still-referred-to": _Known("data-conflict:dependent-item-exists", "Dependent Item Exists"),
     "key-change": _Known("bad-request:data-validation-failed:key-change-not-supported", "Key Change Not Supported"),
     "not-as-expected": _Known("optimistic-lock-failed", "Optimistic Lock Failed"),
+    "resource-not-granted": _Known("security:authorization:access-denied:resource", "Authorization Denied", _DENIED),
+    "no-relationship": _Known("security:authorization:", "Authorization Denied", _DENIED),  # Ed-Fi's own ends so
     "forbidden": _Known("security:authorization:access-denied:action", "Authorization Denied"),
 }
 _BY_STATUS = {

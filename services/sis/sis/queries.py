@@ -12,10 +12,10 @@ from pydantic import BaseModel, Field
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.access import visible_to
 from common.auth import Principal
 from common.errors import Invalid
 from common.paging import decode_cursor, encode_cursor
+from sis.clients.bounds import visible
 from sis.models import Document
 from sis.resources import Resource, key_text
 from sis.rows import key_of
@@ -82,7 +82,7 @@ def query_of(
         DOCUMENTS.c.deleted if deleted else ~DOCUMENTS.c.deleted,
         *_filters(resource, wanted),
         *_within(*window),
-        visible_to(who, DOCUMENTS.c.school_id),
+        visible(who, resource, deleted=deleted),
     )
     asked = json.dumps([resource.name, deleted, sorted(wanted.items()), window])
     return Query(chosen, hashlib.sha256(asked.encode()).hexdigest()[:16])

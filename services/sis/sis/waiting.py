@@ -1,6 +1,7 @@
 """The waiting room: rows that refer to what is not known yet, sealed, until it comes."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -84,7 +85,7 @@ _SEALS = sa.text("SELECT id, sealed FROM sis_waiting WHERE id = ANY(CAST(:ids AS
 _FIND = sa.text(
     """
     SELECT id, key, sealed, awaited, since, revision, source_modified_at FROM sis_waiting
-    WHERE id = :id AND resource = :resource AND NOT taken_back
+    WHERE id = :id AND resource = :resource AND NOT taken_back AND (CAST(:source AS text) IS NULL OR source = :source)
     """
 )
 
@@ -205,13 +206,15 @@ async def refuse(
         await fetch(session, _LEAVE, {"ids": list(refusals)})
 
 
-async def find_waiting(session: AsyncSession, vault: Vault, resource: Resource, identity: UUID) -> WaitingDocument:
-    """The document with this id that waits.
+async def find_waiting(
+    session: AsyncSession, vault: Vault, resource: Resource, identity: UUID, *, source: str | None = None
+) -> WaitingDocument:
+    """The document with this id that waits; with ``source`` only if that pushed it.
 
     Raises:
         NotFound: none does.
     """
-    found = (await session.execute(_FIND, {"id": identity, "resource": resource.name})).one_or_none()
+    found = (await session.execute(_FIND, {"id": identity, "resource": resource.name, "source": source})).one_or_none()
     if found is None:
         raise NotFound(what="document")
     document = opened(vault, identity, found.sealed)
@@ -220,12 +223,16 @@ async def find_waiting(session: AsyncSession, vault: Vault, resource: Resource, 
     return WaitingDocument(identity, found.key, body, found.revision, *times, names_of(found.awaited))
 
 
-async def waiting_for_key(session: AsyncSession, vault: Vault, resource: Resource, key: str) -> WaitingDocument | None:
-    """The document with this natural key that waits, if one does."""
+async def waiting_for_key(
+    session: AsyncSession, vault: Vault, resource: Resource, key: str, *, source: str | None = None
+) -> WaitingDocument | None:
+    """The document with this natural key that waits, if one does; with ``source`` only if that pushed it."""
     _, room = await look(session, resource, [key])
     if key not in room or room[key].taken_back:
         return None
-    return await find_waiting(session, vault, resource, room[key].id)
+    with suppress(NotFound):
+        return await find_waiting(session, vault, resource, room[key].id, source=source)
+    return None
 
 
 def names_of(targets: Iterable[str]) -> list[str]:

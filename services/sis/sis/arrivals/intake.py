@@ -9,11 +9,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.auth import Principal
 from common.db import fetch
 from common.errors import DomainError, NotFound
 from common.json import parse
 from common.runtime import Runtime
 from sis.arrivals.rejected import Refusal, keep
+from sis.clients.bounds import NoRelationship, Push, bound, note_made, others
 from sis.documents import CalledIn, write
 from sis.plan import Result, Written
 from sis.resources import Resource
@@ -62,13 +64,18 @@ _COUNT = sa.text(
 class Arrival:
     """One row as a source pushed it, and the row that was read, or why it could not be."""
 
-    source: str
+    who: Principal
     raw: Any
     """The bytes that came, or the document where it came inside of something else."""
     row: Row | DomainError
     deletes: bool = False
     mends: UUID | None = None
     """The rejected row that this one stands for, where it says so."""
+
+    @property
+    def source(self) -> str:
+        """Whom it is counted for."""
+        return self.who.subject
 
 
 @dataclass(slots=True)
@@ -99,27 +106,47 @@ Tallies = dict[tuple[str, str], Tally]
 
 
 def arrive(
-    source: str, resource: Resource, body: bytes, read: Callable[[Resource, Any], Row], *, deletes: bool = False
+    who: Principal, resource: Resource, body: bytes, read: Callable[[Resource, Any], Row], *, deletes: bool = False
 ) -> Arrival:
     """What ``body`` says, or why it cannot be read."""
     try:
-        return Arrival(source, body, read(resource, parse(body)), deletes)
+        return Arrival(who, body, read(resource, parse(body)), deletes)
     except DomainError as refused:
-        return Arrival(source, body, refused, deletes)
+        return Arrival(who, body, refused, deletes)
 
 
 async def take_in(
     session: AsyncSession, runtime: Runtime, resource: Resource, arrivals: Sequence[Arrival]
 ) -> list[Result]:
     """Write what could be read, in order, and record everything; one result for each. Last in its transaction."""
+    results, called_in = await write_arrivals(session, runtime, resource, arrivals)
+    settled = zip([resource.name] * len(arrivals), arrivals, results, strict=True)
+    await record(session, runtime, list(settled), called_in)
+    return results
+
+
+async def write_arrivals(
+    session: AsyncSession, runtime: Runtime, resource: Resource, arrivals: Sequence[Arrival]
+) -> tuple[list[Result], list[CalledIn]]:
+    """Write what could be read and may be pushed, in order: one result for each, and the rows that had waited for these."""
+    bounded = [arrival for arrival in arrivals if bound(arrival.who)]
+    if bounded:
+        await _keep_out(session, resource, bounded)
     readable = [arrival.row for arrival in arrivals if isinstance(arrival.row, Row)]
     sources = [arrival.source for arrival in arrivals if isinstance(arrival.row, Row)]
     done, called_in = await write(session, runtime.vault, resource, readable, sources) if readable else ([], [])
     written = iter(done)
     results = [next(written) if isinstance(arrival.row, Row) else arrival.row for arrival in arrivals]
-    settled = zip([resource.name] * len(arrivals), arrivals, results, strict=True)
-    await record(session, runtime, list(settled), called_in)
-    return results
+    if bounded:
+        await note_made(session, resource, zip((arrival.who for arrival in arrivals), results, strict=True))
+    return results, called_in
+
+
+async def _keep_out(session: AsyncSession, resource: Resource, arrivals: Sequence[Arrival]) -> None:
+    """Refuse what clients that are bound to schools may not push."""
+    pushes = {place: Push(one.who, one.row) for place, one in enumerate(arrivals) if isinstance(one.row, Row)}
+    for place in await others(session, resource, pushes):
+        arrivals[place].row = NoRelationship()
 
 
 async def record(

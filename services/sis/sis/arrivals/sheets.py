@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic_core import to_json
 
+from common.auth import Principal
 from common.errors import DomainError
 from common.runtime import Runtime
 from sis.arrivals.intake import Arrival
@@ -44,7 +45,7 @@ async def write_sheet(runtime: Runtime, source: str, resource: str, *, deletes: 
 
 
 def read_sheet(
-    source: str, resource: Resource, body: bytes, read: Callable[[Resource, Any], Row], *, deletes: bool
+    who: Principal, resource: Resource, body: bytes, read: Callable[[Resource, Any], Row], *, deletes: bool
 ) -> dict[int, Arrival]:
     """The rows of a CSV file by line number, its first line naming the members by path; the reason is not read.
 
@@ -56,21 +57,21 @@ def read_sheet(
     for number, cells in _lines(body):
         if len(arrivals) == SHEET_ROWS:
             raise InvalidMember(field="body", rule=f"must have at most {SHEET_ROWS} rows")
-        arrivals[number] = _arrival(source, resource, cells, read, deletes=deletes)
+        arrivals[number] = _arrival(who, resource, cells, read, deletes=deletes)
     return arrivals
 
 
 def _arrival(
-    source: str, resource: Resource, cells: Mapping[str, str], read: Callable[[Resource, Any], Row], *, deletes: bool
+    who: Principal, resource: Resource, cells: Mapping[str, str], read: Callable[[Resource, Any], Row], *, deletes: bool
 ) -> Arrival:
     mends, raw = _id(cells.get(ID, "")), dict[str, Any](cells)
     try:
         raw = document_of(cells, resource.told_shape)
-        return Arrival(source, raw, read(resource, raw), deletes, mends)
+        return Arrival(who, raw, read(resource, raw), deletes, mends)
     except BrokenRule as broken:
-        return Arrival(source, raw, InvalidMember(field="$", rule=str(broken)), deletes, mends)
+        return Arrival(who, raw, InvalidMember(field="$", rule=str(broken)), deletes, mends)
     except DomainError as refused:
-        return Arrival(source, raw, refused, deletes, mends)
+        return Arrival(who, raw, refused, deletes, mends)
 
 
 def _lines(body: bytes) -> Iterator[tuple[int, dict[str, str]]]:

@@ -16,9 +16,10 @@ from common.runtime import Runtime, RuntimeOf
 from sis.arrivals.intake import Arrival, arrive, take_in
 from sis.arrivals.reconciliation import Believed, believe
 from sis.arrivals.sheets import read_sheet
+from sis.clients.bounds import granted
 from sis.plan import Result
 from sis.policy import BULK_ROWS
-from sis.resources import Resource, resource_named
+from sis.resources import Resource
 from sis.routes.answers import ATTENDANCE_EXAMPLE, body_of, line_of
 from sis.rows import Row, read_deletion, read_row
 from sis.rules.members import InvalidMember
@@ -61,7 +62,7 @@ async def record_documents(
     As ``text/csv`` up to 10,000 rows, 500 a transaction, in the form of the file of rejected rows: columns are named by
     the paths of members, the reason is not read, and a row that came back closes the rejected one it stands for.
     """
-    return await _answer(resource_named(resource), request, runtime, read_row, who, believed, deletes=False)
+    return await _answer(granted(who, resource), request, runtime, read_row, who, believed, deletes=False)
 
 
 @router.post(
@@ -75,7 +76,7 @@ async def delete_documents(
     resource: str, request: Request, runtime: RuntimeOf, who: Sis, believed: Believed = None
 ) -> Response:
     """Take away up to 500 documents by natural key in one transaction; as ``text/csv`` up to 10,000."""
-    return await _answer(resource_named(resource), request, runtime, read_deletion, who, believed, deletes=True)
+    return await _answer(granted(who, resource), request, runtime, read_deletion, who, believed, deletes=True)
 
 
 async def _answer(
@@ -90,9 +91,9 @@ async def _answer(
 ) -> Response:
     body, kind = await request.body(), request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == _SHEET:
-        arrivals = read_sheet(who.subject, resource, body, read, deletes=deletes)
+        arrivals = read_sheet(who, resource, body, read, deletes=deletes)
     else:
-        arrivals = _read_lines(who.subject, resource, body, read, deletes=deletes)
+        arrivals = _read_lines(who, resource, body, read, deletes=deletes)
     results = await _take_in(runtime, resource, arrivals)
     await believe(runtime, who.subject, resource, believed)
     lines = (to_json(line_of(number, result)) + b"\n" for number, result in results.items())
@@ -100,7 +101,7 @@ async def _answer(
 
 
 def _read_lines(
-    source: str, resource: Resource, body: bytes, read: Callable[[Resource, Any], Row], *, deletes: bool
+    who: Principal, resource: Resource, body: bytes, read: Callable[[Resource, Any], Row], *, deletes: bool
 ) -> dict[int, Arrival]:
     """The rows of JSON lines by line number; a line that cannot be read stands with its reason.
 
@@ -110,7 +111,7 @@ def _read_lines(
     lines = {number: line for number, line in enumerate(body.split(b"\n"), 1) if line.strip()}
     if len(lines) > BULK_ROWS:
         raise InvalidMember(field="body", rule=f"must have at most {BULK_ROWS} lines")
-    return {number: arrive(source, resource, line, read, deletes=deletes) for number, line in lines.items()}
+    return {number: arrive(who, resource, line, read, deletes=deletes) for number, line in lines.items()}
 
 
 async def _take_in(runtime: Runtime, resource: Resource, arrivals: Mapping[int, Arrival]) -> dict[int, Result]:

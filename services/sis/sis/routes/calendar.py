@@ -18,6 +18,7 @@ from common.runtime import Runtime, RuntimeOf
 from sis import facts
 from sis.arrivals.intake import Tally, count
 from sis.arrivals.rejected import Refusal, keep
+from sis.clients.bounds import bound, granted
 from sis.consequences import calendar_fact
 from sis.facts import Fact, FactKey, say
 from sis.resources import key_text
@@ -71,12 +72,14 @@ async def record_calendar(
     """Set the instructional days of every school year that the file names; days it does not name do not count.
 
     Without the column ``school_year`` all lines of a school are one school year, that of its last day. A line that
-    cannot be read, or names a school not known here, is left out and listed. A school year of which a line could not
+    cannot be read, or names a school not known here or not the client's, is left out and listed. A school year of which a line could not
     be read stays as it was and is listed, for the day of that line would be lost; a line whose school cannot be read
     may be of any school.
     """
+    granted(who, "calendarDates")
     file = read_calendar(await request.body())
     known = await _known({school for school, _ in (*file.years, *file.incomplete)}, session)
+    known = known & who.schools if bound(who) else known
     years = {key: days for key, days in file.years.items() if key[0] in known}
     changed = await _set(session, years)
     unknown = [

@@ -1,15 +1,18 @@
 """Code values that the SIS uses and nothing here understands: kept as they came, and listed for a person to map."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import BaseModel
 
 from common.access import require
 from common.app import Router
+from common.auth import Principal
 from common.db import Session
 from common.runtime import RuntimeOf
 from common.sealed import Vault
+from sis.clients.bounds import check_whole
 from sis.documents import open_secret
 from sis.languages import LANGUAGES
 from sis.listing import is_sealed, used_openly
@@ -20,7 +23,7 @@ from sis.resources.kinds import leaves
 from sis.rules.members import values_at
 from sis.rules.values import code_value
 
-router = Router("sis", tags=["descriptors"], dependencies=[require("district", "sis")])
+router = Router("sis", tags=["descriptors"])
 
 _LANGUAGE = "languageDescriptors"
 _PAGE = 500
@@ -57,8 +60,11 @@ class UnmappedList(BaseModel):
 
 
 @router.get("/v1/descriptors/unmapped")
-async def list_unmapped(session: Session, runtime: RuntimeOf) -> UnmappedList:
+async def list_unmapped(
+    session: Session, runtime: RuntimeOf, who: Annotated[Principal, require("district", "sis")]
+) -> UnmappedList:
     """Code values in use that are not understood: grade levels, relations, languages and the like. Nothing says who has them."""
+    check_whole(who)
     used: set[Code] = set()
     for name, paths in _HELD.items():
         for path in paths:

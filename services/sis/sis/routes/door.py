@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from fastapi import Header, Request, Response
 from fastapi.responses import JSONResponse
 
-from common.access import require, visible_to
+from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
@@ -16,10 +16,11 @@ from common.idempotency import repeatable
 from common.runtime import Runtime, RuntimeOf
 from sis.arrivals.intake import Arrival, arrive, take_in
 from sis.arrivals.reconciliation import Believed, believe
+from sis.clients.bounds import granted, only_own, visible
 from sis.preconditions import KeyChange, check_expected, etag_of, names
 from sis.problems import RESPONSES, EdFiProblem
 from sis.queries import DOCUMENTS, shown
-from sis.resources import Resource, resource_named
+from sis.resources import Resource
 from sis.routes.answers import ATTENDANCE_EXAMPLE, Identified, body_of, identified, status_of, written
 from sis.rows import Row, read_row
 from sis.rules.documents import Content
@@ -54,8 +55,8 @@ async def record_document(
     taken as the whole; only who sends back what was read here, with its ``id`` or ``_etag``, leaves sealed members that
     the body does not name as they are.
     """
-    of = resource_named(resource)
-    arrival = arrive(who.subject, of, await request.body(), read_row)
+    of = granted(who, resource)
+    arrival = arrive(who, of, await request.body(), read_row)
     came_of = await write_together(runtime, of, arrival)
     await believe(runtime, who.subject, of, believed)
     result = written(came_of)
@@ -76,7 +77,7 @@ async def read_document(
     known: IfNoneMatch = None,
 ) -> Any:
     """One document; sealed members are never answered here. ``_waiting`` says since when it waits, and for which resources."""
-    of = resource_named(resource)
+    of = granted(who, resource)
     found = await _document(session, runtime, of, document_id, who)
     response.headers["ETag"] = etag_of(found.revision)
     if known is not None and names(known, found.revision):
@@ -104,8 +105,8 @@ async def replace_document(
     Sealed members that the body does not name stay as they are: who reads a document and sends it back never saw them.
     To take one away, send it as null.
     """
-    of = resource_named(resource)
-    arrival = arrive(who.subject, of, await request.body(), _reading(document_id))
+    of = granted(who, resource)
+    arrival = arrive(who, of, await request.body(), _reading(document_id))
     async with runtime.transaction() as session:
         if isinstance(arrival.row, Row):
             found = await _document(session, runtime, of, document_id, who, held=True)
@@ -131,14 +132,12 @@ async def delete_document(
     expected: IfMatch = None,
 ) -> None:
     """Take one document away; 409 while others refer to it."""
-    of = resource_named(resource)
+    of = granted(who, resource)
     async with runtime.transaction() as session:
         found = await _document(session, runtime, of, document_id, who, held=True)
         check_expected(expected, found.revision)
         gone = Row(found.key, Content(found.body, {}, None, deleted=True), (), None, None)
-        (result,) = await take_in(
-            session, runtime, of, [Arrival(who.subject, dict(of.shown(found.body)), gone, deletes=True)]
-        )
+        (result,) = await take_in(session, runtime, of, [Arrival(who, dict(of.shown(found.body)), gone, deletes=True)])
     written(result)
 
 
@@ -161,7 +160,11 @@ async def _document(
 ) -> Any:
     """The document, or the row that waits to be it; ``held``: nobody else changes it until this transaction ends."""
     mine = (DOCUMENTS.c.resource == resource.name, DOCUMENTS.c.id == document_id, ~DOCUMENTS.c.deleted)
-    chosen = sa.select(DOCUMENTS).where(*mine, visible_to(who, DOCUMENTS.c.school_id))
+    chosen = sa.select(DOCUMENTS).where(*mine, visible(who, resource))
     # Who only refers to it need not wait for us, so that nobody waits in a circle.
     found = (await session.execute(chosen.with_for_update(key_share=True) if held else chosen)).one_or_none()
-    return found if found is not None else await find_waiting(session, runtime.vault, resource, document_id)
+    return (
+        found
+        if found is not None
+        else await find_waiting(session, runtime.vault, resource, document_id, source=only_own(who))
+    )

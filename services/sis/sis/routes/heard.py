@@ -17,14 +17,15 @@ from common.idempotency import repeatable
 from common.json import parse
 from common.problems import Problem, problem_of
 from common.runtime import Runtime, RuntimeOf
-from sis.arrivals.intake import Arrival, record
-from sis.documents import CalledIn, write
+from sis.arrivals.intake import Arrival, record, write_arrivals
+from sis.clients.bounds import granted
+from sis.documents import CalledIn
 from sis.envelopes import BATCH, STRUCTURED, Envelope, media_type, read_batch, read_binary, read_structured
 from sis.plan import Result, Written
 from sis.policy import BULK_ROWS
 from sis.resources import NAMED
 from sis.routes.answers import ATTENDANCE_EXAMPLE, body_of
-from sis.rows import Row, read_deletion, read_row
+from sis.rows import read_deletion, read_row
 
 router = Router("sis", tags=["CloudEvents"])
 
@@ -113,13 +114,13 @@ async def hear_events(request: Request, runtime: RuntimeOf, who: Annotated[Princ
     """
     kind, body = media_type(request.headers.get("content-type", "")), await request.body()
     if kind == BATCH:
-        found = await _hear(runtime, who.subject, read_batch(body, _TAKES, most=BULK_ROWS))
+        found = await _hear(runtime, who, read_batch(body, _TAKES, most=BULK_ROWS))
         return Batch(items=[_item(index, said) for index, said in enumerate(found)])
     if kind == STRUCTURED:
         envelope = read_structured(parse(body), _TAKES)
     else:
         envelope = read_binary(request.headers, body, _TAKES)
-    (said,) = await _hear(runtime, who.subject, [envelope])
+    (said,) = await _hear(runtime, who, [envelope])
     if isinstance(said, DomainError):
         raise said
     return Heard(outcome=said)
@@ -131,19 +132,17 @@ def _item(index: int, said: Said) -> HeardInBatch:
     return HeardInBatch(index=index, outcome=said)
 
 
-async def _hear(runtime: Runtime, source: str, events: Sequence[Envelope | DomainError]) -> list[Said]:
+async def _hear(runtime: Runtime, who: Principal, events: Sequence[Envelope | DomainError]) -> list[Said]:
     """What came of each event, in order, once that is committed. One that is refused is not remembered: it may be sent again."""
-    arrivals = [_arrive(source, event) for event in events]
-    rows = {i: arrival.row for i, arrival in enumerate(arrivals) if isinstance(arrival.row, Row)}
+    arrivals = [_arrive(who, event) for event in events]
     results: dict[int, Result] = {i: one.row for i, one in enumerate(arrivals) if isinstance(one.row, DomainError)}
-    known = {i: event for i, event in enumerate(events) if i in rows and isinstance(event, Envelope)}
+    known = {i: event for i, event in enumerate(events) if i not in results and isinstance(event, Envelope)}
     called_in: list[CalledIn] = []
     async with runtime.transaction() as session:
         fresh = await _note(session, {i: (event.source, event.id) for i, event in known.items()})
         for kind, run in groupby(fresh, key=lambda i: known[i].type):
             indexes = list(run)
-            run_rows, sources = [rows[i] for i in indexes], [source] * len(indexes)
-            written, waited = await write(session, runtime.vault, _TAKES[kind][0], run_rows, sources)
+            written, waited = await write_arrivals(session, runtime, _TAKES[kind][0], [arrivals[i] for i in indexes])
             results |= zip(indexes, written, strict=True)
             called_in += waited
         await _forget(session, [known[i] for i in fresh if isinstance(results[i], DomainError)])
@@ -152,15 +151,16 @@ async def _hear(runtime: Runtime, source: str, events: Sequence[Envelope | Domai
     return [_said(results[i]) if i in results else REPEATED for i in range(len(events))]
 
 
-def _arrive(source: str, event: Envelope | DomainError) -> Arrival:
+def _arrive(who: Principal, event: Envelope | DomainError) -> Arrival:
     if isinstance(event, DomainError):
-        return Arrival(source, b"", event)
+        return Arrival(who, b"", event)
     resource, read = _TAKES[event.type]
     deletes = read is read_deletion
     try:
-        return Arrival(source, event.document, read(resource, event.document, modified_at=event.time), deletes)
+        granted(who, resource.name)
+        return Arrival(who, event.document, read(resource, event.document, modified_at=event.time), deletes)
     except DomainError as refused:
-        return Arrival(source, event.document, refused, deletes)
+        return Arrival(who, event.document, refused, deletes)
 
 
 def _about(event: Envelope | DomainError) -> str:

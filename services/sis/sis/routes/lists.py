@@ -13,9 +13,10 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.runtime import Runtime, RuntimeOf
+from sis.clients.bounds import granted, only_own
 from sis.problems import RESPONSES
 from sis.queries import Page, Paging, agrees, key_asked_for, partition, query_of, read_page, shown
-from sis.resources import Resource, resource_named
+from sis.resources import Resource
 from sis.rules.members import value_at
 from sis.waiting import waiting_for_key
 
@@ -54,10 +55,10 @@ async def list_documents(
     Sealed members, such as a contact's name and address, are never answered here. A row that waits is in the
     list of who asks for all of its natural key, with ``_waiting``, and in the count of that list; in no other.
     """
-    of = resource_named(resource)
+    of = granted(who, resource)
     query = query_of(of, request.query_params, paging, who)
     page = await read_page(session, query, paging)
-    waits = [] if page.rows or page.total else await _waiting(session, runtime, of, request.query_params, paging)
+    waits = [] if page.rows or page.total else await _waiting(session, runtime, of, request.query_params, paging, who)
     if waits and paging.totalCount:
         page = replace(page, total=len(waits))
     found = [dict(of.shown(shown(row))) for row in _said(response, page)]
@@ -74,7 +75,7 @@ async def list_partitions(
     number: Annotated[int, Query(ge=1, le=200)] = 5,
 ) -> Partitions:
     """Page tokens that split a list into parts about as large as each other."""
-    query = query_of(resource_named(resource), request.query_params, paging, who)
+    query = query_of(granted(who, resource), request.query_params, paging, who)
     return Partitions(pageTokens=await partition(session, query, number))
 
 
@@ -83,7 +84,7 @@ async def list_deletes(
     resource: str, request: Request, response: Response, session: Session, who: Reader, paging: Asked
 ) -> list[Deleted]:
     """Documents that are gone, and when; one that was pushed again since is not among them."""
-    of = resource_named(resource)
+    of = granted(who, resource)
     query = query_of(of, request.query_params, paging, who, deleted=True)
     return [_deleted(of, row) for row in _said(response, await read_page(session, query, paging))]
 
@@ -91,16 +92,23 @@ async def list_deletes(
 @router.get("/{resource}/keyChanges")
 async def list_key_changes(resource: str, response: Response, who: Reader, paging: Asked) -> list[Deleted]:
     """Nothing: what identifies a document never changes."""
-    resource_named(resource)
+    granted(who, resource)
     return list(_said(response, Page((), None, 0 if paging.totalCount else None)))
 
 
 async def _waiting(
-    session: Session, runtime: Runtime, resource: Resource, parameters: Mapping[str, str], paging: Paging
+    session: Session,
+    runtime: Runtime,
+    resource: Resource,
+    parameters: Mapping[str, str],
+    paging: Paging,
+    who: Principal,
 ) -> list[dict[str, Any]]:
     """The row that waits to be the document with the natural key asked for, if there is one."""
     key = key_asked_for(resource, parameters, paging)
-    found = await waiting_for_key(session, runtime.vault, resource, key) if key is not None else None
+    found = (
+        await waiting_for_key(session, runtime.vault, resource, key, source=only_own(who)) if key is not None else None
+    )
     document = dict(resource.shown(shown(found))) | found.waiting if found else {}
     return [document] if document and agrees(document, resource, parameters) else []
 

@@ -1,23 +1,25 @@
 """OAuth 2.0 client credentials for the door, and what a token may do."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
+import sqlalchemy as sa
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from common.access import public, require
 from common.app import Router
-from common.auth import DOOR_ROLE, Principal, door_token, principal_of
+from common.auth import Principal, door_token, principal_of
 from common.errors import MalformedJson, Unauthenticated
 from common.idempotency import repeatable
 from common.json import parse
 from common.keys import SigningKey
 from common.runtime import Runtime, RuntimeOf
-from sis.credentials import client_of, is_client
+from sis.clients.credentials import client_of
 from sis.policy import CLIENTS
-from sis.resources import RESOURCES
+from sis.resources import RESOURCES, key_text
 from sis.rules.oauth import TokenRefused, check_grant, credentials_of, fields_of
 
 router = Router("sis", tags=["OAuth"])
@@ -27,6 +29,12 @@ _BODY_BYTES = 16 * 1024
 _NOT_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _FORM = "application/x-www-form-urlencoded"
 _PUBLIC = public("a client proves itself by its secret, and has no token yet")
+_SCHOOLS = sa.text(
+    """
+    SELECT school_id, body ->> 'nameOfInstitution' AS name FROM sis_document
+    WHERE resource = 'schools' AND key = ANY(CAST(:keys AS text[])) AND NOT deleted
+    """
+)
 _OPERATIONS = ["Create", "Read", "Update", "Delete"]
 
 
@@ -58,13 +66,21 @@ class Permitted(BaseModel):
     operations: list[str]
 
 
+class Organization(BaseModel):
+    """An education organisation that a client is bound to."""
+
+    education_organization_id: int
+    name_of_institution: str | None
+    type: str | None
+
+
 class TokenInfo(BaseModel):
-    """What a token may do, in Ed-Fi's words. No client here is bound to education organisations or profiles."""
+    """What a token may do, in Ed-Fi's words; without education organisations it is bound to none."""
 
     active: bool = True
     client_id: str
     namespace_prefixes: list[str]
-    education_organizations: list[dict[str, Any]]
+    education_organizations: list[Organization]
     assigned_profiles: list[str]
     claim_set: ClaimSet
     resources: list[Permitted]
@@ -137,7 +153,8 @@ async def read_info_of_token(
         asked = principal_of(fields["token"], service=runtime.name, trusted=runtime.keys.trusted)
     except Unauthenticated:
         asked = None
-    return await _info(runtime, asked if asked == who else None)
+    # Who asks was let in, so that the client is not revoked; what it is bound to is not in the token.
+    return await _info(runtime, who if asked and (asked.subject, asked.client) == (who.subject, who.client) else None)
 
 
 async def refuse(_: Request, refused: Exception) -> JSONResponse:
@@ -178,15 +195,33 @@ def _door(runtime: Runtime) -> SigningKey:
 
 async def _info(runtime: Runtime, who: Principal | None) -> JSONResponse:
     """A token of staff in the role sis is active as long as it is good; a client's also only while the client is."""
-    if who is None or not (who.staff_id or who.subject == DOOR_ROLE or await is_client(runtime, who.subject)):
+    if who is None:
         return JSONResponse(NoToken().model_dump(), headers=_NOT_KEPT)
+    named = [name for name in RESOURCES if not who.resources or name in who.resources]
     info = TokenInfo(
         client_id=who.subject,
         namespace_prefixes=["uri://"],
-        education_organizations=[],
+        education_organizations=await _organizations(runtime, sorted(who.schools)) if who.client else [],
         assigned_profiles=[],
         claim_set=ClaimSet(name=who.role),
-        resources=[Permitted(resource=f"/ed-fi/{name}", operations=_OPERATIONS) for name in RESOURCES],
+        resources=[Permitted(resource=f"/ed-fi/{name}", operations=_OPERATIONS) for name in named],
         services=[],
     )
     return JSONResponse(info.model_dump(), headers=_NOT_KEPT)
+
+
+async def _organizations(runtime: Runtime, ids: Sequence[str]) -> list[Organization]:
+    """What a client is bound to; one that was not pushed yet is known by its number alone."""
+    if not ids:
+        return []
+    async with runtime.transaction() as session:
+        rows = await session.execute(_SCHOOLS, {"keys": [key_text([one]) for one in ids]})
+    names = {row.school_id: row.name for row in rows}
+    return [
+        Organization(
+            education_organization_id=int(one),
+            name_of_institution=names.get(one),
+            type="edfi.School" if one in names else None,
+        )
+        for one in ids
+    ]

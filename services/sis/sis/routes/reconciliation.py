@@ -16,6 +16,7 @@ from common.db import Session
 from common.json import parse
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from sis.arrivals.reconciliation import ENROLMENT, EVER, EVERYWHERE, START, Chosen, Compared, Key, compare, tell
+from sis.clients.bounds import check_school, granted
 from sis.resources import RESOURCES
 from sis.routes.answers import body_of, own
 from sis.rules.members import BrokenRule, InvalidMember, Member, read_shape, takes
@@ -82,6 +83,9 @@ async def tell_counts(source: str, request: Request, session: Session, who: Tell
     own(who, source)
     body = await request.body()
     counts = _from_csv(body) if "csv" in request.headers.get("content-type", "") else _from_json(parse(body))
+    for resource, school, _ in counts:
+        check_school(who, school)
+        granted(who, resource)
     await tell(session, source, counts)
     return CountsTold(counts=len(counts))
 
@@ -99,8 +103,12 @@ async def list_differences(
     last: date = EVER,
     every: Annotated[bool, Query(description="Also counts that agree.")] = False,
 ) -> Page[Difference]:
-    """The source's counts beside ours by resource, school and day; only those that differ."""
+    """The source's counts beside ours by resource, school and day; only those that differ.
+
+    A client that is bound to schools names one of them.
+    """
     own(who, source)
+    check_school(who, school)
     after = START
     if cursor:
         of, at, on = decode_cursor(cursor, 3)

@@ -22,6 +22,7 @@ from sis.arrivals.page import sources_page
 from sis.arrivals.reconciliation import any_told, compare
 from sis.arrivals.rejected import dismiss
 from sis.arrivals.sheets import write_sheet
+from sis.clients.bounds import bound
 from sis.resources import resource_named
 from sis.routes.answers import own
 
@@ -69,7 +70,7 @@ async def list_sources(
     lines = await overview(session, source=mine, first=first, last=last, after=(source, resource), limit=limit)
     alerts = await alerts_now(session, runtime, source=mine)
     return Sources(
-        items=lines,
+        items=[_line(line, who) for line in lines],
         next=encode_cursor(lines[-1].source, lines[-1].resource) if len(lines) == limit else None,
         alerts=[_seen(alert) for alert in alerts],
     )
@@ -117,6 +118,11 @@ async def dismiss_rejected(rejected_id: UUID, session: Session, who: Reader) -> 
     """Take a rejected row off the open list; it stays off, also when the same row comes again."""
     if not await dismiss(session, rejected_id, source=None if who.role == "district" else who.subject):
         raise NotFound(what="open rejected row")
+
+
+def _line(line: SourceResource, who: Principal) -> SourceResource:
+    # How many stand in the whole district is not for who is bound to some of its schools.
+    return line.model_copy(update={"standing": None}) if bound(who) else line
 
 
 def _seen(alert: Alert) -> AlertSeen:

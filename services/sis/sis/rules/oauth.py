@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 @dataclass(frozen=True, slots=True)
 class ClientPolicy:
-    """How long a client's token holds, and what checking a secret may cost."""
+    """How long a client's token holds and its earlier secret, and what checking one may cost."""
 
     token_seconds: int
     argon2_kibibytes: int
@@ -18,6 +18,8 @@ class ClientPolicy:
     checks_at_once: int
     checks_waiting: int
     checks_niceness: int
+    overlap_hours: int
+    overlap_most_hours: int
 
 
 class TokenRefused(Exception):
