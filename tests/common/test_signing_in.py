@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from common.access import declared
 from common.auth import unverified
-from common.cli import services
+from common.commands import services
 from common.provider import Provider
 from common.telemetry import configure_logging
 from tests.harness import Running
