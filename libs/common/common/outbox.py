@@ -10,13 +10,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
-import uuid_utils.compat as uuid_utils
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from common.db import fetch, fetch_from
 from common.errors import TooLarge
 from common.events import Event
 from common.failpoints import failpoint
+from common.ids import new_id
 from common.runtime import Runtime, asked_to_stop
 from common.telemetry import traceparent
 
@@ -71,7 +71,7 @@ async def publish(session: AsyncSession, *events: Event) -> None:
     Raises:
         TooLarge: an event is larger than 1 MiB.
     """
-    await _say(session, _INSERT, {uuid_utils.uuid7(): event for event in events})
+    await _say(session, _INSERT, {new_id(): event for event in events})
 
 
 async def publish_standing(session: AsyncSession, events: Sequence[Event]) -> None:

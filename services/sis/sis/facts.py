@@ -4,15 +4,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID
 
 import sqlalchemy as sa
-import uuid_utils.compat as uuid_utils
+import uuid_utils
 from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.db import fetch, next_revision
 from common.events import CATALOGUE, Event, by_type
+from common.ids import id_named
 from common.outbox import publish
 from common.routing import EventRouter
 
@@ -20,7 +21,7 @@ E = TypeVar("E", bound=Event)
 FactKey = tuple[Any, ...]
 """The values of the fields that identify a fact, in the order of ``Event.fact``."""
 
-_SPACE = uuid5(NAMESPACE_URL, "trellis:sis:fact")
+_SPACE = uuid_utils.uuid5(uuid_utils.NAMESPACE_URL, "trellis:sis:fact")
 _PAGE = 500
 
 _STANDING = sa.text(
@@ -161,7 +162,7 @@ def just(shall: Mapping[FactKey, Fact]) -> Resolve:
 
 def fact_id(event: type[Event], key: FactKey) -> UUID:
     """The id of a fact: the same key always has the same."""
-    return uuid_utils.uuid5(_SPACE, "\n".join((event.type(), *map(str, key))))
+    return id_named(_SPACE, "\n".join((event.type(), *map(str, key))))
 
 
 @events.standing

@@ -7,10 +7,9 @@ from itertools import groupby
 from types import MappingProxyType
 from uuid import UUID, uuid4
 
-import uuid_utils.compat as uuid_utils
-
 from common.db import next_revision
 from common.errors import DomainError, Invalid, NotFound
+from common.ids import new_id
 from sis.resources import Reference
 from sis.rows import Row, Target
 from sis.rules.documents import Content, Outcome, follow, outcome_of
@@ -193,7 +192,7 @@ def _as_late_as(waits: Waits | None, row: Row) -> Row:
 
 
 def _new_id(*, random_ids: bool) -> UUID:
-    return uuid4() if random_ids else uuid_utils.uuid7()
+    return uuid4() if random_ids else new_id()
 
 
 def _after(
