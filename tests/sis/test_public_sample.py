@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from common.events import AttendanceRecorded, Event, StudentEnrolled
+from common.events import AttendanceRecorded, Event, StaffAssigned, StudentEnrolled
 from tests.sis.conftest import Sis
 
 _ROOT = Path(__file__).parents[2]
@@ -59,6 +59,7 @@ async def test_the_public_district_loads_without_one_rejected_row_and_again_with
     days = {(r["studentReference"]["studentUniqueId"], r["schoolReference"]["schoolId"], r["eventDate"]) for r in rows}
     assert sum(isinstance(event, AttendanceRecorded) for event in said) == len(days)
     assert sum(isinstance(event, StudentEnrolled) for event in said) == 227
+    assert sum(isinstance(event, StaffAssigned) for event in said) == 69
 
     again = await _push(sis, grand_bend)
     assert {answer["status"] for answer in again} == {200}

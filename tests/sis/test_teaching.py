@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from common.events import Event, SectionAttended, SectionTaught, StaffAssigned
+from common.events import Event, SectionAttended, SectionTaught, StaffAssigned, StudentEnrolled
 from sis.facts import everything_said
+from sis.resources import WAVES
 from tests.sis.conftest import Sis, school, student
+from trial.sample.district import Sample
 
 ASSIGNED = "staffEducationOrganizationAssignmentAssociations"
 TAUGHT, ATTENDED = "staffSectionAssociations", "studentSectionAssociations"
@@ -217,7 +221,26 @@ async def test_all_of_it_can_be_said_again_and_names_nobody(sis: Sis):
         assert not any(canary in body for canary in (b'"t1"', b'"s1"', b"Canary", b"Featherstone", b"ALG-1"))
 
 
+async def test_a_made_up_district_says_of_every_student_who_teaches_them(sis: Sis, tmp_path: Path):
+    Sample(60, 1, date(2025, 8, 25), date(2026, 3, 6)).write(tmp_path / "district")
+    for name in (name for wave in WAVES for name in wave):
+        file = tmp_path / "district" / f"{name}.jsonl"
+        lines = file.read_bytes().splitlines() if file.exists() else []
+        for start in range(0, len(lines), 500):
+            answers = await sis.bulk(name, lines[start : start + 500])
+            assert {answer["status"] for answer in answers} <= {200, 201}
+    enrolled, sitting = await newest(sis, StudentEnrolled), await newest(sis, SectionAttended)
+    stays = [(one.student_id, one.school_id, one.entry_on) for one in enrolled]
+    assert sorted((one.student_id, one.school_id, one.begin_on) for one in sitting) == sorted(stays)
+    led = {one.section_id for one in await newest(sis, SectionTaught)}
+    assert {one.section_id for one in sitting} <= led
+    assert all(one.end_on for one in (*sitting, *await newest(sis, SectionTaught)))
+    assert len(await newest(sis, StaffAssigned)) == len(
+        await sis.rows("SELECT id FROM sis_document WHERE resource = 'staffs'")
+    )
+
+
 async def newest(sis: Sis, kind: type[Any]) -> list[Any]:
     """The facts of one kind that stand after all that was said."""
     stand = {event.fact_key: event for event in await sis.running.said(kind)}
-    return sorted((event for event in stand.values() if not event.deleted), key=lambda event: str(event.begin_on))
+    return sorted((event for event in stand.values() if not event.deleted), key=lambda event: str(event.fact_key[-1]))

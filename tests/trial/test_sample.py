@@ -19,6 +19,7 @@ from trial.sample.crossings import plans
 from trial.sample.district import FILES, FolderInUse, Sample
 from trial.sample.year import SchoolYear, last_weekday_before, usual_start
 
+ENROLMENT, TEACHING, SITTING = "studentSchoolAssociations", "staffSectionAssociations", "studentSectionAssociations"
 STARTS = date(2025, 8, 25)
 YEAR = SchoolYear(STARTS)
 MIDWINTER = YEAR.days[119]
@@ -66,6 +67,9 @@ def test_another_seed_gives_another_district(write):
         "schools.jsonl",
         "calendar.csv",
         "surveyWindows.jsonl",
+        "sessions.jsonl",
+        "sections.jsonl",
+        "staffSectionAssociations.jsonl",
     }
 
 
@@ -152,6 +156,39 @@ def test_there_are_schools_staff_holidays_and_homes_of_six_languages(write):
     assert "false" in (folder / "calendar.csv").read_text()
     assert set(languages) == {"eng", "spa", "ara", "som", "vie", "zho"}
     assert min(languages.values()) >= 15
+
+
+def test_every_teacher_leads_a_homeroom_and_every_student_sits_in_one_while_enrolled(write):
+    folder = write()
+    staff = {row["staffUniqueId"]: row for row in plain.rows(folder, "staffs")}
+    homerooms = {row["sectionIdentifier"]: row["courseOfferingReference"] for row in plain.rows(folder, "sections")}
+    led = {_homeroom(row): row["staffReference"]["staffUniqueId"] for row in plain.rows(folder, TEACHING)}
+    enrolled = [_stay(row, "schoolReference", "entryDate", "exitWithdrawDate") for row in plain.rows(folder, ENROLMENT)]
+    sitting = [_stay(row, "sectionReference", "beginDate", "endDate") for row in plain.rows(folder, SITTING)]
+    teachers = [
+        row["staffReference"]["staffUniqueId"]
+        for row in plain.rows(folder, "staffEducationOrganizationAssignmentAssociations")
+        if plain.code(row["staffClassificationDescriptor"]) == "Teacher"
+    ]
+    sizes = Counter(map(_homeroom, plain.rows(folder, SITTING)))
+
+    assert sorted(led.values()) == sorted(teachers)
+    assert set(led) == {(name, of["schoolId"], of["sessionName"]) for name, of in homerooms.items()}
+    assert all(staff[teacher]["electronicMails"] for teacher in teachers)
+    assert sitting == enrolled
+    assert set(sizes) <= set(led)
+    assert 10 <= min(sizes.values()) <= max(sizes.values()) <= 60
+    sessions = {(row["schoolReference"]["schoolId"], row["sessionName"]) for row in plain.rows(folder, "sessions")}
+    assert {section[1:] for section in led} == sessions
+
+
+def _homeroom(row: dict[str, Any]) -> tuple[str, int, str]:
+    of = row["sectionReference"]
+    return of["sectionIdentifier"], of["schoolId"], of["sessionName"]
+
+
+def _stay(row: dict[str, Any], at: str, since: str, until: str) -> tuple[Any, ...]:
+    return row["studentReference"]["studentUniqueId"], row[at]["schoolId"], row[since], row.get(until)
 
 
 def test_some_contacts_are_restricted_some_have_no_address_and_some_share_one(write):

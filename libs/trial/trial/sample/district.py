@@ -14,6 +14,7 @@ from trial.sample.discipline import ACTIONS, BEHAVIOURS, INCIDENTS, STEPS, Offic
 from trial.sample.families import Household, Student, households
 from trial.sample.roster import enrolment_rows, student_row
 from trial.sample.schools import District
+from trial.sample.sections import SECTIONS, SESSIONS, SITTING, TEACHING, section_rows, sitting_rows
 from trial.sample.surveys import RESPONSES, WINDOWS, Survey
 from trial.sample.year import INSTRUCTIONAL_DAYS, SchoolYear
 
@@ -23,8 +24,12 @@ _LINES = (
     "schools",
     _STAFF,
     _ASSIGNMENTS,
+    SESSIONS,
+    SECTIONS,
+    TEACHING,
     "students",
     "studentSchoolAssociations",
+    SITTING,
     "contacts",
     "studentContactAssociations",
     EVENTS,
@@ -88,6 +93,8 @@ class Sample:
             for person, assignment in district.staff_rows():
                 files[_STAFF].write(person)
                 files[_ASSIGNMENTS].write(assignment)
+            for name, line in section_rows(district, year):
+                files[name].write(line)
             files[WINDOWS].writelines(survey.windows(district.schools))
 
             def rostered(household: Household) -> list[Student]:
@@ -96,6 +103,7 @@ class Sample:
                 for student in household.students:
                     files["students"].write(student_row(student))
                     files["studentSchoolAssociations"].writelines(enrolment_rows(student, year, self.through))
+                    files[SITTING].writelines(sitting_rows(district, student, year, self.through))
                 return household.students
 
             everyone = (

@@ -7,7 +7,7 @@ from trial.sample.families import Spell, Student
 from trial.sample.schools import GRADES
 from trial.sample.year import SchoolYear
 
-_REGISTERED = timedelta(days=7)
+REGISTERED = timedelta(days=7)
 
 
 def student_row(student: Student) -> str:
@@ -23,7 +23,7 @@ def enrolment_rows(student: Student, year: SchoolYear, through: date) -> Iterato
     for spell in student.spells:
         entry = year.days[spell.first]
         if spell.first == 0:
-            yield _row(student, spell, year, known=entry - _REGISTERED)
+            yield _row(student, spell, year, known=entry - REGISTERED)
         elif entry <= through:
             yield _row(student, spell, year, known=entry)
         if spell.last is not None and year.days[spell.last] <= through:

@@ -1,5 +1,6 @@
 """The schools of the district and the people who work there."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +35,11 @@ _KINDS = (
     ("High School", 9, 12),
 )
 _STUDENTS_A_TEACHER = 24
+_OFFICE = (
+    ("Principal", "Principal"),
+    ("Counselor", "School counselor"),
+    ("Support Services Staff", "Restorative facilitator"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +53,12 @@ class School:
     @property
     def principal(self) -> str:
         """The ``staffUniqueId`` of the person who decides on discipline."""
-        return f"{self.id}01"
+        return _staff(self, 1)
 
     @property
     def facilitator(self) -> str:
         """The ``staffUniqueId`` of the person who leads conferences."""
-        return f"{self.id}03"
+        return _staff(self, 3)
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ class District:
                 draws = Draws(self.seed, "staff", 100 * school.id + number, count=8)
                 culture = CULTURES[draws.below(len(CULTURES))] if draws.chance(0.3) else CULTURES[0]
                 given, family = draws.pick(culture.women + culture.men), draws.pick(culture.families)
-                staff = f"{school.id}{number:02}"
+                staff = _staff(school, number)
                 person = (
                     f'{{"staffUniqueId":"{staff}","firstName":"{given}","lastSurname":"{family}",'
                     f'"electronicMails":[{{"electronicMailAddress":"staff.{staff}@example.org",'
@@ -122,12 +128,30 @@ class District:
                 yield person, assignment
 
     def _positions(self, school: School) -> Iterator[tuple[str, str]]:
-        yield "Principal", "Principal"
-        yield "Counselor", "School counselor"
-        yield "Support Services Staff", "Restorative facilitator"
-        share = len(school.grades) / len(GRADES) / sum(other.grades == school.grades for other in self.schools)
-        for number in range(max(2, round(self.students * share / _STUDENTS_A_TEACHER))):
+        yield from _OFFICE
+        for number in range(self._teachers[school.grades]):
             yield "Teacher", f"{GRADES[school.grades[number % len(school.grades)]]} teacher"
+
+    @cached_property
+    def _teachers(self) -> dict[range, int]:
+        """How many teachers a school with these grades has."""
+        schools = Counter(school.grades for school in self.schools)
+        return {
+            grades: max(2, round(self.students * len(grades) / len(GRADES) / count / _STUDENTS_A_TEACHER))
+            for grades, count in schools.items()
+        }
+
+    def teachers_of(self, school: School) -> list[str]:
+        """The ``staffUniqueId`` of each teacher."""
+        first = len(_OFFICE) + 1
+        return [_staff(school, number) for number in range(first, first + self._teachers[school.grades])]
+
+    def homeroom_teacher(self, school: School, grade: int, student: int) -> str:
+        """The ``staffUniqueId`` of the teacher whose homeroom the student of this number and grade is in."""
+        count, grades = self._teachers[school.grades], len(school.grades)
+        place = (grade - school.grades[0]) % min(grades, count)
+        alike = len(range(place, count, grades))
+        return _staff(school, len(_OFFICE) + 1 + place + grades * (student % alike))
 
     def calendar_rows(self, year: SchoolYear) -> Iterator[str]:
         """The lines of calendar.csv: every instructional day of the year and the weekdays without school."""
@@ -137,6 +161,10 @@ class District:
                 yield f"{school.id},{day},true,{year.number}\n"
             for day in year.days_off:
                 yield f"{school.id},{day},false,{year.number}\n"
+
+
+def _staff(school: School, number: int) -> str:
+    return f"{school.id}{number:02}"
 
 
 def _place(zone: int) -> str:
