@@ -14,6 +14,7 @@ from uuid import UUID
 import httpx
 import sqlalchemy as sa
 import uuid_utils.compat as uuid_utils
+import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -25,6 +26,7 @@ from common.keys import read_keys, read_signing_key, write_keys
 from common.migrations import migrate_within
 from common.outbox import Record
 from common.runtime import Runtime
+from common.server import listen
 from common.settings import Settings
 
 SERVICES = ("sis", "surveys", "mtss", "restorative", "notifications")
@@ -142,3 +144,19 @@ async def run_service(
         await admin.dispose()
         for each, value in before.items():
             setattr(app.state, each, value)
+
+
+@asynccontextmanager
+async def over_http(application: Any, **options: Any) -> AsyncIterator[str]:
+    """The address at which ``application``, which has started already, answers over real connections."""
+    configuration = {"lifespan": "off", "log_config": None, "access_log": False, **options}
+    server = uvicorn.Server(uvicorn.Config(application, **configuration))
+    listener = listen("127.0.0.1", 0)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:  # noqa: ASYNC110 (uvicorn sets a flag, no event)
+        await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task

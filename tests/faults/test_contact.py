@@ -189,7 +189,9 @@ async def a_person_has_reconciled(made: District) -> None:
 
         async def switched() -> bool:
             seen = (await http.get("/notifications/v1/preview")).json()["families"]
-            answer = await http.post("/notifications/v1/sending", json={"on": True, "seen": seen})
+            switch = (await http.get("/notifications/v1/sending")).headers["ETag"]
+            on = {"on": True, "seen": seen}
+            answer = await http.post("/notifications/v1/sending", json=on, headers={"If-Match": switch})
             return answer.is_success
 
         await eventually("sending goes on", switched)

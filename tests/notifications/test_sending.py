@@ -42,6 +42,14 @@ from tests.notifications.made_up import (
 )
 
 
+async def switch(running: Running, **asked: Any) -> Any:
+    """Switch sending, having seen how it stands."""
+    headers = running.headers("district")
+    seen = await running.http.get("/notifications/v1/sending", headers=headers)
+    headers["If-Match"] = seen.headers["ETag"]
+    return await running.http.post("/notifications/v1/sending", json=asked, headers=headers)
+
+
 async def execute(running: Running, statement: str, **values: Any) -> None:
     async with running.session() as session:
         await session.execute(sa.text(statement), values)
@@ -673,12 +681,12 @@ async def test_a_server_that_is_no_catcher_gets_nothing_until_a_person_says_so(
     assert mail.accepted == []
 
     district = notifications.headers("district")
-    wrong = await notifications.http.post("/notifications/v1/sending", json={"on": True, "seen": 14}, headers=district)
+    wrong = await switch(notifications, on=True, seen=14)
     assert (wrong.status_code, wrong.json()["type"]) == (409, "urn:trellis:problem:preview-changed")
     preview = (await notifications.http.get("/notifications/v1/preview", headers=district)).json()
     assert preview["families"] == 1
     said = {"on": True, "seen": preview["families"]}
-    switched = await notifications.http.post("/notifications/v1/sending", json=said, headers=district)
+    switched = await switch(notifications, **said)
     assert switched.status_code == 200
     assert switched.json()["by"] == "district"
     await work(notifications)
@@ -762,14 +770,14 @@ async def test_after_a_restore_nothing_is_sent_and_everything_unsent_is_uncertai
         await work(notifications)
         assert await notices(notifications) == [("uncertain", "after_restore", "email")]
 
-        district, on = notifications.headers("district"), {"on": True, "seen": 0}
-        refused = await notifications.http.post("/notifications/v1/sending", json=on, headers=district)
+        on = {"on": True, "seen": 0}
+        refused = await switch(notifications, **on)
         assert refused.json()["type"] == "urn:trellis:problem:still-catching-up"
         await execute(
             notifications,
             "INSERT INTO inbox_offset (topic, partition, next_offset, last_event_id) VALUES ('mtss', 0, 9, gen_random_uuid())",
         )
-        accepted = await notifications.http.post("/notifications/v1/sending", json=on, headers=district)
+        accepted = await switch(notifications, **on)
         assert accepted.status_code == 200
         sisters.away.clear()
         await work(notifications)

@@ -76,6 +76,9 @@ class Restorative:
     async def post(self, path: str, body: Any, role: str = "facilitator", **claims: Any) -> httpx.Response:
         usual: dict[str, Any] = {"schools": [SCHOOL], "staff": self.facilitator}
         headers = self.running.headers(role, **usual | claims)
+        if path.startswith("/referrals/"):
+            seen = await self.running.http.get(f"/restorative/v1/referrals/{path.split('/')[2]}", headers=headers)
+            headers["If-Match"] = seen.headers.get("ETag", '"none"')
         return await self.running.http.post(f"/restorative/v1{path}", json=body, headers=headers)
 
     async def referrals(self) -> list[dict[str, Any]]:

@@ -48,9 +48,9 @@ async def restriction(sis: Sis, identity: str) -> Any:
 
 
 async def code(sis: Sis, identity: str, parent: str, **body: object):
-    return await sis.call(
-        "PUT", f"/sis/v1/students/{identity}/contacts/{parent}/restriction", role="district", json=body
-    )
+    address = f"/sis/v1/students/{identity}/contacts/{parent}/restriction"
+    seen = (await sis.call("GET", address, role="district")).headers.get("ETag", '"none"')
+    return await sis.call("PUT", address, role="district", json=body, headers={"If-Match": seen})
 
 
 async def test_a_contact_of_whom_no_language_is_known_is_written_to_in_the_language_of_the_home(sis: Sis):

@@ -43,9 +43,11 @@ class Surveys:
     async def ask(
         self, method: str, path: str, body: Any = None, *, role: str = "district", **claims: Any
     ) -> httpx.Response:
-        return await self.http.request(
-            method, f"/surveys/v1{path}", json=body, headers=self.running.headers(role, **claims)
-        )
+        headers = self.running.headers(role, **claims)
+        if method == "PUT" and "/consents/" in path:
+            seen = await self.http.get(f"/surveys/v1{path}", headers=headers)
+            headers["If-Match"] = seen.headers.get("ETag", '"none"')
+        return await self.http.request(method, f"/surveys/v1{path}", json=body, headers=headers)
 
     async def window(self, **changes: Any) -> str:
         """The id of a window like the usual one."""

@@ -43,7 +43,14 @@ class Permission:
             Forbidden: the role, or the calling service, is not among those permitted.
             PermissionMissing: the role is, and the token does not carry the permission that the route demands.
             SecondFactorMissing: the person signed in without a second factor, which the route and the district demand.
+            TooManyRequests, Overloaded: it asks too often.
         """
+        principal = await self._permitted(request)
+        client = request.scope.get("client")
+        request.app.state.limits.take(principal, client[0] if client else None)
+        return principal
+
+    async def _permitted(self, request: Request) -> Principal:
         if self.public:
             return Principal(role="public", subject="public")
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

@@ -17,8 +17,10 @@ from common.access import check_declared
 from common.db import is_data_error, is_transient
 from common.direct import flat
 from common.errors import NotStorable, Overloaded, Unavailable
+from common.headers import guarded, guarding
 from common.inbox import Inbox
 from common.kafka import consume, send_from
+from common.limits import Limits
 from common.logs import place_of
 from common.operations import forget_old_events, measure, operations_router
 from common.problems import INTERNAL_ERROR, Problem, install, problem_of, response_of
@@ -62,7 +64,7 @@ def create_app(name: str, router: APIRouter, events: EventRouter | None = None, 
         telemetry=telemetry.http,
         redirect_slashes=False,
     )
-    app.state.telemetry = telemetry
+    app.state.telemetry, app.state.limits, app.state.headers = telemetry, Limits.empty(), []
     app.state.name, app.state.events, app.state.loops, app.state.runtime = name, events, (*loops, *_HOUSEKEEPING), None
     for each in (router, operations_router(name, events)):
         app.router.routes.extend(flat(each))
@@ -77,6 +79,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     runtime: Runtime = app.state.runtime or Runtime.start(app.state.name, Settings())
     app.state.runtime, app.state.inbox = runtime, Inbox(runtime, app.state.events, app.state.telemetry)
     app.state.telemetry.instrument(runtime.engine)
+    app.state.headers = guarding(runtime.settings.public_url)
     tasks = [asyncio.create_task(each) for each in _background(runtime, app.state.inbox, app.state.loops)]
     try:
         yield
@@ -126,7 +129,7 @@ class Edge:
         if scope["path"].endswith("/") and scope["path"] != "/":
             scope["path"] = scope["path"][:-1]
         if self.waiting >= MAX_WAITING_REQUESTS:
-            await response_of(problem_of(Overloaded()))(scope, receive, send)
+            await _guarded(response_of(problem_of(Overloaded())), scope, receive, send)
             return
         self.waiting += 1
         try:
@@ -136,11 +139,13 @@ class Edge:
 
 
 async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, send: SendMessage) -> None:
-    started = False
+    started, usual = False, scope["app"].state.headers
 
     async def note(message: Message) -> None:
         nonlocal started
-        started = True
+        if not started:
+            started = True
+            message["headers"] = guarded(message["headers"], usual)
         await send(message)
 
     try:
@@ -155,7 +160,7 @@ async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, send: SendMessa
             log.warning("a request failed", **_request(scope), error=type(error).__name__, status=problem.status)
         if started:
             raise ConnectionError("the answer broke off") from None
-        await response_of(problem)(scope, receive, send)
+        await response_of(problem)(scope, receive, note)
 
 
 def _problem_of(error: Exception) -> Problem:

@@ -1,5 +1,6 @@
 """What every service grants and bounds at its edge, from ``policy.toml`` and the file that ``TRELLIS_COMMON_POLICY`` names."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from common.policies import policy_of
@@ -8,3 +9,18 @@ _DATA = policy_of("common")
 
 ANSWERS_KEPT = timedelta(hours=_DATA["answers"]["kept_hours"])
 """How long an ``Idempotency-Key`` is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Requests a second, and how many at once after a pause."""
+
+    per_second: int
+    burst: int
+
+
+PERSON, MACHINE, STRANGER = (Rate(**_DATA["requests"][name]) for name in ("person", "machine", "stranger"))
+HEAD_BYTES: int = _DATA["connections"]["head_bytes"]
+HEAD_FIELDS: int = _DATA["connections"]["head_fields"]
+HEAD_SECONDS: int = _DATA["connections"]["head_seconds"]
+MESSAGE_SECONDS: int = _DATA["connections"]["message_seconds"]

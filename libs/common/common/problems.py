@@ -87,7 +87,12 @@ COMMON_RESPONSES: dict[int | str, dict[str, Any]] = {
     409: {"model": Problem, "description": "The state of things does not allow this."},
     413: {"model": Problem, "description": "The body is too large."},
     422: {"model": Problem, "description": "Some fields break a rule."},
+    429: {"model": Problem, "description": "Too many requests; go on after the seconds in Retry-After."},
     503: {"model": Problem, "description": "Not now; try again after the seconds in Retry-After."},
+}
+PRECONDITION_RESPONSES: dict[int | str, dict[str, Any]] = COMMON_RESPONSES | {
+    412: {"model": Problem, "description": "It has been changed since the version that If-Match names."},
+    428: {"model": Problem, "description": "If-Match must name the version that was seen."},
 }
 
 

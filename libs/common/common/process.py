@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from common.errors import NotFound
+from common.headers import guarded, guarding
 from common.inbox import Inbox
 from common.local import deliver
 from common.problems import problem_of, response_of
@@ -36,6 +37,7 @@ class Process:
         app = self.apps.get(path.partition("/")[2].partition("/")[0])
         if app is None:
             answer = await self._own(path)
+            answer.raw_headers = guarded(answer.raw_headers, guarding(""))
             await answer(scope, receive, send)
         else:
             await measured(app.state.name, app, scope, receive, send)

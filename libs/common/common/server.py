@@ -1,5 +1,6 @@
 """The HTTP server of a process, and restarts that refuse nobody: by draining, and by handing the listening socket on."""
 
+import asyncio
 import errno
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import NoReturn
 import uvicorn
 from starlette.types import ASGIApp
 
+from common.connections import Bounded, cut_late
 from common.settings import NotConfigured
 
 KEEP_ALIVE_SECONDS = 90
@@ -22,6 +24,7 @@ DRAIN_SECONDS = 3.0
 """How long one that is to stop goes on answering, each answer asking the client to connect anew."""
 STOP_SECONDS = 2
 _FIRST_INHERITED = 3
+_TICKS_A_SECOND = 10
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -69,6 +72,7 @@ def serve_http(application: ASGIApp, listener: socket.socket, *, drains: bool) -
         access_log=False,
         server_header=False,
         lifespan="on",
+        http=Bounded,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
@@ -104,6 +108,8 @@ class _Server(uvicorn.Server):
                 self.handed_on = self.listener.dup()
 
     async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_A_SECOND == 0:
+            cut_late(self.server_state.connections, asyncio.get_running_loop().time())
         if self.handed_on:
             for server in self.servers:  # who connects from now on waits for the next process
                 server.close()

@@ -16,6 +16,7 @@ from common.embedded import Cluster, EmbeddedError
 from common.kafka import create_topics
 from common.keys import read_keys, write_keys
 from common.migrations import migrate_within
+from common.origins import open_to
 from common.process import Process
 from common.runtime import Runtime
 from common.server import listen, serve_http, start_again
@@ -164,4 +165,4 @@ async def _migrate_all(names: list[str], cluster: Cluster, data: Path, kafka: st
 
 def _serve(apps: list[FastAPI], listener: socket.socket, *, drains: bool) -> socket.socket | None:
     configure_logging("trellis" if len(apps) > 1 else apps[0].state.name, Settings().log_folder)
-    return serve_http(Process(apps), listener, drains=drains)
+    return serve_http(open_to(Process(apps), Settings().allowed_origins), listener, drains=drains)

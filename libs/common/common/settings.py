@@ -2,12 +2,13 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from common.oidc import Oidc
+from common.oidc import Oidc, is_this_machine
 
 
 class NotConfigured(Exception):
@@ -20,6 +21,14 @@ def _known_zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError):
         raise ValueError("must be a name of the IANA time zone database, such as America/Denver") from None
     return name
+
+
+def _origin(origin: str) -> str:
+    parts = urlsplit(origin)
+    safe = parts.scheme == "https" or (parts.scheme == "http" and is_this_machine(parts.hostname or ""))
+    if not safe or origin != f"{parts.scheme}://{parts.netloc}" or "*" in origin:
+        raise ValueError("must be an origin such as https://console.example.org, without a path or a star")
+    return origin
 
 
 class Settings(BaseSettings):
@@ -47,6 +56,10 @@ class Settings(BaseSettings):
     )
     peers: dict[str, str] = Field(default_factory=dict, description="Base address of each sister service.")
     oidc: Oidc | None = Field(default=None, description="The district's identity provider, at which staff sign in.")
+    allowed_origins: list[Annotated[str, AfterValidator(_origin)]] = Field(
+        default_factory=list,
+        description="Web clients of other origins that staff may use, such as https://console.example.org.",
+    )
     body_limit_bytes: int = Field(default=4 * 1024 * 1024, gt=0, description="The largest request body.")
     log_folder: Path | None = Field(default=None, description="Where logs go; empty: standard error.")
 

@@ -41,7 +41,7 @@ async def gate_of(runtime: Runtime) -> Gate:
     the mail catcher is there. A person's *off* always holds.
     """
     async with runtime.transaction() as session:
-        shut, last = await why_shut(session, runtime), await _last_switch(session)
+        shut, last = await why_shut(session, runtime), await last_switch(session)
     if shut is not None:
         return Gate(shut)
     server, switched_on = mail_server(runtime.settings.smtp_url), last is not None
@@ -60,11 +60,11 @@ async def why_shut(session: AsyncSession, runtime: Runtime) -> str | None:
         return "catching_up"  # a restored database is recognised only once Kafka has been asked
     if await database_was_set_back(session):
         return "database_set_back"
-    last = await _last_switch(session)
+    last = await last_switch(session)
     return "switched_off" if last is not None and not last.on else None
 
 
-async def _last_switch(session: AsyncSession) -> Switch | None:
+async def last_switch(session: AsyncSession) -> Switch | None:
     """The last time a person switched sending, if ever."""
     rows = await session.execute(sa.select(Switch).order_by(col(Switch.id).desc()).limit(1))
     return rows.scalar_one_or_none()

@@ -1,5 +1,6 @@
 """What a request says must hold of a document before it is answered or changed."""
 
+from common import preconditions
 from common.errors import DomainError
 
 
@@ -22,8 +23,7 @@ def etag_of(revision: int) -> str:
 
 def names(header: str, revision: int) -> bool:
     """Whether the entity tags of ``If-Match`` or ``If-None-Match`` name this revision, with quotes or without."""
-    tags = (tag.strip().removeprefix("W/").strip('"') for tag in header.split(","))
-    return any(tag in ("*", str(revision)) for tag in tags)
+    return preconditions.names(header, etag_of(revision))
 
 
 def check_expected(header: str | None, revision: int) -> None:

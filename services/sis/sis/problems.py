@@ -75,6 +75,7 @@ class EdFiProblem(BaseModel):
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status if status != 422 else "default": {"model": EdFiProblem, "description": told["description"]}
     for status, told in COMMON_RESPONSES.items()
+    if status != HTTPStatus.TOO_MANY_REQUESTS  # a SIS is slowed by 503
 }
 
 

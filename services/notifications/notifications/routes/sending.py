@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 import sqlalchemy as sa
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,8 +15,10 @@ from common.db import Session
 from common.errors import DomainError
 from common.idempotency import ONCE
 from common.inbox import acknowledge_set_back, database_was_set_back
+from common.preconditions import IfMatch, check_seen, etag_of
+from common.problems import PRECONDITION_RESPONSES
 from common.runtime import Now, RuntimeOf
-from notifications.gate import gate_of
+from notifications.gate import gate_of, last_switch
 from notifications.ledger import doubt_everything
 from notifications.mail import MailServer, mail_server
 from notifications.models import Switch
@@ -73,6 +76,7 @@ _FAMILIES = sa.text(
     WHERE state = 'pending' AND (channel = 'letter' OR :mail)
     """
 )
+_ALONE = sa.text("LOCK TABLE notifications_switch IN SHARE ROW EXCLUSIVE MODE")
 _STILL_REPLAYING = sa.text(
     """
     SELECT EXISTS (
@@ -162,6 +166,12 @@ class Switched(BaseModel):
     at: datetime
 
 
+class SwitchRead(BaseModel):
+    """How sending was switched last; ``last`` is null if nobody ever did."""
+
+    last: Switched | None
+
+
 @router.get("/v1/summary", dependencies=[require("district")])
 async def read_summary(session: Session, runtime: RuntimeOf, now: Now) -> Summary:
     """Families told by channel and language, waiting until when, and held back for which reason."""
@@ -191,26 +201,47 @@ async def read_preview(session: Session, runtime: RuntimeOf) -> Preview:
     )
 
 
-@router.post("/v1/sending", dependencies=[ONCE])
+@router.get("/v1/sending", dependencies=[require("district")])
+async def read_sending(session: Session, response: Response) -> SwitchRead:
+    """How sending was switched last. Its ETag goes into If-Match of who switches it on."""
+    last = await last_switch(session)
+    response.headers["ETag"] = _version(last)
+    return SwitchRead(last=Switched(**last.model_dump(exclude={"id"})) if last else None)
+
+
+@router.post("/v1/sending", dependencies=[ONCE], responses=PRECONDITION_RESPONSES)
 async def switch_sending(
     asked: SwitchSending,
     who: Annotated[Principal, require("district", second_factor=True)],
     session: Session,
     runtime: RuntimeOf,
     now: Now,
+    response: Response,
+    expected: IfMatch = None,
 ) -> Switched:
     """Let letters be printed and e-mails go out through the configured mail server, or stop both. Who did so is kept.
 
+    Whoever switches on names in ``If-Match`` the switch they saw, so that nobody undoes an *off* unseen; *off* needs no such thing.
     After a backup was restored, switching on says that a person has taken over what may have been sent since.
     """
+    await session.execute(_ALONE)
+    if asked.on or expected is not None:
+        check_seen(expected, _version(await last_switch(session)))
     server = mail_server(runtime.settings.smtp_url)
     if asked.on:
         await _check_preview(session, server, asked.seen)
         await _reconcile(session, who.subject)
         await _check_decided(session)
     name = server.name if server else ""
-    session.add(Switch(on=asked.on, server=name, seen=asked.seen, by=who.subject, at=now))
+    switch = Switch(on=asked.on, server=name, seen=asked.seen, by=who.subject, at=now)
+    session.add(switch)
+    await session.flush()
+    response.headers["ETag"] = _version(switch)
     return Switched(on=asked.on, server=name, seen=asked.seen, by=who.subject, at=now)
+
+
+def _version(last: Switch | None) -> str:
+    return etag_of("switch", last.id if last else 0)
 
 
 async def _check_preview(session: AsyncSession, server: MailServer | None, seen: int) -> None:

@@ -9,13 +9,14 @@ from pydantic import ConfigDict, Field
 
 from common.app import Router
 from common.idempotency import ONCE
+from common.problems import PRECONDITION_RESPONSES
 from restorative.routes.desk import AN_ID, PATH, At, Body, Dated, Undated, Words, sent
 from restorative.routes.referrals import ReferralShown
 from restorative.rules.agreement import Breach, Complete, EndWithoutAgreement, Hold, Keep, MakeAgreement
 from restorative.rules.conference import Item, ItemKind
 from restorative.rules.withdrawal import Withdraw
 
-router = Router("restorative", dependencies=[ONCE])
+router = Router("restorative", dependencies=[ONCE], responses=PRECONDITION_RESPONSES)
 
 
 class ItemAgreed(Body):

@@ -3,6 +3,9 @@
 A step may be sent again: one that was taken with the same content is answered with the current state, and nothing else
 happens. A step that really is taken twice in the same words, such as going back to an earlier time, carries another
 ``on``. Refusals are not recorded at all; saying one again changes nothing by itself.
+
+Two facilitators may have one referral before them: a step names in ``If-Match`` the version it was decided on, so that
+nobody decides over what they did not see.
 """
 
 from collections.abc import Sequence
@@ -11,7 +14,7 @@ from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends
+from fastapi import Depends, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -19,12 +22,13 @@ from sqlmodel import col
 from common.access import visible_to
 from common.auth import Principal
 from common.db import Session
+from common.preconditions import IfMatch, check_seen
 from common.runtime import Now, RuntimeOf, Today
 from common.sealed import Vault
 from restorative.announcements import announce, facts
 from restorative.conferences import Case, canonical, opened, read_case, seal, staff_named
 from restorative.models import Referral, StepRow
-from restorative.routes.referrals import Facilitator, ReferralShown, show
+from restorative.routes.referrals import Facilitator, ReferralShown, show, tagged, version_of
 from restorative.rules.conference import State, check_impartial
 from restorative.rules.gathering import Refuse
 from restorative.rules.steps import Step, decide
@@ -71,6 +75,8 @@ class Desk:
     staff_id: UUID
     now: datetime
     today: date
+    response: Response
+    expected: str | None
 
     def earlier(self, step: str, content: dict[str, Any]) -> StepRow | None:
         """The recorded step that has this content, if there is one."""
@@ -84,6 +90,7 @@ class Desk:
         """Take the step, unless it was taken already, and seal ``texts`` in the rows it made or changed."""
         if self.earlier(step.name, content) is not None:
             return
+        self._check_seen()
         self.case.become(decide(self.case.conference, step, today=self.today))
         for row_id, column, text in texts:
             seal(self.vault, self.case.row(row_id), column, text)
@@ -93,6 +100,7 @@ class Desk:
 
     async def decline(self, refusal: Refuse) -> None:
         """Go on without a party, or end the conference, and keep no record of who refused."""
+        self._check_seen()
         before = self.case.conference
         after = decide(before, refusal, today=self.today)
         self.case.become(after)
@@ -101,12 +109,22 @@ class Desk:
             await announce(self.session, facts(self.case))
 
     def shown(self) -> ReferralShown:
-        """The referral as it stands now."""
-        return show(self.case, self.vault)
+        """The referral as it stands now; its ETag goes into If-Match of the next step."""
+        return tagged(self.response, show(self.case, self.vault))
+
+    def _check_seen(self) -> None:
+        check_seen(self.expected, version_of(show(self.case, self.vault)))
 
 
 async def open_desk(
-    referral_id: UUID, who: Facilitator, session: Session, runtime: RuntimeOf, now: Now, today: Today
+    referral_id: UUID,
+    who: Facilitator,
+    session: Session,
+    runtime: RuntimeOf,
+    now: Now,
+    today: Today,
+    response: Response,
+    expected: IfMatch = None,
 ) -> Desk:
     """The referral, locked until the end of the request.
 
@@ -118,7 +136,7 @@ async def open_desk(
     case = await read_case(session, referral_id, visible_to(who, col(Referral.school_id)), lock=True)
     named = await staff_named(session, case.referral.student_id, case.referral.incident_id)
     staff_id = check_impartial(who.staff_id, named=named, parties=case.conference.parties)
-    return Desk(session, runtime.vault, case, who, staff_id, now, today)
+    return Desk(session, runtime.vault, case, who, staff_id, now, today, response, expected)
 
 
 At = Annotated[Desk, Depends(open_desk, scope="function")]

@@ -1,6 +1,6 @@
 """The steps before the meeting: screening, people, the offer, their answers, preparation, the time."""
 
-from datetime import date
+from datetime import UTC, date
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -14,13 +14,14 @@ from common.access import visible_to
 from common.app import Router
 from common.errors import NotFound
 from common.idempotency import ONCE
+from common.problems import PRECONDITION_RESPONSES
 from restorative.models import Enrolment
 from restorative.routes.desk import AN_ID, PATH, At, Body, Dated, Desk, Undated, Words, sent
 from restorative.routes.referrals import ReferralShown
 from restorative.rules.conference import Kind, Part, Party, Role
 from restorative.rules.gathering import AddParty, Offer, Prepare, Refuse, Schedule, Screen, answer
 
-router = Router("restorative", dependencies=[ONCE])
+router = Router("restorative", dependencies=[ONCE], responses=PRECONDITION_RESPONSES)
 
 NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=NO_CONTROL)]
@@ -133,12 +134,14 @@ async def add_party(
     known = desk.earlier(AddParty.name, sent(body))
     if known is not None and known.party_id is not None:
         response.status_code = status.HTTP_200_OK
+        desk.shown()  # for its ETag
         return PartyId(id=known.party_id)
     people = body.model_dump(exclude={"name", "on"})
     school_id = await _school_of(desk, body.student_id) if isinstance(body, StudentParty) else None
     party = Party(id=uuid_utils.uuid7(), school_id=school_id, **people)
     texts = [(party.id, "name", body.name)] if isinstance(body, NamedParty) else []
     await desk.take(AddParty(on=body.on, party=party), sent(body), party_id=party.id, texts=texts)
+    desk.shown()  # for its ETag
     return PartyId(id=party.id)
 
 
@@ -171,7 +174,7 @@ async def prepare_party(body: Preparation, desk: At) -> ReferralShown:
 @router.post(f"{PATH}/schedule")
 async def schedule_conference(body: Appointment, desk: At) -> ReferralShown:
     """Set time and place, or change them."""
-    await desk.take(Schedule(on=body.on, at=body.at), sent(body))
+    await desk.take(Schedule(on=body.on, at=body.at.astimezone(UTC)), sent(body))
     return desk.shown()
 
 

@@ -22,6 +22,7 @@ from common.db import Session
 from common.errors import DomainError, Invalid, NotFound
 from common.idempotency import ONCE
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.preconditions import etag_of
 from common.runtime import Now, RuntimeOf
 from common.sealed import Vault
 from restorative.conferences import Case, opened, read_case, staff_named
@@ -162,11 +163,13 @@ async def list_referrals(
 
 
 @router.get("/v1/referrals/{referral_id}")
-async def read_referral(referral_id: UUID, who: Readers, session: Session, runtime: RuntimeOf) -> ReferralShown:
-    """One referral, as much of it as the reader's part in it allows."""
+async def read_referral(
+    referral_id: UUID, who: Readers, session: Session, runtime: RuntimeOf, response: Response
+) -> ReferralShown:
+    """One referral, as much of it as the reader's part in it allows. Its ETag goes into If-Match of the next step."""
     case = await read_case(session, referral_id, visible_to(who, col(Referral.school_id)))
     facilitates = await _facilitated_by(session, who, [case.referral])
-    return show(case, runtime.vault if facilitates else None)
+    return tagged(response, show(case, runtime.vault if facilitates else None))
 
 
 @router.post(
@@ -187,14 +190,25 @@ async def create_referral(
     staff_id = check_impartial(who.staff_id, named=named)
     if known is not None:
         response.status_code = status.HTTP_200_OK
-        return show(await read_case(session, known, sa.true()), runtime.vault)
+        return tagged(response, show(await read_case(session, known, sa.true()), runtime.vault))
     await settle(session, [body.student_id], by_hand=(body.student_id, body.incident_id))
     opened_id = await _referral_id(session, body, who)
     if opened_id is None:
         raise ExclusionNotYetKnown
     case = await read_case(session, opened_id, sa.true())
     case.note("open", at=now, staff_id=staff_id)
-    return show(case, runtime.vault)
+    return tagged(response, show(case, runtime.vault))
+
+
+def tagged(response: Response, shown: ReferralShown) -> ReferralShown:
+    """The referral, with the ETag of just what is shown of it."""
+    response.headers["ETag"] = version_of(shown)
+    return shown
+
+
+def version_of(shown: ReferralShown) -> str:
+    """What tells this referral, as it is shown, from how it was shown before."""
+    return etag_of(shown.model_dump_json())
 
 
 def days(hundredths: int) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +33,7 @@ class _Case:
 
     who: As = field(default_factory=As)
     referral: str = ""
+    seen: str = ""
     parties: dict[str, str] = field(default_factory=dict)
     items: list[str] = field(default_factory=list)
     stuck: bool = False
@@ -123,10 +125,24 @@ class ConferencePusher:
         case.who = As("facilitator", (school,), UUID(facilitator))
         incident = await self._incident(school, str(row["incident"]["incidentIdentifier"]))
         body = {"student_id": await self._id_of("students", row["studentUniqueId"]), "incident_id": incident}
-        case.referral = (await self.pusher.door.send("POST", _REFERRALS, case.who, json=body)).json()["id"]
+        opened = await self.pusher.door.send("POST", _REFERRALS, case.who, json=body)
+        case.referral, case.seen = opened.json()["id"], opened.headers["ETag"]
 
     async def _post(self, case: _Case, path: str, body: dict[str, Any]) -> httpx.Response:
-        return await self.pusher.door.send("POST", f"{_REFERRALS}/{case.referral}/{path}", case.who, json=body)
+        address = f"{_REFERRALS}/{case.referral}"
+        while True:
+            try:
+                taken = await self.pusher.door.send(
+                    "POST", f"{address}/{path}", case.who, json=body, headers={"If-Match": case.seen}
+                )
+            except Refused as refused:
+                if refused.status != HTTPStatus.PRECONDITION_FAILED or time.monotonic() > self._gives_up:
+                    raise
+                # What is heard meanwhile, such as days served, changes the referral too.
+                case.seen = (await self.pusher.door.send("GET", address, case.who)).headers["ETag"]
+            else:
+                case.seen = taken.headers["ETag"]
+                return taken
 
     async def _named(self, case: _Case, what: dict[str, Any]) -> dict[str, Any]:
         """What comes with a step, labels and numbers of the SIS replaced by our ids."""

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 import uuid_utils.compat as uuid_utils
-from fastapi import Query
+from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.access import require
@@ -15,6 +15,8 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session, next_revision, transaction_time
 from common.errors import NotFound
+from common.preconditions import IfMatch, check_seen, etag_of
+from common.problems import PRECONDITION_RESPONSES
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from sis.documents import open_secret
@@ -137,7 +139,18 @@ async def read_contacts(
     )
 
 
-@router.put("/v1/students/{student_id}/contacts/{contact_id}/restriction")
+@router.get("/v1/students/{student_id}/contacts/{contact_id}/restriction", dependencies=[require("district")])
+async def read_restriction(
+    student_id: UUID, contact_id: UUID, session: Session, runtime: RuntimeOf, response: Response
+) -> RestrictionShown:
+    """How the restriction of one contact stands. Its ETag goes into If-Match of who codes it."""
+    association = await _association(session, student_id, contact_id)
+    text, coding = await _standing(session, runtime.vault, association)
+    response.headers["ETag"] = _version(runtime.vault, text, coding)
+    return _restriction(text, coding)
+
+
+@router.put("/v1/students/{student_id}/contacts/{contact_id}/restriction", responses=PRECONDITION_RESPONSES)
 async def code_restriction(
     student_id: UUID,
     contact_id: UUID,
@@ -145,15 +158,18 @@ async def code_restriction(
     session: Session,
     runtime: RuntimeOf,
     who: Annotated[Principal, require("district", second_factor=True)],
+    response: Response,
+    expected: IfMatch = None,
 ) -> RestrictionShown:
-    """Record what a person makes of the restriction text as it stands; if the text changes, it is uncoded again."""
-    ids = {"student": student_id, "contact": contact_id}
-    association = (await session.execute(_ASSOCIATION, ids)).one_or_none()
-    if association is None:
-        raise NotFound(what="contact of this student")
+    """Record what a person makes of the restriction text as it stands; if the text changes, it is uncoded again.
+
+    ``If-Match`` names the text and the coding that the person saw.
+    """
+    association = await _association(session, student_id, contact_id)
+    text, standing = await _standing(session, runtime.vault, association)
+    check_seen(expected, _version(runtime.vault, text, standing))
     at, identity = await transaction_time(session), uuid_utils.uuid7()
     before = (await session.execute(_CODINGS, {"ids": [association.id]})).one_or_none()
-    text = open_secret(runtime.vault, association.id, association.sealed).get("contactRestrictions")
     row = {
         "id": identity,
         "association_id": association.id,
@@ -165,7 +181,28 @@ async def code_restriction(
         "known_at": at,
     }
     await session.execute(_CODE, row)
+    response.headers["ETag"] = _version(runtime.vault, text, Coding(tuple(row["codes"]), coding.expires_on, text))
     return RestrictionShown(state=RestrictionState.CODED, codes=row["codes"], expires_on=coding.expires_on)
+
+
+async def _association(session: Session, student_id: UUID, contact_id: UUID) -> Any:
+    ids = {"student": student_id, "contact": contact_id}
+    association = (await session.execute(_ASSOCIATION, ids)).one_or_none()
+    if association is None:
+        raise NotFound(what="contact of this student")
+    return association
+
+
+async def _standing(session: Session, vault: Vault, association: Any) -> tuple[str | None, Coding | None]:
+    """What the SIS says of this contact, and what a person made of it last."""
+    text = open_secret(vault, association.id, association.sealed).get("contactRestrictions")
+    return text, (await _codings(session, vault, [association.id])).get(association.id)
+
+
+def _version(vault: Vault, text: str | None, coding: Coding | None) -> str:
+    """Text and coding as an ETag, from which nobody without the key can guess the text."""
+    said = (text, *((*coding.codes, coding.expires_on, coding.text) if coding else ()))
+    return etag_of(vault.digest("\x1f".join(map(str, said))).hex())
 
 
 async def _school_that_counts(session: Session, student_id: UUID, today: date) -> str | None:

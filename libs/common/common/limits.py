@@ -1,0 +1,67 @@
+"""How many requests one principal may make: a token bucket each, in this process.
+
+A sister service and a student information system are told to come later with 503, which exporters wait for and try again;
+429 makes some of them drop the row.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from common.auth import Principal
+from common.errors import DomainError, Overloaded
+from common.policy import MACHINE, PERSON, STRANGER, Rate
+
+_MOST_REMEMBERED = 10_000
+_ROUNDING = 1e-6
+
+
+class TooManyRequests(DomainError):
+    """You ask more often than {per_second} times a second; go on after the seconds in Retry-After."""
+
+    status = 429
+
+
+@dataclass(slots=True)
+class Limits:
+    """Until when each principal's bucket is short of full; who is not named has a full one."""
+
+    clock: Callable[[], float]
+    full_at: dict[object, float]
+
+    @classmethod
+    def empty(cls) -> "Limits":
+        """Nobody has asked yet."""
+        return cls(time.monotonic, {})
+
+    def take(self, who: Principal, address: str | None) -> None:
+        """Let ``who``, or for a route without a token whoever asks from ``address``, ask once more.
+
+        Raises:
+            Overloaded: a machine asks too often.
+            TooManyRequests: somebody else does.
+        """
+        key, rate = _bounded(who, address)
+        now = self.clock()
+        full_at = max(self.full_at.get(key, now), now) + 1 / rate.per_second
+        wait = full_at - now - rate.burst / rate.per_second
+        if wait > _ROUNDING:
+            raise _refusal(who, rate, int(wait) + 1)
+        if len(self.full_at) >= _MOST_REMEMBERED:
+            self.full_at = {each: until for each, until in self.full_at.items() if until > now}
+        self.full_at[key] = full_at
+
+
+def _bounded(who: Principal, address: str | None) -> tuple[object, Rate]:
+    if who.role == "public":
+        return address, STRANGER
+    if who.role in ("sis", "service"):
+        return (who.role, who.subject), MACHINE
+    # A token that names no person is one that several hold: whoever operates Trellis, and its scripts.
+    return (who.role, who.subject), PERSON if who.subject != who.role else MACHINE
+
+
+def _refusal(who: Principal, rate: Rate, seconds: int) -> DomainError:
+    refusal = Overloaded() if who.role in ("sis", "service") else TooManyRequests(per_second=rate.per_second)
+    refusal.retry_after = seconds
+    return refusal

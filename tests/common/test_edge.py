@@ -1,0 +1,244 @@
+"""Limits, headers and slow clients: what every service does before its routes are asked."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+from pydantic import ValidationError
+
+from common import connections
+from common.auth import Principal
+from common.connections import Bounded, cut_late
+from common.errors import Overloaded
+from common.headers import guarding
+from common.limits import Limits, TooManyRequests
+from common.origins import open_to
+from common.policy import HEAD_BYTES, HEAD_FIELDS, MACHINE, PERSON, STRANGER
+from common.process import Process
+from common.server import KEEP_ALIVE_SECONDS
+from common.settings import Settings
+from tests.harness import Running, over_http
+
+SOMEBODY = Principal(role="counselor", subject=str(uuid4()))
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_bucket_gives_its_burst_then_its_rate_and_says_when_to_go_on() -> None:
+    watch = Watch()
+    limits = Limits(watch, {})
+    for _ in range(PERSON.burst):
+        limits.take(SOMEBODY, None)
+
+    with pytest.raises(TooManyRequests) as refused:
+        limits.take(SOMEBODY, None)
+    assert refused.value.retry_after == 1
+
+    watch.now += 1
+    for _ in range(PERSON.per_second):
+        limits.take(SOMEBODY, None)
+    with pytest.raises(TooManyRequests):
+        limits.take(SOMEBODY, None)
+
+
+def test_each_principal_has_a_bucket_of_its_own() -> None:
+    limits = Limits(Watch(), {})
+    for _ in range(PERSON.burst):
+        limits.take(SOMEBODY, None)
+
+    limits.take(Principal(role="counselor", subject=str(uuid4())), None)
+
+
+@pytest.mark.parametrize("role", ["sis", "service"])
+def test_a_machine_is_slowed_by_503_and_never_by_429(role: str) -> None:
+    limits, machine = Limits(Watch(), {}), Principal(role=role, subject="one")
+    for _ in range(MACHINE.burst):
+        limits.take(machine, None)
+
+    with pytest.raises(Overloaded) as refused:
+        limits.take(machine, None)
+    assert (refused.value.status, bool(refused.value.retry_after)) == (503, True)
+
+
+def test_who_has_no_token_is_bounded_by_address() -> None:
+    limits, nobody = Limits(Watch(), {}), Principal(role="public", subject="public")
+    for _ in range(STRANGER.burst):
+        limits.take(nobody, "192.0.2.1")
+
+    limits.take(nobody, "192.0.2.2")
+    with pytest.raises(TooManyRequests):
+        limits.take(nobody, "192.0.2.1")
+
+
+def test_who_asked_long_ago_is_not_remembered_for_ever() -> None:
+    watch = Watch()
+    limits = Limits(watch, {})
+    for number in range(10_000):
+        limits.take(Principal(role="counselor", subject=str(number)), None)
+    watch.now += 60
+
+    limits.take(SOMEBODY, None)
+
+    assert len(limits.full_at) == 1
+
+
+@pytest.fixture
+def without_more(echo: Running) -> Any:
+    """Whoever asks has used up what they may."""
+    before, echo.app.state.limits = echo.app.state.limits, _Empty(lambda: 0.0, {})
+    yield
+    echo.app.state.limits = before
+
+
+class _Empty(Limits):
+    def take(self, who: Principal, address: str | None) -> None:
+        for _ in range(MACHINE.burst + 1):
+            super().take(who, address)
+
+
+async def test_too_many_requests_are_told_with_retry_after(echo: Running, without_more: None) -> None:
+    headers = echo.headers("principal", staff=uuid4())
+
+    refused = await echo.http.get("/echo/v1/who", headers=headers)
+
+    assert (refused.status_code, refused.json()["type"]) == (429, "urn:trellis:problem:too-many-requests")
+    assert int(refused.headers["Retry-After"]) > 0
+
+
+async def test_every_answer_is_guarded_errors_too(echo: Running) -> None:
+    answers = [
+        await echo.http.get("/echo/v1/open/1"),
+        await echo.http.get("/echo/v1/broken"),
+        await echo.http.get("/echo/v1/who"),
+        await echo.http.get("/echo/v1/nothing"),
+    ]
+    for answer in answers:
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert (answer.headers["Referrer-Policy"], answer.headers["Cache-Control"]) == ("no-referrer", "no-store")
+        assert "Server" not in answer.headers
+
+
+def test_browsers_are_told_to_come_by_https_where_the_public_address_is_https() -> None:
+    named = [name for name, _ in guarding("https://trellis.example.org")]
+    assert b"strict-transport-security" in named
+    assert b"strict-transport-security" not in [name for name, _ in guarding("http://127.0.0.1:8080")]
+
+
+@pytest.mark.parametrize(
+    ("origins", "allowed"), [([], None), (["https://console.example.org"], "https://console.example.org")]
+)
+async def test_no_other_origin_may_call_unless_it_is_named(
+    echo: Running, origins: list[str], allowed: str | None
+) -> None:
+    app = open_to(Process([echo.app]), origins)
+    asked = {"Origin": "https://console.example.org", "Access-Control-Request-Method": "GET"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as http:
+        answer = await http.options("/echo/v1/who", headers=asked)
+        stranger = await http.get("/echo/v1/open/1", headers={"Origin": "https://elsewhere.example.org"})
+    assert answer.headers.get("Access-Control-Allow-Origin") == allowed
+    assert "Access-Control-Allow-Origin" not in stranger.headers
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+@pytest.mark.parametrize("origin", ["*", "https://*.example.org", "http://example.org", "https://example.org/path"])
+def test_an_origin_that_is_none_is_refused_at_start(origin: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings(allowed_origins=[origin])
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def port(echo: Running) -> AsyncIterator[int]:
+    """Where the service answers over real connections, which are looked at ten times a second."""
+    open_connections: set[Any] = set()
+
+    class Watched(Bounded):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+            super().connection_made(transport)
+            open_connections.add(self)
+
+    async def look() -> None:
+        while True:
+            cut_late(open_connections, asyncio.get_running_loop().time())
+            await asyncio.sleep(0.1)
+
+    looking = asyncio.create_task(look())
+    async with over_http(Process([echo.app]), http=Watched) as address:
+        yield int(address.rpartition(":")[2])
+    looking.cancel()
+
+
+async def answered(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
+    """All that the service answers until it ends the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(pause)
+        return await asyncio.wait_for(reader.read(), 10)
+    finally:
+        writer.close()
+
+
+HEAD = b"GET /echo/v1/open/1 HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        HEAD + b"".join(b"X-%d: y\r\n" % number for number in range(HEAD_FIELDS)),
+        HEAD + b"X: " + b"y" * HEAD_BYTES + b"\r\n",
+        b"GET /echo/v1/open/1?" + b"y" * HEAD_BYTES + b" HTTP/1.1\r\nHost: x\r\n",
+    ],
+    ids=["many", "large", "long address"],
+)
+async def test_a_head_that_is_too_large_is_431(port: int, head: bytes) -> None:
+    assert (await answered(port, head + b"\r\n")).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_header_without_end_is_431(port: int) -> None:
+    pieces = [HEAD + b"X: ", *[b"y" * 20_000] * 2]
+    assert (await answered(port, *pieces, pause=0.1)).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_head_within_the_limits_is_answered(port: int) -> None:
+    most = b"".join(b"X-%d: y\r\n" % number for number in range(HEAD_FIELDS - 2))
+    assert (await answered(port, HEAD + most + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_client_that_trickles_its_headers_is_cut(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    assert (await answered(port, *[b"G", b"E", b"T", b" "], pause=0.1)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_client_that_never_speaks_is_cut(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "SILENT_SECONDS", 0.3)
+    assert await answered(port) == b""
+
+
+async def test_a_body_that_goes_on_after_the_answer_is_cut(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MESSAGE_SECONDS", 0.5)
+    assert (await answered(port, HEAD + b"Content-Length: 1000\r\n\r\n{")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_connection_that_rests_between_requests_stays(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SILENT_SECONDS", "HEAD_SECONDS", "MESSAGE_SECONDS"):
+        monkeypatch.setattr(connections, name, 0.4)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(2):
+        writer.write(HEAD + b"\r\n")
+        assert (await asyncio.wait_for(reader.readuntil(b"}"), 5)).startswith(b"HTTP/1.1 200 ")
+        await asyncio.sleep(1)
+    writer.close()
+    assert KEEP_ALIVE_SECONDS > 75
