@@ -198,18 +198,26 @@ async def test_steps_are_taken_as_the_facilitator_with_labels_replaced(fill, rep
     ids = {"students": str(uuid4()), "staffs": str(uuid4()), "disciplineIncidents": str(uuid4())}
     posted: list[tuple[str, dict[str, object]]] = []
     late = iter([True, False])
+    changed = iter([True])
+    seen = {"ETag": '"one"'}
 
     def answer(request):
         path = request.url.path
         if request.method == "GET":
+            if path.startswith("/restorative"):
+                seen["ETag"] = '"two"'
+                return httpx.Response(200, headers=seen)
             return httpx.Response(200, json=[{"id": ids[path.rpartition("/")[2]]}])
         assert request.headers["Authorization"] == f"Bearer facilitator/7/{ids['staffs']}"
         if path.endswith("/referrals") and next(late):
             return problem(404, "incident-not-yet-known")
+        if path.endswith("/offer") and next(changed, False):
+            return problem(412, "seen-version-gone")
+        assert path.endswith("/referrals") or request.headers["If-Match"] == seen["ETag"]
         posted.append((path.removeprefix("/restorative/v1/referrals"), json.loads(request.content)))
         if path.endswith("/agreement"):
-            return httpx.Response(200, json={"items": [{"id": "i-0"}, {"id": "i-1"}]})
-        return httpx.Response(201, json={"id": "r" if path.endswith("/referrals") else f"p{len(posted)}"})
+            return httpx.Response(200, json={"items": [{"id": "i-0"}, {"id": "i-1"}]}, headers=seen)
+        return httpx.Response(201, json={"id": "r" if path.endswith("/referrals") else f"p{len(posted)}"}, headers=seen)
 
     await ConferencePusher(
         Pusher(
@@ -257,7 +265,7 @@ async def test_a_refused_step_stops_its_conference_and_no_other(fill, report):
             return httpx.Response(200, json=[{"id": str(uuid4())}])
         if request.url.path.endswith("/hold"):
             return problem(409, "step-out-of-order", "A conference that is proposed cannot take the step hold.")
-        return httpx.Response(201, json={"id": "r"})
+        return httpx.Response(201, json={"id": "r"}, headers={"ETag": '"one"'})
 
     folder = fill(
         conferenceSteps=[

@@ -28,6 +28,7 @@ DOOR_SERVICE = "sis"
 
 SigningKey = OKPKey | RSAKey
 _SIGNING, _DOOR = "signing.jwk", "door.jwk"
+_TRIAL = "trial-"
 
 
 class KeysMissing(Exception):
@@ -51,15 +52,24 @@ class Keys:
     door: SigningKey | None = None
     """The key of the door, where it is held: its issuer is then among the trusted."""
 
+    @property
+    def of_a_trial(self) -> bool:
+        """Whether any of them, or of those trusted, was made for a trial."""
+        trusted = [key.kid for keys in self.trusted.of.values() for key in keys.keys]
+        return any((name or "").startswith(_TRIAL) for name in (self.signing.kid, *self.sealing, *trusted))
 
-def write_keys(folder: Path, services: Iterable[str]) -> list[Path]:
-    """Write every key that is not there yet; returns the files written. Nothing is ever overwritten."""
+
+def write_keys(folder: Path, services: Iterable[str], *, trial: bool = False) -> list[Path]:
+    """Write every key that is not there yet; returns the files written. Nothing is ever overwritten.
+
+    Keys of a ``trial`` say so in their ids, and no service that runs for real starts with them.
+    """
     services = sorted(services)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     signing = [folder / name / _SIGNING for name in ("staff", *services)]
     signing += [folder / name / _DOOR for name in services if name == DOOR_SERVICE]
-    written = [path for each in signing if (path := _signing_key(each))]
-    written += [path for name in services if (path := _sealing_key(folder / name))]
+    written = [path for each in signing if (path := _signing_key(each, _TRIAL if trial else ""))]
+    written += [path for name in services if (path := _sealing_key(folder / name, _TRIAL if trial else ""))]
     public = {STAFF: _public(folder / "staff")} | {name: _public(folder / name) for name in services}
     for name in services:
         _trust(folder / name / "trusted.json", public)
@@ -118,19 +128,19 @@ def _trust(path: Path, public: Mapping[str, Any]) -> None:
         _write(path, json.dumps({**public, **before}, indent=1), replace=True)
 
 
-def _signing_key(path: Path) -> Path | None:
+def _signing_key(path: Path, mark: str) -> Path | None:
     if path.exists():
         return None
     key = OKPKey.generate_key("Ed25519", {"use": "sig"}, private=True)
-    key.ensure_kid()
-    return _write(path, json.dumps(key.as_dict(private=True)))
+    named = key.as_dict(private=True) | {"kid": mark + key.thumbprint()}
+    return _write(path, json.dumps(named))
 
 
-def _sealing_key(folder: Path) -> Path | None:
+def _sealing_key(folder: Path, mark: str) -> Path | None:
     path = folder / "sealing.json"
     if path.exists():
         return None
-    return _write(path, json.dumps({os.urandom(4).hex(): base64.b64encode(os.urandom(32)).decode()}))
+    return _write(path, json.dumps({mark + os.urandom(4).hex(): base64.b64encode(os.urandom(32)).decode()}))
 
 
 def _public(folder: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from common.keys import read_keys, write_keys
 from common.migrations import migrate_within
 from common.origins import open_to
 from common.process import Process
+from common.production import refuse_unsafe
 from common.runtime import Runtime
 from common.server import listen, serve_http, start_again
 from common.settings import NotConfigured, Settings
@@ -51,7 +52,7 @@ def _up(listener: socket.socket, data: Path, port: int, kafka: str) -> socket.so
     if Settings().keys:
         _refuse_plain_http(Settings())
     else:
-        write_keys(keys, names)
+        write_keys(keys, names, trial=True)
     cluster, handed_on = embedded.start(data, names), None
     try:
         apps = [_embedded_app(name, cluster, keys / name, port=port, kafka=kafka) for name in names]
@@ -82,7 +83,8 @@ def serve(
             raise NotConfigured(
                 "TRELLIS_KAFKA is missing: HOST:PORT of Kafka, over which this service hears the others."
             )
-        service_app.state.runtime = Runtime.start(service, Settings())
+        service_app.state.runtime = runtime = Runtime.start(service, Settings())
+        refuse_unsafe(service_app, runtime.settings, runtime.keys)
         _serve([service_app], listen(host, port), drains=True)
 
 
