@@ -17,7 +17,15 @@ from fastapi import FastAPI, Response
 
 from common import problems
 from common.errors import NotFound
-from common.events import AgreementCompleted, Cause, ConferenceOffered, SchoolCalendarSet, Tier, TierDecided
+from common.events import (
+    AgreementCompleted,
+    Cause,
+    ConferenceOffered,
+    SchoolCalendarSet,
+    StudentEnrolled,
+    Tier,
+    TierDecided,
+)
 from notifications.loops.deciding import decide_recipients
 from notifications.loops.sending import send_due
 from tests.harness import Running
@@ -113,6 +121,11 @@ class Sisters:
             return {"id": decision_id, "stands": decision_id not in self.fallen}
 
         return app
+
+
+def enrolled(student: UUID) -> StudentEnrolled:
+    """The student at the school of every decision here."""
+    return StudentEnrolled(student_id=student, school_id=SCHOOL, entry_on=date(2020, 8, 17), revision=1)
 
 
 def targeted(

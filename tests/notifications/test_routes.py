@@ -18,6 +18,7 @@ from tests.notifications.made_up import (
     Sisters,
     address,
     contact,
+    enrolled,
     notices,
     offered,
     restricted,
@@ -290,7 +291,7 @@ async def test_the_school_that_decided_signs_also_after_a_transfer(
 ) -> None:
     sisters.families[student] = [contact(address=address()), contact(emails=["ben@example.org"])]
     sisters.transferred.add(student)
-    await notifications.deliver(targeted(student))
+    await notifications.deliver(enrolled(student), targeted(student))
     await work(notifications)
 
     (letter,) = (await get(notifications, "/letters", "principal", schools=[SCHOOL])).json()["items"]
@@ -305,7 +306,7 @@ async def test_letters_tasks_and_notices_are_seen_at_the_student_s_school_only(
     notifications: Running, student: UUID, sisters: Sisters
 ) -> None:
     sisters.families[student] = [contact(address=address()), contact(first_name="\U00013080", address=address("1 B"))]
-    await notifications.deliver(targeted(student))
+    await notifications.deliver(enrolled(student), targeted(student))
     await work(notifications)
     letter = (await rows(notifications, "letter"))[0]["id"]
     task = (await rows(notifications, "task"))[0]["id"]
@@ -323,7 +324,7 @@ async def test_letters_tasks_and_notices_are_seen_at_the_student_s_school_only(
 
 
 async def test_notices_say_how_and_why(notifications: Running, student: UUID) -> None:
-    await notifications.deliver(targeted(student))
+    await notifications.deliver(enrolled(student), targeted(student))
     await work(notifications)
     (notice,) = (await get(notifications, f"/notices/{student}", "counselor", schools=[SCHOOL])).json()["items"]
     assert (notice["state"], notice["channel"], notice["purpose"]) == ("accepted", "email", "tier")

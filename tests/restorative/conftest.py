@@ -184,6 +184,8 @@ async def service(cluster: Cluster) -> AsyncIterator[Running]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def restorative(service: Running) -> Restorative:
-    """The service, empty."""
+    """The service, empty but for where the usual students go to school."""
     await service.empty()
-    return Restorative(service)
+    restorative = Restorative(service)
+    await restorative.hear(restorative.enrolled(), restorative.enrolled(restorative.harmed))
+    return restorative

@@ -37,12 +37,13 @@ async def test_any_order_and_any_batches_end_the_same(restorative: Restorative) 
     ]
     for order in permutations(told):
         await restorative.running.empty()
+        await restorative.hear(restorative.enrolled())
         for event in (*order[:2], *order):
             await restorative.hear(event)
         referral = await restorative.referral()
         assert (referral["state"], referral["days_proposed"]) == ("proposed", 4.5)
     await restorative.running.empty()
-    await restorative.hear(*told, *told)
+    await restorative.hear(restorative.enrolled(), *told, *told)
     assert (await restorative.referral())["days_proposed"] == 4.5
 
 
@@ -66,6 +67,7 @@ async def test_there_is_one_referral_for_a_student_and_an_incident(restorative: 
 
 async def test_two_students_of_one_incident_are_two_referrals(restorative: Restorative) -> None:
     other, action = uuid4(), uuid4()
+    await restorative.hear(restorative.enrolled(other))
     await restorative.hear(restorative.happened(), restorative.happened(student_id=other, association_id=uuid4()))
     await restorative.hear(restorative.excluded(action), restorative.excluded(action, student_id=other))
     assert {line["student_id"] for line in await restorative.referrals()} == {str(restorative.student), str(other)}
@@ -189,7 +191,7 @@ class TestTakenBack:
             await restorative.running.empty()
             action, other = uuid4(), uuid4()
             there = restorative.happened(association_id=other, incident_id=other, on=ago(10 + before))
-            await restorative.hear(restorative.happened(), restorative.excluded(action))
+            await restorative.hear(restorative.enrolled(), restorative.happened(), restorative.excluded(action))
             await restorative.hear(there, restorative.excluded(action, incident_ids=(other,)))
             now = {
                 line["incident_id"]: (line["state"], line["days_proposed"]) for line in await restorative.referrals()
@@ -241,6 +243,7 @@ class TestDaysServed:
 
 
 async def test_enrolments_are_kept_by_their_highest_revision(restorative: Restorative) -> None:
+    await restorative.running.empty()
     old, new = restorative.enrolled(deleted=True), restorative.enrolled()
     await restorative.hear(new, restorative.enrolled(school_id=OTHER_SCHOOL))
     await restorative.hear(old)

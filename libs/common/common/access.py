@@ -1,8 +1,10 @@
 """Who may do what: each route declares it, and one filter bounds every query on student rows."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from fastapi import Depends, FastAPI, Request
@@ -11,10 +13,9 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy import ColumnElement
 
 from common.auth import PERMISSIONS, STAFF_ROLES, Principal, principal_of
-from common.errors import Forbidden, PermissionMissing, SecondFactorMissing, Unauthenticated
+from common.errors import FieldsForbidden, Forbidden, PermissionMissing, SecondFactorMissing, Unauthenticated
 from common.runtime import Runtime
-
-_SEES_ALL = frozenset({"district", "sis", "service"})
+from common.scope import FIELD_CLASSES, PURPOSES, access_policy, sight
 
 
 class UndeclaredPermission(Exception):
@@ -26,7 +27,8 @@ class Permission:
     """Roles that may call a route, and sister services that may; both empty: anybody, for the reason given.
 
     ``named``: the permission that a token of these roles must carry besides, if any. ``second_factor``: whether a person must
-    have signed in with one, where the district's settings say what counts as one.
+    have signed in with one, where the district's settings say what counts as one. ``reads`` and ``mixes``: the classes of
+    fields that the route gives, for ``purpose``; who may not read one of ``reads`` is refused, of ``mixes`` it is left out.
     """
 
     roles: frozenset[str]
@@ -34,6 +36,9 @@ class Permission:
     public: str = ""
     named: str | None = None
     second_factor: bool = False
+    reads: frozenset[str] = frozenset()
+    mixes: frozenset[str] = frozenset()
+    purpose: str | None = None
 
     async def __call__(self, request: Request) -> Principal:
         """The principal behind the request.
@@ -43,11 +48,13 @@ class Permission:
             Forbidden: the role, or the calling service, is not among those permitted.
             PermissionMissing: the role is, and the token does not carry the permission that the route demands.
             SecondFactorMissing: the person signed in without a second factor, which the route and the district demand.
+            FieldsForbidden: the route gives a class of fields that the role may not read.
             TooManyRequests, Overloaded: it asks too often.
         """
-        principal = await self._permitted(request)
+        principal = self._reading(await self._permitted(request))
         client = request.scope.get("client")
         request.app.state.limits.take(principal, client[0] if client else None)
+        request.state.principal = principal
         return principal
 
     async def _permitted(self, request: Request) -> Principal:
@@ -69,6 +76,15 @@ class Permission:
             raise SecondFactorMissing
         return principal
 
+    def _reading(self, principal: Principal) -> Principal:
+        if self.purpose is None:
+            return principal
+        gives = self.reads | self.mixes
+        may = gives if principal.service else access_policy().may_read(principal.role, self.purpose)
+        if not self.reads <= may:
+            raise FieldsForbidden
+        return replace(principal, reads=gives & may)
+
 
 async def _principal(runtime: Runtime, token: str) -> Principal:
     if runtime.provider and runtime.provider.issued(token):
@@ -77,17 +93,38 @@ async def _principal(runtime: Runtime, token: str) -> Principal:
 
 
 def require(
-    *roles: str, services: tuple[str, ...] = (), permission: str | None = None, second_factor: bool = False
+    *roles: str,
+    services: tuple[str, ...] = (),
+    permission: str | None = None,
+    second_factor: bool = False,
+    reads: Collection[str] = (),
+    mixes: Collection[str] = (),
+    purpose: str | None = None,
 ) -> Any:
     """The dependency that lets in these roles and these sister services, and gives the :class:`Principal`.
 
     Use it as ``who: Annotated[Principal, require("district")]``, or in ``dependencies=[…]``. With ``permission`` the role
     is not enough: a staff token must carry it by name. ``second_factor`` asks a person for one, see :class:`Permission`.
+    A route that gives student rows says which classes of fields it ``reads``, which it ``mixes`` in for those who may read
+    them (``who.reads``), and for what ``purpose``.
     """
-    unknown = set(roles) - STAFF_ROLES | {permission} - PERMISSIONS - {None}
-    if unknown or not (roles or services):
-        raise ValueError(f"unknown or missing roles or permissions: {sorted(map(str, unknown))}")
-    return Depends(Permission(frozenset(roles), frozenset(services), named=permission, second_factor=second_factor))
+    said = {*roles, permission, *reads, *mixes, purpose} - {None}
+    unknown = said - STAFF_ROLES - PERMISSIONS - {*FIELD_CLASSES, *PURPOSES}
+    if unknown or not (roles or services) or bool(reads or mixes) != bool(purpose):
+        raise ValueError(
+            f"unknown or missing roles, permissions, field classes or purpose: {sorted(map(str, unknown))}"
+        )
+    return Depends(
+        Permission(
+            frozenset(roles),
+            frozenset(services),
+            named=permission,
+            second_factor=second_factor,
+            reads=frozenset(reads),
+            mixes=frozenset(mixes),
+            purpose=purpose,
+        )
+    )
 
 
 def public(reason: str) -> Any:
@@ -95,16 +132,21 @@ def public(reason: str) -> Any:
     return Depends(Permission(frozenset(), frozenset(), reason))
 
 
-def visible_to(principal: Principal, school: ColumnElement[str] | Any) -> ColumnElement[bool]:
-    """Which rows ``principal`` sees, by the school of the row: the one filter on every query of student rows.
+def visible_to(principal: Principal, student: ColumnElement[UUID] | Any) -> ColumnElement[bool]:
+    """Which rows ``principal`` sees, by the student of the row: the one filter on every query of student rows.
 
-    The district sees all; principal, counselor and facilitator their schools; a client of the door those that it is bound
-    to, if it is; a service what its route gives it.
+    The district sees all, a service what its route gives it, and everybody else whom the policy's grounds give them today.
     """
-    if principal.role in _SEES_ALL and not (principal.client and principal.schools):
-        return sa.true()
-    bounded: ColumnElement[bool] = school.in_(sorted(principal.schools))
-    return bounded
+    return sa.true() if _sees_all(principal) else sight.seen(student)
+
+
+def visible_school(principal: Principal, school: ColumnElement[str] | Any) -> ColumnElement[bool]:
+    """Which rows ``principal`` sees, by their school, where a row is of a school and of no student."""
+    return sa.true() if _sees_all(principal) else sight.seen_school(school)
+
+
+def _sees_all(principal: Principal) -> bool:
+    return sight.sight_of(principal, date.min).all
 
 
 def check_declared(app: FastAPI) -> None:

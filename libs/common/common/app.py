@@ -26,6 +26,7 @@ from common.operations import forget_old_events, measure, operations_router
 from common.problems import INTERNAL_ERROR, Problem, install, problem_of, response_of
 from common.routing import EventRouter
 from common.runtime import Runtime, end
+from common.scope import access_policy
 from common.settings import Settings
 from common.strict import Router
 from common.telemetry import Telemetry
@@ -53,7 +54,9 @@ def create_app(name: str, router: APIRouter, events: EventRouter | None = None, 
 
     Raises:
         UndeclaredPermission: a route does not say who may call it.
+        PolicyInvalid: the district's own access policy is not understood.
     """
+    access_policy()
     events, telemetry = events or EventRouter(), Telemetry(name)
     app = FastAPI(
         title=f"Trellis {name}",

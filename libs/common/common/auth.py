@@ -20,7 +20,7 @@ from common.keys import DOOR, DOOR_SERVICE, STAFF, SigningKey, Trusted
 
 AUDIENCE = "trellis"
 """The audience of staff tokens. The audience of any other token is the one service it is good for."""
-STAFF_ROLES = frozenset({"sis", "district", "principal", "counselor", "facilitator"})
+STAFF_ROLES = frozenset({"sis", "district", "principal", "counselor", "facilitator", "teacher"})
 PERMISSIONS = frozenset({"surveys.import-paper"})
 """What no role brings by itself: a staff token carries it by name, for the routes that demand it."""
 DOOR_ROLE = "sis"
@@ -50,6 +50,8 @@ class Principal:
     client: bool = False
     """An OAuth client of the door: ``schools`` and ``resources`` are what it is bound to, and nothing is all of them."""
     resources: frozenset[str] = frozenset()
+    reads: frozenset[str] = frozenset()
+    """The field classes of the route that this role may read, for the route's purpose."""
 
 
 def staff_token(

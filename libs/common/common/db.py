@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Annotated, Any, ClassVar
 
+import asyncpg
 import sqlalchemy as sa
 from fastapi import Depends, Request
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import SQLModel
+
+from common.scope import NOTHING, Sight, sight_of
 
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _TRUSTED_SECONDS = 1.0
@@ -27,6 +30,18 @@ class Table(SQLModel):
     __tablename__: ClassVar[Any]
 
 
+class _Driver(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
+    """A connection that says whom the next transaction sees in the same trip in which it begins."""
+
+    says = ""
+
+    async def execute(self, query: str, *args: Any, **options: Any) -> Any:
+        """As asyncpg's, which begins a transaction so."""
+        if query.startswith("BEGIN"):
+            query, self.says = query + self.says, ""
+        return await super().execute(query, *args, **options)
+
+
 def create_engine(url: str, *, pool_size: int = 8) -> AsyncEngine:
     """An engine whose errors never show parameters.
 
@@ -38,7 +53,7 @@ def create_engine(url: str, *, pool_size: int = 8) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=8,
         pool_use_lifo=True,  # the connection used last has its statements prepared and its plans warm
-        connect_args={"server_settings": {"timezone": "UTC", "jit": "off"}},
+        connect_args={"server_settings": {"timezone": "UTC", "jit": "off"}, "connection_class": _Driver},
     )
     sa.event.listen(engine.sync_engine, "checkout", _check_rested)
     sa.event.listen(engine.sync_engine, "checkin", _note_rest)
@@ -59,17 +74,25 @@ def _check_rested(connection: Any, record: ConnectionPoolEntry, _: object) -> No
         raise sa.exc.InvalidatePoolError from None
 
 
-def _note_rest(_: object, record: ConnectionPoolEntry) -> None:
+def _note_rest(connection: Any, record: ConnectionPoolEntry) -> None:
     record.info["rests since"] = time.monotonic()
+    if connection is not None:  # what a transaction was to say that never began is not the next one's
+        connection.driver_connection.says = ""
 
 
 async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """One transaction: committed when the route returned, rolled back when it raised."""
+    """One transaction: committed when the route returned, rolled back when it raised. It sees what its principal sees."""
     held: AsyncSession | None = request.scope.get(_HELD)
     if held is not None:
         yield held
         return
-    async with request.app.state.runtime.transaction() as session:
+    runtime = request.app.state.runtime
+
+    def sight() -> Sight:  # asked at the first statement: by then the route's permission has found out who asks
+        who = getattr(request.state, "principal", None)
+        return sight_of(who, runtime.today()) if who else NOTHING
+
+    async with runtime.transaction(sight) as session:
         yield session
 
 

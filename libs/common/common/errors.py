@@ -71,6 +71,10 @@ class StaffUnknown(Forbidden):
     """The identity provider vouches for this person, and no member of staff is found by it: {reason}."""
 
 
+class FieldsForbidden(Forbidden):
+    """This token's role does not read fields of this class for this purpose."""
+
+
 class TooLarge(DomainError):
     """{what} is larger than {limit} bytes."""
 

@@ -25,16 +25,17 @@ class PolicyInvalid(NotConfigured):
     """A district's policy file says what is not understood. The message is one sentence, and never holds a value."""
 
 
-def policy_of(service: str, *, added_to: Collection[str] = ()) -> dict[str, Any]:
+def policy_of(service: str, *, of: str = "", added_to: Collection[str] = ()) -> dict[str, Any]:
     """What ``policy.toml`` of the package ``service`` says, changed by the file that ``TRELLIS_<SERVICE>_POLICY`` names.
 
+    ``of``: what the policy is of, where that is not the service: ``access`` reads ``access.toml``, ``TRELLIS_ACCESS_POLICY``.
     ``added_to``: sections, such as ``attendance.categories``, to which a district adds entries of its own.
 
     Raises:
         PolicyInvalid: there is no such file, it is not TOML, or :func:`merged` refuses it.
     """
-    default = tomllib.loads(files(service).joinpath("policy.toml").read_text(encoding="utf-8"))
-    variable = f"TRELLIS_{service.upper()}_POLICY"
+    default = tomllib.loads(files(service).joinpath(f"{of or 'policy'}.toml").read_text(encoding="utf-8"))
+    variable = f"TRELLIS_{(of or service).upper()}_POLICY"
     given = os.environ.get(variable)
     if not given:
         return default

@@ -46,6 +46,10 @@ class EventRouter:
         """Let the decorated ``async def handler(events, session)`` hear all events of these types of a batch at once."""
         return self._add(events, whole=True)
 
+    def include(self, others: "EventRouter") -> None:
+        """Let the handlers of ``others`` hear too, after those declared so far."""
+        self.handlers.extend(others.handlers)
+
     def standing(self, source: Standing) -> Standing:
         """Declare the function that yields every fact this service has said, as it stands now."""
         self.standing_source = source

@@ -18,6 +18,7 @@ from common.db import create_engine
 from common.keys import DOOR_SERVICE, Keys, KeysMissing, read_keys
 from common.migrations import pending
 from common.provider import Provider
+from common.scope import EVERYTHING, Sight, session_for
 from common.sealed import Vault
 from common.settings import NotConfigured, Settings
 
@@ -127,9 +128,12 @@ class Runtime:
             return False
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """A session in one transaction: committed at the end, rolled back on any error."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+    async def transaction(self, sight: Callable[[], Sight] = lambda: EVERYTHING) -> AsyncIterator[AsyncSession]:
+        """A session in one transaction: committed at the end, rolled back on any error.
+
+        It sees everything, as our own loops and handlers must; with ``sight`` what that says when it begins.
+        """
+        async with session_for(self.engine, sight) as session, session.begin():
             yield session
 
     async def close(self) -> None:

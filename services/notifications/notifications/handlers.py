@@ -12,11 +12,13 @@ from sqlmodel import col
 
 from common.events import AgreementCompleted, Cause, ConferenceOffered, SchoolCalendarSet, Tier, TierDecided
 from common.routing import EventRouter
+from common.scope import events as scope_events
 from notifications.ledger import Matter, Opening, ask_about_told, open_occasions, withdraw
 from notifications.models import Calendar
 from notifications.rules.timing import TIER, opens
 
 events = EventRouter()
+events.include(scope_events)
 
 
 @dataclass(frozen=True, slots=True)

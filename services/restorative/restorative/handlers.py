@@ -7,10 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.events import ExclusionRecorded, IncidentRecorded, StudentEnrolled
 from common.routing import EventRouter
+from common.scope import events as scope_events
 from restorative.announcements import everything_said
 from restorative.following import keep_facts, lock_students, settle
 
 events = EventRouter()
+events.include(scope_events)
 events.standing(everything_said)
 
 _KEEP_ENROLMENTS = sa.text(

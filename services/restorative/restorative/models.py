@@ -75,6 +75,17 @@ class Referral(Table, table=True):
     hundredths_served: int = 0
 
 
+class Facilitator(Table, table=True):
+    """Who has taken a step in a conference holds it, and sees it wherever its student goes to school."""
+
+    __tablename__ = "restorative_facilitator"
+    __table_args__ = (sa.Index("restorative_facilitator_student", "staff_id", "student_id"),)
+
+    referral_id: UUID = Field(primary_key=True, foreign_key="restorative_referral.id")
+    staff_id: UUID = Field(primary_key=True)
+    student_id: UUID
+
+
 class Action(Table, table=True):
     """One disciplinary action on one student, as last heard, with what was frozen when we first saw an exclusion in it."""
 

@@ -16,6 +16,7 @@ from common.events import CATALOGUE, Event, by_type
 from common.ids import id_named
 from common.outbox import publish
 from common.routing import EventRouter
+from common.scope import HEARD, keep_scope
 
 E = TypeVar("E", bound=Event)
 FactKey = tuple[Any, ...]
@@ -148,6 +149,8 @@ async def _say(
         waiting = {i: key for i, key in waiting.items() if i in rows and i not in stored}
     spoken = [changed[key] for key in sorted(changed)]
     await publish(session, *spoken)
+    if event in HEARD:
+        await keep_scope(spoken, session)
     return spoken
 
 

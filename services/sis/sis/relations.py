@@ -1,17 +1,19 @@
 """Whom staff answer for beyond their sections: said here by a person, with history, and told like every other fact."""
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from common.access import visible_to
+from common.access import visible_school, visible_to
 from common.auth import Principal
 from common.db import transaction_time
 from common.errors import NotFound
 from common.events import StaffRelated
+from common.scope import see_all
 from sis.facts import Fact, just, say
 from sis.models import StaffRelation
 from sis.resources import key_text
@@ -23,44 +25,32 @@ _KNOWN = sa.text(
             OR EXISTS (SELECT FROM sis_document WHERE resource = 'schools' AND key = :school AND NOT deleted))
     """
 )
-# A student's schools: those with a stay today, else that of the last one. Exit on the day of entry is a no-show.
-_SCHOOLS_OF_STUDENT = sa.text(
-    """
-    SELECT school_id FROM (
-        SELECT school_id, rank() OVER (ORDER BY today DESC, CASE WHEN today THEN NULL ELSE on_date END DESC) AS place FROM (
-            SELECT school_id, on_date, CAST(:today AS date) BETWEEN on_date
-                AND COALESCE(CAST(body ->> 'exitWithdrawDate' AS date), 'infinity') AS today
-            FROM sis_document
-            WHERE refs @> ARRAY[sis_relation.student_id] AND resource = 'studentSchoolAssociations' AND NOT deleted
-                AND body ->> 'exitWithdrawDate' IS DISTINCT FROM body ->> 'entryDate'
-        ) AS stay
-    ) AS placed WHERE place = 1
-    """
-)
 
 
 class NobodyNamed(NotFound):
     """There is no such member of staff, student or school, or it is not at a school of this token."""
 
 
-def seen_by(who: Principal, today: date) -> sa.ColumnElement[bool]:
-    """Which relations ``who`` sees: those about a student or a grade of their schools."""
-    schools = _SCHOOLS_OF_STUDENT.bindparams(today=today).columns(sa.column("school_id", sa.Text)).subquery()
-    of_student = sa.select(sa.literal(1)).select_from(schools).where(visible_to(who, schools.c.school_id))
-    return sa.or_(visible_to(who, col(StaffRelation.school_id)), of_student.exists())
+def seen_by(who: Principal) -> sa.ColumnElement[bool]:
+    """Which relations ``who`` sees: those about a student they see, or about a grade of their schools."""
+    return _seen(who, col(StaffRelation.student_id), col(StaffRelation.school_id))
 
 
-async def relate(session: AsyncSession, who: Principal, relation: StaffRelation, today: date) -> None:
+async def relate(session: AsyncSession, who: Principal, relation: StaffRelation) -> None:
     """Keep and say a new relation.
 
     Raises:
         NobodyNamed: it names somebody or a school that is not known, or whom ``who`` does not see.
     """
+    about = sa.literal(relation.student_id, sa.Uuid), sa.literal(relation.school_id, sa.Text)
+    if not await session.scalar(sa.select(_seen(who, *about))):
+        raise NobodyNamed
+    await see_all(session)  # members of staff and schools are seen by nobody's students
     named = {"staff": relation.staff_id, "student": relation.student_id, "school": key_text([relation.school_id])}
+    if not await session.scalar(_KNOWN, named):
+        raise NobodyNamed
     session.add(relation)
     await session.flush()
-    if not await session.scalar(_KNOWN, named) or await _find(session, who, relation.id, today) is None:
-        raise NobodyNamed
     await _say(session, relation.made_at, relation)
 
 
@@ -70,7 +60,8 @@ async def end(session: AsyncSession, who: Principal, relation_id: UUID, today: d
     Raises:
         NotFound: there is none, or ``who`` does not see it.
     """
-    relation = await _find(session, who, relation_id, today)
+    chosen = sa.select(StaffRelation).where(col(StaffRelation.id) == relation_id, seen_by(who))
+    relation: StaffRelation | None = await session.scalar(chosen.with_for_update())
     if relation is None:
         raise NotFound(what="relation")
     if relation.withdrawn or (relation.end_on is not None and relation.end_on <= today):
@@ -82,14 +73,13 @@ async def end(session: AsyncSession, who: Principal, relation_id: UUID, today: d
     else:
         relation.end_on = today
     await session.flush()
+    await see_all(session)
     await _say(session, at, relation)
     return relation
 
 
-async def _find(session: AsyncSession, who: Principal, relation_id: UUID, today: date) -> StaffRelation | None:
-    chosen = sa.select(StaffRelation).where(col(StaffRelation.id) == relation_id, seen_by(who, today))
-    found: StaffRelation | None = await session.scalar(chosen.with_for_update())
-    return found
+def _seen(who: Principal, student: Any, school: Any) -> sa.ColumnElement[bool]:
+    return sa.or_(visible_school(who, school), visible_to(who, student))
 
 
 async def _say(session: AsyncSession, at: datetime, relation: StaffRelation) -> None:

@@ -7,9 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.events import Event, StudentEnrolled
 from common.routing import EventRouter
+from common.scope import events as scope_events
 from surveys.models import Response
 
 events = EventRouter()
+events.include(scope_events)
 
 _FOLLOW = sa.text(
     """

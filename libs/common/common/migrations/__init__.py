@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.dialects.postgresql import BYTEA
 
 from common.db import create_engine
+from common.scope import EVERYTHING
 
 _LOCK = 0x6D696772  # any number: one migration of a database at a time
 _OWN_CLOCK = sa.text("now()")
@@ -31,6 +32,9 @@ async def migrate_within(service: str, owner_url: str, application_role: str) ->
     try:
         async with engine.begin() as connection:
             await connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            await connection.run_sync(
+                EVERYTHING.say
+            )  # row security holds for the owner too, and a migration moves every row
             return await connection.run_sync(_upgrade, service, application_role)
     finally:
         await engine.dispose()

@@ -17,11 +17,13 @@ from common.events import (
     TierDecided,
 )
 from common.routing import EventRouter
+from common.scope import events as scope_events
 from mtss.handlers.decisions import reassess
 from mtss.handlers.facts import store
 from mtss.models import Decision, Student
 
 events = EventRouter()
+events.include(scope_events)
 
 
 @events.on_batch(

@@ -15,10 +15,25 @@ from common.db import Session
 from common.errors import Invalid, NotFound
 from common.events import Cause, Tier
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from mtss.models import Decision, Student
-from mtss.routes.documents import ClauseDocument, Reader
+from mtss.models import POLICY, Decision, Student
+from mtss.routes.documents import MIXES, PURPOSE, READS, ClauseDocument, Reader, may_read
+from mtss.rules import what_would_change
 
 router = Router("mtss")
+
+ReaderOrNotifications = Annotated[
+    Principal,
+    require(
+        "district",
+        "principal",
+        "counselor",
+        "teacher",
+        services=("notifications",),
+        reads=READS,
+        mixes=MIXES,
+        purpose=PURPOSE,
+    ),
+]
 
 _MOST_DIGITS = 9
 """Of the number of a decision: what PostgreSQL holds in an integer."""
@@ -56,7 +71,7 @@ async def list_decisions(
         raise NotFound(what="student")
     found = (await session.execute(asked.order_by(col(Decision.number)).limit(limit + 1))).all()
     return Page(
-        items=[_document(*row) for row in found[:limit]],
+        items=[_document(*row, who) for row in found[:limit]],
         next=encode_cursor(str(found[limit - 1][0].number)) if len(found) > limit else None,
     )
 
@@ -64,20 +79,20 @@ async def list_decisions(
 @router.get("/v1/decisions/{decision_id}")
 async def read_decision(
     decision_id: UUID,
-    who: Annotated[Principal, require("district", "principal", "counselor", services=("notifications",))],
+    who: ReaderOrNotifications,
     session: Session,
 ) -> DecisionDocument:
     """One decision, and whether it still stands."""
     found = (await session.execute(_decisions(who).where(col(Decision.id) == decision_id))).one_or_none()
     if found is None:
         raise NotFound(what="decision")
-    return _document(*found)
+    return _document(*found, who)
 
 
 def _decisions(who: Principal) -> sa.Select[Decision, bool]:
     last = (col(Student.decision_id) == col(Decision.id)).label("stands")
     joined = sa.select(Decision, last).join(Student, col(Student.student_id) == col(Decision.student_id))
-    return joined.where(visible_to(who, col(Student.school_id)))
+    return joined.where(visible_to(who, col(Student.student_id)))
 
 
 async def _known(session: Session, who: Principal, student_id: UUID) -> bool:
@@ -85,14 +100,19 @@ async def _known(session: Session, who: Principal, student_id: UUID) -> bool:
         sa.exists().where(
             col(Student.student_id) == student_id,
             sa.or_(col(Student.enrolled), col(Student.decisions) > 0),
-            visible_to(who, col(Student.school_id)),
+            visible_to(who, col(Student.student_id)),
         )
     )
     return bool((await session.execute(known)).scalar_one())
 
 
-def _document(decision: Decision, stands: bool) -> DecisionDocument:
-    return DecisionDocument.model_validate({**decision.model_dump(), "decision_id": decision.id, "stands": stands})
+def _document(decision: Decision, stands: bool, who: Principal) -> DecisionDocument:
+    document = DecisionDocument.model_validate({**decision.model_dump(), "decision_id": decision.id, "stands": stands})
+    clauses = [clause for clause in document.clauses if may_read(who, clause.clause)]
+    if len(clauses) < len(document.clauses):
+        document.clauses = clauses
+        document.what_would_change_it = what_would_change(document.tier, clauses, POLICY, partly=True)
+    return document
 
 
 def _number_of(cursor: str) -> int:

@@ -7,11 +7,27 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.access import require
 from common.auth import Principal
+from mtss.models import POLICY
+from mtss.rules import SIGNALS
 
 NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
 """Texts that are looked for: PostgreSQL takes no NUL, and no name holds a control character."""
 
-Reader = Annotated[Principal, require("district", "principal", "counselor")]
+READS, MIXES, PURPOSE = ("directory", "education_record"), ("discipline", "support_plan"), "support"
+Reader = Annotated[
+    Principal, require("district", "principal", "counselor", "teacher", reads=READS, mixes=MIXES, purpose=PURPOSE)
+]
+PROPOSAL = "support_plan"
+"""That a proposal is open tells that several grounds stand, whichever they are."""
+
+
+def may_read(who: Principal, clause: str) -> bool:
+    """Whether ``who`` reads what a clause says, by the class of what it listens to.
+
+    A clause of an earlier policy that is not known any more is for those alone who read every class.
+    """
+    known = POLICY.clauses.get(clause)
+    return (SIGNALS[known.signal].reads in who.reads) if known else who.reads.issuperset(MIXES)
 
 
 class ClauseDocument(BaseModel):

@@ -9,7 +9,7 @@ from fastapi import Path
 from pydantic import BaseModel, Field
 from sqlmodel import col
 
-from common.access import visible_to
+from common.access import require, visible_school, visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
@@ -17,10 +17,15 @@ from common.errors import NotFound
 from common.events import Tier
 from common.runtime import Today
 from mtss.models import POLICY, Calendar, ClosedDay, Student, courses_of, last_enrolment_is_open
-from mtss.routes.documents import NO_CONTROL, Reader
+from mtss.routes.documents import MIXES, NO_CONTROL, PURPOSE, READS
 from mtss.rules import Course
 
 router = Router("mtss")
+
+OfSchool = Annotated[
+    Principal,
+    require("district", "principal", "counselor", reads=(*READS, *MIXES), purpose=PURPOSE),
+]
 
 
 class SchoolSummary(BaseModel):
@@ -42,13 +47,13 @@ class SchoolSummary(BaseModel):
 
 @router.get("/v1/schools/{school_id}/summary")
 async def read_school_summary(
-    school_id: Annotated[str, Path(max_length=40, pattern=NO_CONTROL)], who: Reader, session: Session, today: Today
+    school_id: Annotated[str, Path(max_length=40, pattern=NO_CONTROL)], who: OfSchool, session: Session, today: Today
 ) -> SchoolSummary:
     """Tiers, open proposals and unknowns of one school."""
     if not await _known(session, who, school_id):
         raise NotFound(what="school")
     asked = sa.select(Student).where(
-        last_enrolment_is_open(today), col(Student.school_id) == school_id, visible_to(who, col(Student.school_id))
+        last_enrolment_is_open(today), col(Student.school_id) == school_id, visible_to(who, col(Student.student_id))
     )
     students = (await session.scalars(asked)).all()
     courses = await courses_of(session, [student.student_id for student in students])
@@ -71,7 +76,7 @@ async def _known(session: Session, who: Principal, school_id: str) -> bool:
         sa.select(col(Student.school_id).label("school_id")).where(col(Student.school_id) == school_id),
         sa.select(col(Calendar.school_id)).where(col(Calendar.school_id) == school_id),
     ).subquery()
-    seen = sa.select(sa.exists().where(visible_to(who, schools.c.school_id)).select_from(schools))
+    seen = sa.select(sa.exists().where(visible_school(who, schools.c.school_id)).select_from(schools))
     return bool((await session.execute(seen)).scalar_one())
 
 

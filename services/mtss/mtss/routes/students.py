@@ -6,7 +6,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col
 
 from common.access import visible_to
@@ -18,8 +18,8 @@ from common.events import Tier
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Today
 from mtss.models import POLICY, Proposal, Student, courses_of, last_enrolment_is_open
-from mtss.routes.documents import NO_CONTROL, ClauseDocument, Reader
-from mtss.rules import what_would_change
+from mtss.routes.documents import NO_CONTROL, PROPOSAL, ClauseDocument, Reader, may_read
+from mtss.rules import CourseDay, what_would_change
 
 router = Router("mtss")
 
@@ -32,7 +32,7 @@ class StudentLine(BaseModel):
     tier: Tier | None
     since: date | None
     decision_id: UUID | None
-    proposal_open: bool
+    proposal_open: Annotated[bool | None, Field(description="Null: not for this reader.")]
 
 
 class ProposalDocument(BaseModel):
@@ -57,7 +57,7 @@ class StudentDocument(BaseModel):
     since: date | None
     decision_id: UUID | None
     decisions: int
-    proposal: ProposalDocument | None
+    proposal: Annotated[ProposalDocument | None, Field(description="Null: none, or not for this reader.")]
     closed_through: date | None
     clauses: list[ClauseDocument]
     what_would_change_it: str
@@ -74,7 +74,7 @@ class CourseDayDocument(BaseModel):
     closed: bool
     implied: bool
     tier: Tier
-    intensive_candidate: bool
+    intensive_candidate: Annotated[bool | None, Field(description="Null: not for this reader.")]
     clauses: dict[str, bool | None]
 
 
@@ -89,7 +89,7 @@ async def list_students(
     limit: Limit = 100,
 ) -> Page[StudentLine]:
     """Every student whose last enrolment is open, by student id."""
-    asked = sa.select(Student).where(last_enrolment_is_open(today), visible_to(who, col(Student.school_id)))
+    asked = sa.select(Student).where(last_enrolment_is_open(today), visible_to(who, col(Student.student_id)))
     if school is not None:
         asked = asked.where(col(Student.school_id) == school)
     if tier is not None:
@@ -98,7 +98,7 @@ async def list_students(
         asked = asked.where(col(Student.student_id) > _student_of(cursor))
     found = (await session.scalars(asked.order_by(col(Student.student_id)).limit(limit + 1))).all()
     return Page(
-        items=[_line(student) for student in found[:limit]],
+        items=[_line(student, who) for student in found[:limit]],
         next=encode_cursor(str(found[limit - 1].student_id)) if len(found) > limit else None,
     )
 
@@ -108,9 +108,11 @@ async def read_student(student_id: UUID, who: Reader, session: Session) -> Stude
     """Where a student stands, since when, and why."""
     student = await _find(session, who, student_id)
     (course,) = await courses_of(session, [student_id])
-    clauses = course.clauses() if len(course) else ()
+    every = course.clauses() if len(course) else ()
+    clauses = [clause for clause in every if may_read(who, clause.clause)]
     tier = Tier(student.tier) if student.tier else None
-    proposal = await session.get(Proposal, student.proposal_id) if student.proposal_id else None
+    open_to = student.proposal_id if PROPOSAL in who.reads else None
+    proposal = await session.get(Proposal, open_to) if open_to else None
     return StudentDocument(
         student_id=student_id,
         school_id=str(student.school_id),
@@ -121,7 +123,7 @@ async def read_student(student_id: UUID, who: Reader, session: Session) -> Stude
         proposal=ProposalDocument.model_validate(proposal) if proposal else None,
         closed_through=course.on(-1) if len(course) else None,
         clauses=[ClauseDocument.model_validate(clause) for clause in clauses],
-        what_would_change_it=what_would_change(tier, clauses, POLICY),
+        what_would_change_it=what_would_change(tier, clauses, POLICY, partly=len(clauses) < len(every)),
     )
 
 
@@ -136,12 +138,12 @@ async def read_course(
     await _find(session, who, student_id)
     (course,) = await courses_of(session, [student_id])
     days = [day for day in course.days() if year is None or day.school_year == year]
-    return Page(items=[CourseDayDocument.model_validate(day) for day in days])
+    return Page(items=[_day(day, who) for day in days])
 
 
 async def _find(session: Session, who: Principal, student_id: UUID) -> Student:
     known = sa.select(Student).where(
-        col(Student.student_id) == student_id, col(Student.enrolled), visible_to(who, col(Student.school_id))
+        col(Student.student_id) == student_id, col(Student.enrolled), visible_to(who, col(Student.student_id))
     )
     student = (await session.scalars(known)).one_or_none()
     if student is None:
@@ -149,8 +151,17 @@ async def _find(session: Session, who: Principal, student_id: UUID) -> Student:
     return student
 
 
-def _line(student: Student) -> StudentLine:
-    return StudentLine.model_validate({**student.model_dump(), "proposal_open": student.proposal_id is not None})
+def _line(student: Student, who: Principal) -> StudentLine:
+    proposal_open = student.proposal_id is not None if PROPOSAL in who.reads else None
+    return StudentLine.model_validate({**student.model_dump(), "proposal_open": proposal_open})
+
+
+def _day(day: CourseDay, who: Principal) -> CourseDayDocument:
+    document = CourseDayDocument.model_validate(day)
+    document.clauses = {name: holds for name, holds in day.clauses.items() if may_read(who, name)}
+    if PROPOSAL not in who.reads:
+        document.intensive_candidate = None
+    return document
 
 
 def _student_of(cursor: str) -> UUID:

@@ -20,12 +20,14 @@ from mtss.rules.facts import (
 from mtss.rules.ledger import NOTHING, Said, cause_of
 from mtss.rules.policy import Policy, PolicyInvalid
 from mtss.rules.policy.reading import policy_of, read_policy
+from mtss.rules.signals import SIGNALS
 
 __all__ = [
     "EPOCH",
     "KINDS",
     "NEVER",
     "NOTHING",
+    "SIGNALS",
     "Absences",
     "Calendar",
     "ClauseAt",

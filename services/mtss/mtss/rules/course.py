@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -132,8 +132,28 @@ def course_of(facts: Facts, courses: Courses, policy: Policy, student: int) -> C
     return Course(facts, courses, policy, student, np.flatnonzero(courses.timeline.on_course[:, student]))
 
 
-def what_would_change(tier: Tier | None, clauses: Sequence[ClauseAt], policy: Policy) -> str:
-    """What would change a tier: for targeted, the end of each clause that it rests on; else the beginning of any."""
+class Changing(Protocol):
+    """A clause, as far as what would change it goes."""
+
+    @property
+    def clause(self) -> str:
+        """Its name."""
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether it stands."""
+
+    @property
+    def what_would_change_it(self) -> str:
+        """The sentence."""
+
+
+def what_would_change(tier: Tier | None, clauses: Sequence[Changing], policy: Policy, *, partly: bool = False) -> str:
+    """What would change a tier: for targeted, the end of each clause that it rests on; else the beginning of any.
+
+    ``partly``: ``clauses`` are not all of them, so nothing is said of how many the tier rests on.
+    """
     grounds = set(policy.targeted.when.clauses())
     mine = [clause for clause in clauses if clause.clause in grounds and (tier is not Tier.TARGETED or clause.holds)]
-    return sentences.of_tier(tier, [clause.what_would_change_it for clause in mine])
+    changes = [clause.what_would_change_it for clause in mine]
+    return " ".join(changes) if partly else sentences.of_tier(tier, changes)

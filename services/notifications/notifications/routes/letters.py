@@ -19,12 +19,13 @@ from common.paging import Cursor, Limit, Page, encode_cursor
 from common.runtime import Now, RuntimeOf
 from notifications.models import Letter, Notice
 from notifications.routes.cursors import after_of
+from notifications.routes.fields import TOLD
 from notifications.sealing import open_pdf
 
 router = Router("notifications")
 
-Staff = Annotated[Principal, require("district", "principal")]
-Printer = Annotated[Principal, require("district", "principal", second_factor=True)]
+Staff = Annotated[Principal, require("district", "principal", reads=TOLD, purpose="contact")]
+Printer = Annotated[Principal, require("district", "principal", second_factor=True, reads=TOLD, purpose="contact")]
 
 
 class LetterRead(BaseModel):
@@ -49,7 +50,7 @@ async def list_letters(
     found = await session.execute(
         sa.select(Letter, Notice)
         .join(Notice, col(Notice.id) == col(Letter.id))
-        .where(col(Letter.id) > after, asked, visible_to(who, col(Letter.school_id)))
+        .where(col(Letter.id) > after, asked, visible_to(who, col(Letter.student_id)))
         .order_by(col(Letter.id))
         .limit(limit + 1)
     )
@@ -85,7 +86,7 @@ async def record_printed(letter_id: UUID, who: Staff, session: Session, now: Now
 
 async def _visible(session: Session, who: Principal, letter_id: UUID) -> Letter:
     found = await session.execute(
-        sa.select(Letter).where(col(Letter.id) == letter_id, visible_to(who, col(Letter.school_id)))
+        sa.select(Letter).where(col(Letter.id) == letter_id, visible_to(who, col(Letter.student_id)))
     )
     letter = found.scalar_one_or_none()
     if letter is None:

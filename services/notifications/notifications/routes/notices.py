@@ -14,6 +14,7 @@ from common.auth import Principal
 from common.db import Session
 from common.errors import NotFound
 from notifications.models import Attempt, Notice
+from notifications.routes.fields import TOLD
 
 router = Router("notifications")
 
@@ -56,12 +57,14 @@ class Notices(BaseModel):
 
 @router.get("/v1/notices/{student_id}")
 async def read_notices(
-    student_id: UUID, who: Annotated[Principal, require("district", "principal", "counselor")], session: Session
+    student_id: UUID,
+    who: Annotated[Principal, require("district", "principal", "counselor", reads=TOLD, purpose="contact")],
+    session: Session,
 ) -> Notices:
     """The notices about one student: to how many households, how, in which language, and what became of them."""
     found = await session.execute(
         sa.select(Notice)
-        .where(col(Notice.student_id) == student_id, visible_to(who, col(Notice.school_id)))
+        .where(col(Notice.student_id) == student_id, visible_to(who, col(Notice.student_id)))
         .order_by(col(Notice.effective_on).desc(), col(Notice.id))
     )
     notices = found.scalars().all()

@@ -19,6 +19,7 @@ from common.paging import Cursor, Limit, Page, encode_cursor
 from common.runtime import Now, Today
 from notifications.models import Attempt, Notice, Task
 from notifications.routes.cursors import after_of
+from notifications.routes.fields import TOLD
 
 router = Router("notifications")
 
@@ -59,16 +60,16 @@ class Resolved(BaseModel):
     resolved_at: datetime
 
 
-Staff = Annotated[Principal, require("district", "principal", "counselor")]
+Staff = Annotated[Principal, require("district", "principal", "counselor", reads=TOLD, purpose="contact")]
 
 
 @router.get("/v1/tasks")
 async def list_tasks(who: Staff, session: Session, limit: Limit = 100, cursor: Cursor = None) -> Page[TaskRead]:
-    """Open tasks, oldest first: those of the schools the caller sees; those of no school for the district."""
+    """Open tasks, oldest first: those of the students the caller sees; those of no student for the district."""
     after = after_of(cursor)
     found = await session.execute(
         sa.select(Task)
-        .where(col(Task.resolved_at).is_(None), col(Task.id) > after, visible_to(who, col(Task.school_id)))
+        .where(col(Task.resolved_at).is_(None), col(Task.id) > after, visible_to(who, col(Task.student_id)))
         .order_by(col(Task.id))
         .limit(limit + 1)
     )
@@ -83,7 +84,7 @@ async def list_tasks(who: Staff, session: Session, limit: Limit = 100, cursor: C
 async def resolve_task(task_id: UUID, how: Resolve, who: Staff, session: Session, now: Now, today: Today) -> Resolved:
     """Settle a task. ``not_arrived`` lets the next way be tried; ``continue`` lets sending go on for today."""
     found = await session.execute(
-        sa.select(Task).where(col(Task.id) == task_id, visible_to(who, col(Task.school_id))).with_for_update()
+        sa.select(Task).where(col(Task.id) == task_id, visible_to(who, col(Task.student_id))).with_for_update()
     )
     task = found.scalar_one_or_none()
     if task is None:

@@ -17,17 +17,15 @@ from uuid import UUID
 from fastapi import Depends, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
-from common.access import visible_to
 from common.auth import Principal
 from common.db import Session
 from common.preconditions import IfMatch, check_seen
 from common.runtime import Now, RuntimeOf, Today
 from common.sealed import Vault
 from restorative.announcements import announce, facts
-from restorative.conferences import Case, canonical, opened, read_case, seal, staff_named
-from restorative.models import Referral, StepRow
+from restorative.conferences import Case, canonical, hold, opened, read_case, seal, staff_named, visible
+from restorative.models import StepRow
 from restorative.routes.referrals import Facilitator, ReferralShown, show, tagged, version_of
 from restorative.rules.conference import State, check_impartial
 from restorative.rules.gathering import Refuse
@@ -96,6 +94,7 @@ class Desk:
             seal(self.vault, self.case.row(row_id), column, text)
         row = self.case.note(step.name, at=self.now, on=step.on, staff_id=self.staff_id, party_id=party_id)
         seal(self.vault, row, "content", canonical(content))
+        await hold(self.case, self.staff_id)
         await announce(self.session, facts(self.case))
 
     async def decline(self, refusal: Refuse) -> None:
@@ -106,6 +105,7 @@ class Desk:
         self.case.become(after)
         if after.state is State.DECLINED and before.state is not State.DECLINED:
             self.case.note("decline", at=self.now, on=refusal.on, staff_id=self.staff_id)
+            await hold(self.case, self.staff_id)
             await announce(self.session, facts(self.case))
 
     def shown(self) -> ReferralShown:
@@ -133,7 +133,7 @@ async def open_desk(
         FacilitatorNamed: an action names this facilitator.
         FacilitatorIsParty: they were harmed, or caused harm.
     """
-    case = await read_case(session, referral_id, visible_to(who, col(Referral.school_id)), lock=True)
+    case = await read_case(session, referral_id, visible(who), lock=True)
     named = await staff_named(session, case.referral.student_id, case.referral.incident_id)
     staff_id = check_impartial(who.staff_id, named=named, parties=case.conference.parties)
     return Desk(session, runtime.vault, case, who, staff_id, now, today, response, expected)

@@ -28,7 +28,7 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 
 
 class StudentNotYetKnown(NotFound):
-    """We have not heard of this student, or they are at no school of this token."""
+    """We have not heard of this student, or this token does not see them."""
 
 
 class Screening(Undated):
@@ -179,11 +179,11 @@ async def schedule_conference(body: Appointment, desk: At) -> ReferralShown:
 
 
 async def _school_of(desk: Desk, student_id: UUID) -> str:
-    """The school by which a student belongs to this token: the referral's own if they are there, else the latest."""
+    """The school by which a visible student takes part: the referral's own if they are there, else the latest."""
     about = (
         col(Enrolment.student_id) == student_id,
         ~col(Enrolment.deleted),
-        visible_to(desk.who, col(Enrolment.school_id)),
+        visible_to(desk.who, col(Enrolment.student_id)),
     )
     here = (col(Enrolment.school_id) == desk.case.referral.school_id).desc()
     latest = sa.select(col(Enrolment.school_id)).where(*about).order_by(here, col(Enrolment.entry_on).desc())

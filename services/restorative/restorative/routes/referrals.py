@@ -25,7 +25,7 @@ from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.preconditions import etag_of
 from common.runtime import Now, RuntimeOf
 from common.sealed import Vault
-from restorative.conferences import Case, opened, read_case, staff_named
+from restorative.conferences import Case, hold, opened, read_case, staff_named, visible
 from restorative.following import lock_students, settle
 from restorative.models import Action, Incident, ItemRow, PartyRow, Referral, StepRow
 from restorative.rules.conference import ItemKind, Kind, Part, Role, State, check_impartial, seen_by_others
@@ -33,8 +33,14 @@ from restorative.rules.exclusion import hundredths_avoided
 
 router = Router("restorative")
 
-Readers = Annotated[Principal, require("district", "principal", "counselor", "facilitator")]
-Facilitator = Annotated[Principal, require("facilitator")]
+_READS = ("directory", "discipline")
+Readers = Annotated[
+    Principal,
+    require(
+        "district", "principal", "counselor", "facilitator", reads=_READS, mixes=["narrative"], purpose="discipline"
+    ),
+]
+Facilitator = Annotated[Principal, require("facilitator", reads=(*_READS, "narrative"), purpose="discipline")]
 
 _ABOUT_ONE_PARTY = frozenset({"consent", "prepare"})
 _CALLING_OFF = frozenset({"decline", "withdraw", "take_back"})
@@ -42,7 +48,7 @@ _CONTENT = TypeAdapter(dict[str, Any])
 
 
 class IncidentNotYetKnown(NotFound):
-    """We have not heard of this student in this incident, or it is not at a school of this token."""
+    """We have not heard of this student in this incident, or this token does not see the student."""
 
 
 class ExclusionNotYetKnown(DomainError):
@@ -144,8 +150,8 @@ async def list_referrals(
     incident_id: UUID | None = None,
     student_id: UUID | None = None,
 ) -> Page[ReferralLine]:
-    """The referrals of the schools this token sees, oldest first."""
-    query = sa.select(Referral).where(visible_to(who, col(Referral.school_id)))
+    """The referrals this token sees, oldest first."""
+    query = sa.select(Referral).where(visible(who))
     for column, wanted in (
         (Referral.school_id, school),
         (Referral.incident_id, incident_id),
@@ -167,9 +173,9 @@ async def read_referral(
     referral_id: UUID, who: Readers, session: Session, runtime: RuntimeOf, response: Response
 ) -> ReferralShown:
     """One referral, as much of it as the reader's part in it allows. Its ETag goes into If-Match of the next step."""
-    case = await read_case(session, referral_id, visible_to(who, col(Referral.school_id)))
+    case = await read_case(session, referral_id, visible(who))
     facilitates = await _facilitated_by(session, who, [case.referral])
-    return tagged(response, show(case, runtime.vault if facilitates else None))
+    return tagged(response, show(case, runtime.vault if facilitates and "narrative" in who.reads else None))
 
 
 @router.post(
@@ -197,6 +203,7 @@ async def create_referral(
         raise ExclusionNotYetKnown
     case = await read_case(session, opened_id, sa.true())
     case.note("open", at=now, staff_id=staff_id)
+    await hold(case, staff_id)
     return tagged(response, show(case, runtime.vault))
 
 
@@ -283,7 +290,7 @@ async def _may_refer(session: AsyncSession, body: Opening, who: Principal) -> bo
         col(Incident.student_id) == body.student_id,
         col(Incident.incident_id) == body.incident_id,
         ~col(Incident.deleted),
-        visible_to(who, col(Incident.school_id)),
+        visible_to(who, col(Incident.student_id)),
     )
     return bool(await session.scalar(sa.select(sa.exists().where(*about))))
 
@@ -292,7 +299,7 @@ async def _referral_id(session: AsyncSession, body: Opening, who: Principal) -> 
     about = (
         col(Referral.student_id) == body.student_id,
         col(Referral.incident_id) == body.incident_id,
-        visible_to(who, col(Referral.school_id)),
+        visible(who),
     )
     return (await session.scalars(sa.select(col(Referral.id)).where(*about))).one_or_none()
 

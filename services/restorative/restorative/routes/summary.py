@@ -7,10 +7,11 @@ from fastapi import Path
 from pydantic import BaseModel
 from sqlmodel import col
 
-from common.access import visible_to
+from common.access import visible_school
 from common.app import Router
 from common.db import Session
 from common.errors import NotFound
+from restorative.conferences import visible
 from restorative.models import Enrolment, Referral
 from restorative.routes.referrals import Readers, days
 from restorative.rules.conference import State
@@ -36,7 +37,7 @@ class Summary(BaseModel):
 @router.get("/v1/schools/{school_id}/summary")
 async def read_summary(school_id: SchoolId, who: Readers, session: Session) -> Summary:
     """The numbers of one school."""
-    if not await session.scalar(sa.select(sa.and_(visible_to(who, sa.literal(school_id)), _known(school_id)))):
+    if not await session.scalar(sa.select(sa.and_(visible_school(who, sa.literal(school_id)), _known(school_id)))):
         raise NotFound(what="school")
     completed = col(Referral.state) == State.COMPLETED
     avoided = sa.func.greatest(0, col(Referral.hundredths_proposed) - col(Referral.hundredths_served))
@@ -47,7 +48,7 @@ async def read_summary(school_id: SchoolId, who: Readers, session: Session) -> S
                 sa.func.count(col(Referral.held_on)),
                 sa.func.count().filter(completed),
                 sa.func.coalesce(sa.func.sum(avoided).filter(completed), 0),
-            ).where(col(Referral.school_id) == school_id)
+            ).where(col(Referral.school_id) == school_id, visible(who))
         )
     ).one()
     offered, held, done, hundredths = map(int, row)

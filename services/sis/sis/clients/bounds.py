@@ -141,9 +141,9 @@ def only_own(who: Principal) -> str | None:
 
 def visible(who: Principal, resource: Resource, *, deleted: bool = False) -> sa.ColumnElement[bool]:
     """Which documents of ``resource`` are seen by ``who``; with ``deleted`` also through what is itself gone."""
-    own = visible_to(who, _DOCUMENTS.c.school_id)
     if not bound(who):
-        return own
+        return visible_to(who, _DOCUMENTS.c.student_id)
+    own = _at_own_schools(who, _DOCUMENTS.c.school_id)
     if resource.name in DESCRIPTORS:
         return sa.true()
     if resource.name in _PEOPLE:
@@ -153,12 +153,17 @@ def visible(who: Principal, resource: Resource, *, deleted: bool = False) -> sa.
     return sa.func.coalesce(own, _of_own_incidents(who)) if resource.name == _ACTIONS else own
 
 
+def _at_own_schools(who: Principal, school: Any) -> sa.ColumnElement[bool]:
+    own: sa.ColumnElement[bool] = school.in_(sorted(who.schools))
+    return own
+
+
 def _people(who: Principal, name: str, *, deleted: bool) -> sa.CompoundSelect[Any]:
     """Ids of the people that ``who`` sees, among other ids: by what associates them, or because nothing does and it made them."""
     by = _DOCUMENTS.alias()
     there = sa.true() if deleted else ~by.c.deleted
     if name in _TO_SCHOOLS:
-        own = visible_to(who, by.c.school_id)
+        own = _at_own_schools(who, by.c.school_id)
     else:
         own = by.c.student_id.in_(_people(who, "students", deleted=deleted))
     # Names stand in the statement, so that the index of associations is seen to have them.
@@ -175,7 +180,7 @@ def _of_own_incidents(who: Principal) -> sa.ColumnElement[bool]:
     others = sa.exists().where(
         incident.c.id == sa.any_(_DOCUMENTS.c.refs),
         incident.c.resource == "disciplineIncidents",
-        ~visible_to(who, incident.c.school_id),
+        ~_at_own_schools(who, incident.c.school_id),
     )
     return ~others
 

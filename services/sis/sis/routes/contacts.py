@@ -115,13 +115,17 @@ class StudentContacts(BaseModel):
     contacts: list[ContactShown]
 
 
+CONTACT = ("directory", "contact_address")
 Signing = Annotated[
     str | None,
     Query(max_length=40, description="The school that decided, and signs; without it the one that counts today."),
 ]
 
 
-@router.get("/v1/students/{student_id}/contacts", dependencies=[require(services=("notifications",))])
+@router.get(
+    "/v1/students/{student_id}/contacts",
+    dependencies=[require(services=("notifications",), reads=CONTACT, purpose="contact")],
+)
 async def read_contacts(
     student_id: UUID, session: Session, runtime: RuntimeOf, today: Today, school: Signing = None
 ) -> StudentContacts:

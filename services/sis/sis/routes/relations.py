@@ -24,7 +24,7 @@ from sis.models import StaffRelation
 
 router = Router("sis", tags=["staff"])
 
-Keeper = Annotated[Principal, require("district", "principal")]
+Keeper = Annotated[Principal, require("district", "principal", reads=["directory"], purpose="administration")]
 _NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
 
 
@@ -96,7 +96,7 @@ async def create_relation(asked: RelationAsked, session: Session, who: Keeper, t
         made_by=who.subject,
         withdrawn=False,
     )
-    await relations.relate(session, who, relation, today)
+    await relations.relate(session, who, relation)
     return _shown(relation)
 
 
@@ -104,14 +104,13 @@ async def create_relation(asked: RelationAsked, session: Session, who: Keeper, t
 async def list_relations(
     session: Session,
     who: Keeper,
-    today: Today,
     limit: Limit = 100,
     cursor: Cursor = None,
     staff: UUID | None = None,
     student: UUID | None = None,
 ) -> Page[RelationShown]:
     """Relations of all times, oldest first: of one member of staff, about one student, or all that this token sees."""
-    query = sa.select(StaffRelation).where(relations.seen_by(who, today))
+    query = sa.select(StaffRelation).where(relations.seen_by(who))
     for column, wanted in ((StaffRelation.staff_id, staff), (StaffRelation.student_id, student)):
         if wanted is not None:
             query = query.where(col(column) == wanted)

@@ -21,6 +21,7 @@ from common.db import Session, transaction_time
 from common.errors import Invalid
 from common.idempotency import repeatable
 from common.runtime import RuntimeOf, Today
+from common.scope import see_by_key, see_student
 from common.sealed import Vault
 from surveys import models, rules
 from surveys.instruments import Instrument, Language, instrument_named
@@ -125,9 +126,11 @@ async def _invitation(session: AsyncSession, token: str, today: date, *, to_answ
     links = sa.select(models.Link).where(
         col(models.Link.digest) == digest_of(token), col(models.Link.revoked_at).is_(None)
     )
+    await see_by_key(session, digest_of(token))
     link = (await session.execute(links.with_for_update() if to_answer else links)).scalar_one_or_none()
     if link is None:
         return None
+    await see_student(session, link.student_id)
     lock = {"read": True} if to_answer else None
     window = await session.get_one(models.Window, link.window_id, with_for_update=lock)
     return await _invited(session, window, link.student_id, today)

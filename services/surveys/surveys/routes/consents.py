@@ -61,7 +61,7 @@ async def record_consent(
     window_id: UUID,
     student_id: UUID,
     said: Said,
-    who: Annotated[Principal, require("district")],
+    who: Annotated[Principal, require("district", reads=["directory"], purpose="administration")],
     session: Session,
     today: Today,
     response: Response,
@@ -88,7 +88,10 @@ async def record_consent(
     return recorded
 
 
-@router.get("/v1/windows/{window_id}/consents/{student_id}", dependencies=[require("district")])
+@router.get(
+    "/v1/windows/{window_id}/consents/{student_id}",
+    dependencies=[require("district", reads=["directory"], purpose="administration")],
+)
 async def list_consents(window_id: UUID, student_id: UUID, session: Session, response: Response) -> History:
     """Everything that was said for one student. Its ETag goes into If-Match of what is said next."""
     await window_with(session, window_id)

@@ -69,7 +69,10 @@ def digest_of(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-@router.post("/v1/windows/{window_id}/links", dependencies=[require("district", second_factor=True), ONCE])
+@router.post(
+    "/v1/windows/{window_id}/links",
+    dependencies=[require("district", second_factor=True, reads=["directory"], purpose="administration"), ONCE],
+)
 async def issue_links(
     window_id: UUID,
     session: Session,
@@ -94,7 +97,11 @@ async def issue_links(
     return LinksIssued(issued=len(items), without_consent=len(people) - len(allowed), items=items)
 
 
-@router.delete("/v1/windows/{window_id}/links/{student_id}", status_code=204, dependencies=[require("district")])
+@router.delete(
+    "/v1/windows/{window_id}/links/{student_id}",
+    status_code=204,
+    dependencies=[require("district", reads=["directory"], purpose="administration")],
+)
 async def revoke_link(window_id: UUID, student_id: UUID, session: Session) -> None:
     """Take back a student's link; it stops working at once."""
     if not await _revoke(session, window_id, await transaction_time(session), col(Link.student_id) == student_id):

@@ -8,11 +8,11 @@ import sqlalchemy as sa
 import uuid_utils.compat as uuid_utils
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from common.access import require, visible_to
+from common.access import require, visible_school, visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session, transaction_time
@@ -136,13 +136,16 @@ async def record_notice(window_id: UUID, notice: Notice, session: Session, today
 @router.get("/v1/windows/{window_id}")
 async def read_window(
     window_id: UUID,
-    who: Annotated[Principal, require("district", "principal", "counselor")],
+    who: Annotated[
+        Principal, require("district", "principal", "counselor", reads=["directory"], purpose="administration")
+    ],
     session: Session,
     today: Today,
 ) -> WindowCounted:
     """A window with its counts, as far as the caller's schools go."""
     window = await window_with(session, window_id)
-    if who.role != "district" and not who.schools.intersection(window.schools):
+    school = sa.func.unnest(sa.cast(window.schools, ARRAY(sa.Text))).column_valued("school")
+    if not await session.scalar(sa.select(sa.exists(sa.select(school).where(visible_school(who, school))))):
         raise NotFound(what="survey window")
     return WindowCounted.model_validate(_told(window, today) | await _counts(session, window, who))
 
@@ -195,7 +198,7 @@ def _told(window: models.Window, today: date) -> dict[str, Any]:
 async def _counts(session: AsyncSession, window: models.Window, who: Principal) -> dict[str, Any]:
     students = (
         sa.select(col(models.Enrolment.student_id))
-        .where(models.enrolled(window), visible_to(who, col(models.Enrolment.school_id)))
+        .where(models.enrolled(window), visible_to(who, col(models.Enrolment.student_id)))
         .distinct()
         .subquery("students")
     )

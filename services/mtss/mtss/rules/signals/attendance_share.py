@@ -148,6 +148,7 @@ def _of(measure: Measure) -> Ints:
 
 SIGNAL = Signal(
     name="attendance_share",
+    reads="education_record",
     entry="at_least",
     measure=measure,
     evidence=evidence,

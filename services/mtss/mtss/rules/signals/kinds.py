@@ -73,10 +73,11 @@ class Signal:
     """One kind of signal. A new one is one file that makes one of these.
 
     ``texts`` and ``numbers`` are what a clause must say of it, ``may`` what it may leave out. A clause without an exit stands
-    exactly as long as its entry holds.
+    exactly as long as its entry holds. ``reads`` is the class of fields that its evidence and its sentences are of.
     """
 
     name: str
+    reads: str
     entry: Literal["at_least", "at_most"]
     measure: Callable[[Timeline, Facts, Clause], Measure]
     evidence: Callable[[Moment], Evidence]

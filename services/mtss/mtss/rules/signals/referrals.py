@@ -78,6 +78,7 @@ def say(holds: bool | None, evidence: Evidence, clause: Clause) -> Said:
 
 SIGNAL = Signal(
     name="referrals",
+    reads="discipline",
     entry="at_least",
     measure=measure,
     evidence=evidence,

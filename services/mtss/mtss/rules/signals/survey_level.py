@@ -77,6 +77,7 @@ def say(holds: bool | None, evidence: Evidence, clause: Clause) -> Said:
 
 SIGNAL = Signal(
     name="survey_level",
+    reads="support_plan",
     entry="at_most",
     measure=measure,
     evidence=evidence,

@@ -1,0 +1,121 @@
+"""Whom a transaction sees: said once at its beginning, in settings that end with it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, orm
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.auth import Principal
+from common.scope.policy import access_policy
+
+_SAY_ALL = "SELECT set_config('trellis.sees', 'all', true)"
+_SAY = sa.text(
+    """
+    SELECT set_config('trellis.sees', 'some', true), set_config('trellis.staff', :staff, true),
+           set_config('trellis.schools', CAST(CAST(:schools AS text[]) AS text), true),
+           set_config('trellis.grounds', CAST(CAST(:grounds AS text[]) AS text), true),
+           set_config('trellis.today', CAST(CAST(:today AS date) AS text), true)
+    """
+)
+_SAY_ONE = sa.text("SELECT set_config(:name, :value, true)")
+_SIGHT = sa.table("scope_sight", sa.column("student_id", sa.Uuid))
+_SCHOOL = sa.table("scope_school", sa.column("school_id", sa.String))
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """On which grounds, as which staff member, at which schools besides those assigned, and on which day somebody looks."""
+
+    grounds: frozenset[str] = frozenset()
+    staff_id: UUID | None = None
+    schools: frozenset[str] = frozenset()
+    today: date | None = None
+
+    @property
+    def all(self) -> bool:
+        """Whether every row is seen: by the district, by a SIS, by a sister service, and by our own loops and handlers."""
+        return "district" in self.grounds
+
+    def say(self, connection: sa.Connection) -> None:
+        """Tell the database, for the transaction that begins."""
+        if self.all:
+            _say_all(connection)
+            return
+        connection.execute(
+            _SAY,
+            {
+                "staff": str(self.staff_id) if self.staff_id else "",
+                "schools": sorted(self.schools),
+                "grounds": sorted(self.grounds),
+                "today": self.today,
+            },
+        )
+
+
+# Pushes and batches of events see everything: for them it is said on the way, when the transaction begins.
+def _say_all(connection: sa.Connection) -> None:
+    driver: Any = connection.connection.driver_connection
+    if driver.is_in_transaction():
+        connection.exec_driver_sql(_SAY_ALL)
+    else:
+        driver.says = _SAY_ALL
+
+
+EVERYTHING = Sight(frozenset({"district"}))
+NOTHING = Sight()
+
+
+def sight_of(who: Principal, today: date) -> Sight:
+    """Whom ``who`` sees on ``today``. A SIS and a sister service see all: their routes say what they get."""
+    if who.role in ("sis", "service"):
+        return EVERYTHING
+    grounds = access_policy().grounds.get(who.role, frozenset())
+    return Sight(grounds, who.staff_id, who.schools, today)
+
+
+def seen(student: ColumnElement[UUID] | Any) -> ColumnElement[bool]:
+    """Whether the transaction sees the student whose id stands in this column."""
+    return sa.exists().where(_SIGHT.c.student_id == student)
+
+
+def seen_school(school: ColumnElement[str] | Any) -> ColumnElement[bool]:
+    """Whether the transaction sees the whole school whose id stands in this column."""
+    return sa.exists().where(_SCHOOL.c.school_id == school)
+
+
+class _Session(orm.Session):
+    """A session whose every transaction begins by saying who asks."""
+
+
+@sa.event.listens_for(_Session, "after_begin")
+def _say_who_asks(session: orm.Session, transaction: orm.SessionTransaction, connection: sa.Connection) -> None:
+    if not transaction.nested:
+        session.info["sight"]().say(connection)
+
+
+def session_for(engine: Any, sight: Callable[[], Sight]) -> AsyncSession:
+    """A session that sees what ``sight`` says when its first statement begins the transaction."""
+    return AsyncSession(engine, expire_on_commit=False, sync_session_class=_Session, info={"sight": sight})
+
+
+async def see_by_key(session: AsyncSession, key: bytes) -> None:
+    """Let this transaction see the row that ``key`` opens, where a table is protected with one."""
+    await session.execute(_SAY_ONE, {"name": "trellis.key", "value": key.hex()})
+
+
+async def see_student(session: AsyncSession, student: UUID) -> None:
+    """Let this transaction see one student besides: the one whose secret link was shown."""
+    await session.execute(_SAY_ONE, {"name": "trellis.student", "value": str(student)})
+
+
+async def see_all(session: AsyncSession) -> None:
+    """From here to its end this transaction sees everything.
+
+    For a route that has found visible what was asked, and follows a rule of ours that counts what the asker need not see.
+    """
+    await session.execute(sa.text(_SAY_ALL))
