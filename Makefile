@@ -41,8 +41,9 @@ check: install ## style, types, who may import whom, locks without addresses
 bench: install ## ratios measured side by side, one JSON object a line
 	@for file in bench/*.py; do PYTHONPATH=. $(BIN)/python "$$file" || exit; done
 
-events: install ## write the contracts in docs/events from the code
+events: install ## write the contracts in docs/events and docs/policies from the code
 	$(BIN)/python -m common.events.asyncapi docs/events
+	$(BIN)/trellis policies schema > docs/policies/tier-policy.v1.json
 
 lock: install ## write requirements*.lock from requirements*.in
 	$(LOCK) requirements-install.in -o requirements-install.lock

@@ -1,7 +1,7 @@
 """What a tier policy says, once it was read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
@@ -43,16 +43,19 @@ class Clause:
     @property
     def measured_by(self) -> tuple[Any, ...]:
         """What two clauses have in common that listen to the same signal in the same way."""
-        numbers = (
-            (path, number.value) for path, number in self.numbers.items() if path.partition(".")[0] not in _BOUNDS
-        )
+        numbers = ((path, number.value) for path, number in self.numbers.items() if not may_differ(path))
         return (self.signal, *sorted(self.texts.items()), *sorted(numbers))
 
     def __getitem__(self, path: str) -> Decimal:
         return self.numbers[path].value
 
 
-_BOUNDS = frozenset({"entry", "exit", "bands", "minimum_dwell"})
+_MAY_DIFFER = frozenset({"entry", "exit", "bands", "minimum_dwell"})
+
+
+def may_differ(path: str) -> bool:
+    """Whether a clause's number may be another one for some students; all others say how the signal is measured."""
+    return path.partition(".")[0] in _MAY_DIFFER
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Support:
     when: Condition
     entry: Literal["assigned", "proposed"]
     exit: ExitHow
+    tells_families: bool = True
+    """Whether families are told of what the facts bring about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,12 @@ class Variant:
     def number_at(self, path: str, usual: Decimal) -> Decimal:
         """The number that counts here at ``path``."""
         return next((each.number.value for each in self.changes if each.path == path), usual)
+
+    def of(self, clause: Clause) -> Clause:
+        """The clause as it counts here."""
+        here = {each.path: each.number for each in reversed(self.changes)}
+        numbers = {path: here.get(f"clauses.{clause.name}.{path}", number) for path, number in clause.numbers.items()}
+        return replace(clause, numbers=numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,4 +124,9 @@ class Policy:
         of_school = next((each for each in self.variants if each.school == school), None)
         if of_grade is None or of_school is None:
             return of_school or of_grade
-        return Variant(f"{of_grade.name}, {of_school.name}", of_school.changes + of_grade.changes)
+        return together(of_grade, of_school)
+
+
+def together(of_grade: Variant, of_school: Variant) -> Variant:
+    """What is otherwise for a student of both; where both say something, the school's counts."""
+    return Variant(f"{of_grade.name}, {of_school.name}", of_school.changes + of_grade.changes)

@@ -1,6 +1,7 @@
 """A policy document becomes a policy: every number with its unit and source, nothing unknown, nothing missing."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from math import isfinite
@@ -9,15 +10,17 @@ from typing import Any
 from mtss.rules.policy.conditions import Condition
 from mtss.rules.policy.document import Change, Clause, Number, Policy, PolicyInvalid, Support, Variant
 from mtss.rules.signals import SIGNALS
-from mtss.rules.signals.kinds import Range, whole
+from mtss.rules.signals.kinds import Range, Signal, whole
 
 LANGUAGE = 1
 """The version of the language in which documents are written."""
-_WHEN_UNKNOWN, _HOW = ("hold", "ask"), ("assigned", "proposed")
-_PARTS = {"language", "version", "title", "clauses", "tiers"}
-_MAY = {"variants", "schools", "bounds", "exempt_grades"}
-_DWELL = {"minimum_dwell.days": whole(1, 400)}
-_LONGEST_VERSION = 80
+WHEN_UNKNOWN, HOW = ("hold", "ask"), ("assigned", "proposed")
+PARTS = {"language", "version", "title", "clauses", "tiers"}
+MAY = {"variants", "schools", "bounds", "exempt_grades"}
+DWELL = {"minimum_dwell.days": whole(1, 400)}
+VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+"""A version stands in addresses."""
+SHORT_TEXT, LONG_TEXT = 80, 400
 
 
 def read_policy(text: str) -> Policy:
@@ -39,13 +42,19 @@ def policy_of(document: Any) -> Policy:
     Raises:
         PolicyInvalid: as :func:`read_policy`.
     """
-    _members(document, "the file", _PARTS, _MAY)
+    _members(document, "the file", PARTS, MAY)
     _require(document["language"] == LANGUAGE, "language", f"must be {LANGUAGE}")
-    version, title = _text(document["version"], "version"), _text(document["title"], "title", most=400)
+    version, title = _text(document["version"], "version"), _text(document["title"], "title", most=LONG_TEXT)
+    _require(bool(re.match(VERSION, version)), "version", "must be of letters, digits, dots, dashes and underscores")
     clauses = {name: _clause(name, said) for name, said in _object(document["clauses"], "clauses").items()}
     _require(bool(clauses), "clauses", "must hold at least one")
     _members(document["tiers"], "tiers", {"targeted", "intensive"})
-    paths = {f"clauses.{clause.name}.{path}" for clause in clauses.values() for path in clause.numbers}
+    paths = {
+        f"clauses.{clause.name}.{path}": allowed
+        for clause in clauses.values()
+        for path, allowed in _allowed(SIGNALS[clause.signal]).items()
+        if path in clause.numbers
+    }
     return Policy(
         version=version,
         title=title,
@@ -68,15 +77,19 @@ def _clause(name: str, said: Any) -> Clause:
     if signal is None:
         raise PolicyInvalid(field=f"{at}.signal", rule=f"must be one of {', '.join(sorted(SIGNALS))}")
     when_unknown = parts.pop("when_unknown", None)
-    _require(when_unknown in _WHEN_UNKNOWN, f"{at}.when_unknown", f"must be one of {', '.join(_WHEN_UNKNOWN)}")
+    _require(when_unknown in WHEN_UNKNOWN, f"{at}.when_unknown", f"must be one of {', '.join(WHEN_UNKNOWN)}")
     texts = {each: _choice(parts.pop(each, None), f"{at}.{each}", of) for each, of in signal.texts.items()}
     numbers = dict(_numbers(parts, at, ""))
-    allowed = {**signal.numbers, **signal.may, **_DWELL}
+    allowed = _allowed(signal)
     for path in signal.numbers:
         _require(path in numbers, f"{at}.{path}", "is missing")
     for path, number in numbers.items():
         _check_range(f"{at}.{path}", number, allowed.get(path))
     return Clause(name, signal.name, texts, numbers, "hold" if when_unknown == "hold" else "ask")
+
+
+def _allowed(signal: Signal) -> Mapping[str, Range]:
+    return {**signal.numbers, **signal.may, **DWELL}
 
 
 def _numbers(said: Mapping[str, Any], at: str, under: str) -> Iterator[tuple[str, Number]]:
@@ -94,7 +107,7 @@ def _number(said: Any, at: str) -> Number:
     value = said["value"]
     _require(type(value) in (int, float) and isfinite(value), f"{at}.value", "must be a number")
     return Number(
-        Decimal(str(value)), _text(said["unit"], f"{at}.unit"), _text(said["source"], f"{at}.source", most=400)
+        Decimal(str(value)), _text(said["unit"], f"{at}.unit"), _text(said["source"], f"{at}.source", most=LONG_TEXT)
     )
 
 
@@ -108,10 +121,12 @@ def _check_range(at: str, number: Number, allowed: Range | None) -> None:
 
 
 def _support(said: Any, at: str, clauses: Mapping[str, Clause]) -> Support:
-    _members(said, at, {"when", "entry", "exit"})
+    _members(said, at, {"when", "entry", "exit"}, {"tells_families"})
     for each in ("entry", "exit"):
-        _require(said[each] in _HOW, f"{at}.{each}", f"must be one of {', '.join(_HOW)}")
-    return Support(_condition(said["when"], f"{at}.when", clauses), said["entry"], said["exit"])
+        _require(said[each] in HOW, f"{at}.{each}", f"must be one of {', '.join(HOW)}")
+    tells = said.get("tells_families", True)
+    _require(type(tells) is bool, f"{at}.tells_families", "must be true or false")
+    return Support(_condition(said["when"], f"{at}.when", clauses), said["entry"], said["exit"], tells)
 
 
 def _condition(said: Any, at: str, clauses: Mapping[str, Clause]) -> Condition:
@@ -135,7 +150,7 @@ def _conditions(said: Any, at: str, clauses: Mapping[str, Clause]) -> tuple[Cond
     return tuple(_condition(each, f"{at}[{place}]", clauses) for place, each in enumerate(said))
 
 
-def _variants(said: Any, paths: set[str]) -> Iterator[Variant]:
+def _variants(said: Any, paths: Mapping[str, Range]) -> Iterator[Variant]:
     _require(isinstance(said, list), "variants", "must be a list")
     for place, each in enumerate(said):
         at = f"variants[{place}]"
@@ -144,23 +159,30 @@ def _variants(said: Any, paths: set[str]) -> Iterator[Variant]:
         yield Variant(_text(each["name"], f"{at}.name"), _changes(each["changes"], f"{at}.changes", paths), grades)
 
 
-def _schools(said: Any, paths: set[str]) -> Iterator[Variant]:
+def _schools(said: Any, paths: Mapping[str, Range]) -> Iterator[Variant]:
     for school, changes in _object(said, "schools").items():
         yield Variant(f"school {school}", _changes(changes, f"schools.{school}", paths), school=school)
 
 
-def _changes(said: Any, at: str, paths: set[str]) -> tuple[Change, ...]:
-    changes = tuple(Change(path, _number(number, f"{at}.{path}")) for path, number in _object(said, at).items())
-    for each in changes:
-        _require(each.path in paths, f"{at}.{each.path}", "is no number of this policy")
-    return changes
+def _changes(said: Any, at: str, paths: Mapping[str, Range]) -> tuple[Change, ...]:
+    return tuple(
+        Change(path, _number_of(path, number, f"{at}.{path}", paths)) for path, number in _object(said, at).items()
+    )
 
 
-def _bounds(said: Any, paths: set[str]) -> Iterator[tuple[str, tuple[Number, Number]]]:
+def _number_of(path: str, said: Any, at: str, paths: Mapping[str, Range]) -> Number:
+    _require(path in paths, at, "is no number of this policy")
+    number = _number(said, at)
+    _check_range(at, number, paths[path])
+    return number
+
+
+def _bounds(said: Any, paths: Mapping[str, Range]) -> Iterator[tuple[str, tuple[Number, Number]]]:
     for path, bounds in _object(said, "bounds").items():
         _require(path in paths, f"bounds.{path}", "is no number of this policy")
         _members(bounds, f"bounds.{path}", {"from", "to"})
-        yield path, (_number(bounds["from"], f"bounds.{path}.from"), _number(bounds["to"], f"bounds.{path}.to"))
+        least, most = (_number_of(path, bounds[end], f"bounds.{path}.{end}", paths) for end in ("from", "to"))
+        yield path, (least, most)
 
 
 def _members(said: Any, at: str, parts: set[str], may: set[str] | None = None) -> None:
@@ -176,7 +198,7 @@ def _object(said: Any, at: str) -> Mapping[str, Any]:
     return said
 
 
-def _text(said: Any, at: str, *, most: int = _LONGEST_VERSION) -> str:
+def _text(said: Any, at: str, *, most: int = SHORT_TEXT) -> str:
     if not isinstance(said, str) or not 0 < len(said.strip()) <= most:
         raise PolicyInvalid(field=at, rule=f"must be a text of 1 to {most} characters")
     return said

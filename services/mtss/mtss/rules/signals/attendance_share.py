@@ -4,6 +4,7 @@ Shares are compared exactly: hundredths of days missed against percent of whole 
 and on days not closed, nothing is known.
 """
 
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
@@ -14,7 +15,7 @@ import numpy as np
 from mtss.rules.facts import EXCUSED, UNEXCUSED, Facts, Ints, day_of
 from mtss.rules.policy.document import Clause
 from mtss.rules.sentences import count, days, on
-from mtss.rules.signals.kinds import Evidence, Measure, Moment, Said, Signal, broken, whole
+from mtss.rules.signals.kinds import Evidence, Measure, Moment, Said, Signal, broken, whole, wrong_window
 from mtss.rules.timeline import IMPLIED, Timeline
 
 _COUNTED = {"all": None, "unexcused": UNEXCUSED, "excused": EXCUSED}
@@ -146,6 +147,11 @@ def _of(measure: Measure) -> Ints:
     return measure.of
 
 
+def wrong(clause: Clause) -> Iterator[tuple[str, str]]:
+    """A window without its length, or shorter than the minimum of enrolled days."""
+    return wrong_window(clause, ("first_days", "last_days"), _MINIMUM)
+
+
 SIGNAL = Signal(
     name="attendance_share",
     reads="education_record",
@@ -163,4 +169,5 @@ SIGNAL = Signal(
         "bands.targeted": broken("0.1", "99.9"),
         "bands.intensive": broken("0.1", "99.9"),
     },
+    wrong=wrong,
 )

@@ -1,6 +1,6 @@
 """What a signal is: something about a student that is measured day by day, shown as evidence and said in words."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
@@ -68,12 +68,28 @@ def broken(least: str, most: str) -> Range:
     return Range(Decimal(least), Decimal(most), whole=False)
 
 
+def wrong_window(clause: Clause, timed: Collection[str], minimum: str = "") -> Iterator[tuple[str, str]]:
+    """The length of a window that needs one and has none, or the other way round, or that never holds the ``minimum``."""
+    has, needs = "window_days" in clause.numbers, clause.texts["window"] in timed
+    if needs and not has:
+        yield "window_days", "is missing: this window needs its length"
+    elif has and not needs:
+        yield "window_days", "means nothing: this window has no length"
+    elif needs and minimum in clause.numbers and clause[minimum] > clause["window_days"]:
+        yield minimum, "is never reached, so the clause can never hold: the window is shorter"
+
+
+def _nothing(_: Clause) -> Iterator[tuple[str, str]]:
+    return iter(())
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """One kind of signal. A new one is one file that makes one of these.
 
     ``texts`` and ``numbers`` are what a clause must say of it, ``may`` what it may leave out. A clause without an exit stands
-    exactly as long as its entry holds. ``reads`` is the class of fields that its evidence and its sentences are of.
+    exactly as long as its entry holds. ``reads`` is the class of fields that its evidence and its sentences are of. ``wrong``
+    says which numbers of a clause make no sense together, and why.
     """
 
     name: str
@@ -85,6 +101,7 @@ class Signal:
     texts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     numbers: Mapping[str, Range] = field(default_factory=dict)
     may: Mapping[str, Range] = field(default_factory=dict)
+    wrong: Callable[[Clause], Iterator[tuple[str, str]]] = _nothing
 
     @property
     def exit(self) -> str:

@@ -1,11 +1,13 @@
 """Office discipline referrals in one school year, or in the last days: a student's part in one incident is one."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from mtss.rules.facts import NEVER, Facts, Ints, day_of
 from mtss.rules.policy.document import Clause
 from mtss.rules.sentences import count, on
-from mtss.rules.signals.kinds import Evidence, Measure, Moment, Said, Signal, whole
+from mtss.rules.signals.kinds import Evidence, Measure, Moment, Said, Signal, whole, wrong_window
 from mtss.rules.timeline import Small, Timeline, rows_at
 
 
@@ -76,6 +78,11 @@ def say(holds: bool | None, evidence: Evidence, clause: Clause) -> Said:
     return Said(seen, f"Extra support begins with {left} {within}.")
 
 
+def wrong(clause: Clause) -> Iterator[tuple[str, str]]:
+    """A window without its length."""
+    return wrong_window(clause, ("last_days",))
+
+
 SIGNAL = Signal(
     name="referrals",
     reads="discipline",
@@ -86,4 +93,5 @@ SIGNAL = Signal(
     texts={"window": frozenset({"school_year", "last_days"})},
     numbers={"entry.at_least": whole(1, 1000)},
     may={"window_days": whole(1, 400), "exit.below": whole(1, 1000), "exit.days_in_a_row": whole(1, 400)},
+    wrong=wrong,
 )
