@@ -199,7 +199,7 @@ def listed(**members: Any) -> dict[str, Any]:
         {
             "kty": "RSA",
             "kid": "short",
-            "n": "u1SU1LfVLPHCozMxH2Mo4lgOEePzNm0tRgeLezV6ffAt0gunVTLw7onLRnrq0",
+            "n": "u1SU1LfVLPHCozMxH2Mo4lgOEePzNm0tRgeLezV6ffAt0gunVTLw7onLRnrq0",  # pragma: allowlist secret
             "e": "AQAB",
         },
         "no object",
@@ -302,7 +302,7 @@ def _later(seconds: float) -> Any:
         "http://login.district.example",
         "login.district.example",
         "https://",
-        "https://user:secret@login.district.example",
+        "https://user:secret@login.district.example",  # pragma: allowlist secret
         "https://login.district.example/?realm=staff",
         "https://login.district.example/#staff",
         "file:///etc/passwd",

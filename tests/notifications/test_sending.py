@@ -803,3 +803,29 @@ async def test_over_kafka_nothing_is_sent_before_kafka_was_asked(
     notifications.runtime.settings = before
     await work(notifications)
     assert len(mail.accepted) == 1
+
+
+async def test_nobody_switches_on_over_an_off_that_they_did_not_see(notifications: Running) -> None:
+    district = notifications.headers("district")
+    address = "/notifications/v1/sending"
+    seen = (await notifications.http.get(address, headers=district)).headers["ETag"]
+    assert (await notifications.http.post(address, json={"on": False}, headers=district)).status_code == 200
+
+    on = {"on": True, "seen": 0}
+    blind = await notifications.http.post(address, json=on, headers=district)
+    late = await notifications.http.post(address, json=on, headers=district | {"If-Match": seen})
+
+    assert (blind.status_code, late.status_code) == (428, 412)
+    assert (await notifications.http.get(address, headers=district)).json()["last"]["on"] is False
+
+
+async def test_of_fifty_who_switch_at_once_over_the_same_one_does(notifications: Running) -> None:
+    district = notifications.headers("district")
+    address = "/notifications/v1/sending"
+    seen = await notifications.http.get(address, headers=district)
+    headers = district | {"If-Match": seen.headers["ETag"]}
+    post = notifications.http.post
+
+    answers = await asyncio.gather(*(post(address, json={"on": False}, headers=headers) for _ in range(50)))
+
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 49

@@ -283,3 +283,24 @@ async def test_the_summary_counts_without_naming_anybody(sis: Sis):
         ],
     }
     assert (await sis.call("GET", "/sis/v1/summary")).status_code == 403
+
+
+async def test_nobody_codes_a_text_that_changed_since_they_read_it(sis: Sis):
+    identity, parent = await family(sis, contactRestrictions="court order canary")
+    address = f"/sis/v1/students/{identity}/contacts/{parent}/restriction"
+    seen = (await sis.call("GET", address, role="district")).headers["ETag"]
+    await sis.put_in("studentContactAssociations", association(contactRestrictions="a new court order"))
+
+    blind = await sis.call("PUT", address, role="district", json={"codes": []})
+    late = await sis.call("PUT", address, role="district", json={"codes": []}, headers={"If-Match": seen})
+
+    assert (blind.status_code, late.status_code) == (428, 412)
+    assert await sis.rows("SELECT 1 FROM sis_restriction") == []
+
+
+async def test_the_etag_of_a_coding_is_the_one_that_is_read_next(sis: Sis):
+    identity, parent = await family(sis, contactRestrictions="court order canary")
+    coded = await code(sis, identity, parent, codes=["no_records"], expires_on="2027-06-30")
+
+    address = f"/sis/v1/students/{identity}/contacts/{parent}/restriction"
+    assert (await sis.call("GET", address, role="district")).headers["ETag"] == coded.headers["ETag"]

@@ -537,3 +537,24 @@ async def test_a_notice_with_a_control_character_is_refused(surveys: Surveys) ->
     refused = await surveys.ask("PUT", f"/windows/{window}/notice", notice)
     assert problem(refused) == (422, "invalid")
     assert [error["field"] for error in refused.json()["errors"]] == ["text_reference"]
+
+
+async def test_of_fifty_who_record_over_the_same_history_one_does(surveys: Surveys):
+    surveys.on(date(2026, 10, 6))
+    window, (student,) = await surveys.window(), await surveys.enrol()
+    address, district = f"/surveys/v1/windows/{window}/consents/{student}", surveys.running.headers("district")
+    said = {"state": "opted_out", "by": "guardian"}
+    seen = (await surveys.http.get(address, headers=district)).headers["ETag"]
+    blind = await surveys.http.put(address, json=said | {"on": "2026-09-20"}, headers=district)
+
+    headers = district | {"If-Match": seen}
+    days = [(date(2026, 8, 1) + timedelta(number)).isoformat() for number in range(50)]
+    answers = await asyncio.gather(
+        *(surveys.http.put(address, json=said | {"on": day}, headers=headers) for day in days)
+    )
+
+    assert blind.status_code == 428
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 49
+    history = await surveys.http.get(address, headers=district)
+    (won,) = (answer for answer in answers if answer.is_success)
+    assert (history.json()["items"], history.headers["ETag"]) == ([won.json()], won.headers["ETag"])
