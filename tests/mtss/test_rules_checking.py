@@ -9,7 +9,7 @@ from mtss.rules.policy.checking import Finding, check
 from tests.mtss.test_rules_policy import ATTENDANCE, ENTRY, TEXT, changed, number
 
 ENTRY_PATH = ENTRY.replace("/", ".")
-SECRET = "SECRETVAL"
+SECRET = "SECRETVAL"  # pragma: allowlist secret
 
 
 def refusals(document: Any) -> list[tuple[str, str]]:
