@@ -43,7 +43,7 @@ from mtss.handlers.decisions import (
 from mtss.handlers.facts import _RECORDED
 from mtss.models import POLICY
 from mtss.models.reading import _FACTS, facts_from
-from mtss.rules import KINDS, Standing, course_of, follow, standing_of
+from mtss.rules import KINDS, Standing, always, course_of, follow, standing_of
 
 BATCH, PARTITIONS = 500, 6
 
@@ -156,11 +156,11 @@ async def reassess(database: Any, students: Sequence[UUID]) -> None:
     await database.execute(NEW, students)
     locked = Locked(*await database.fetchrow(LOCK, students))
     found = await database.fetchrow(FACTS, *(_FACTS_GIVEN[name](locked) for name in FACTS_NAMES))
-    known = facts_from(len(locked.students), found, POLICY)
-    courses = follow(known, POLICY)
+    known = facts_from(len(locked.students), found, POLICY.subscales)
+    courses = follow(known, always(POLICY))
     standing = standing_of(courses)
     lines = [
-        _line(locked, place, standing, course_of(known, courses, POLICY, place))
+        _line(locked, place, standing, course_of(known, courses, place))
         for place in _tiers_that_differ(locked, standing)
     ]
     if lines:
@@ -169,7 +169,7 @@ async def reassess(database: Any, students: Sequence[UUID]) -> None:
     if ended := _proposals_that_differ(locked, standing):
         await database.execute(CLOSE_PROPOSALS, [locked.students[place] for place in ended])
         proposals = [
-            _proposal(locked, place, standing, course_of(known, courses, POLICY, place))
+            _proposal(locked, place, standing, course_of(known, courses, place))
             for place in ended
             if is_candidate(standing, place)
         ]

@@ -228,7 +228,7 @@ def _columns(width: int, rows: Sequence[Sequence[float]]) -> Sequence[Sequence[f
 
 def course_by_rules(events: Iterable[Event], student: UUID = STUDENT) -> rules.Course:
     facts = facts_of(events, [student])
-    return rules.course_of(facts, rules.follow(facts, policy()), policy(), 0)
+    return rules.course_of(facts, rules.follow(facts, rules.always(policy())), 0)
 
 
 def days_of(course: rules.Course) -> list[Day]:

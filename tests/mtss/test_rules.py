@@ -427,7 +427,7 @@ def test_causes(last: Said, now: Said, cause: Cause | None) -> None:
 
 
 def test_students_without_a_course_are_undecided_beside_those_with_one() -> None:
-    from mtss.rules import follow
+    from mtss.rules import always, follow
     from tests.mtss.made_up import facts_of
 
     school, other = School(), named("student", 1)
@@ -437,5 +437,5 @@ def test_students_without_a_course_are_undecided_beside_those_with_one() -> None
         school.enrols(other, entry_on=school.days[50]),
         *school.closes_through(10),
     ]
-    standing = standing_of(follow(facts_of(events, [STUDENT, other]), policy()))
+    standing = standing_of(follow(facts_of(events, [STUDENT, other]), always(policy())))
     assert standing.decided.tolist() == [True, False]

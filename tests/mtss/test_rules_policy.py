@@ -167,12 +167,12 @@ def _worlds(truth: list[int]) -> list[list[bool]]:
 
 
 def tiers(document: dict[str, Any], *events: Any, through: int = 60, grade: str | None = "Ninth grade") -> list[str]:
-    from mtss.rules import course_of, follow
+    from mtss.rules import always, course_of, follow
 
     policy, school = policy_of(document), School(days=school_days(through))
     said = [school.calendar(), school.enrols(grade=grade), *school.closes_through(through), *events]
     facts = facts_of(said, [STUDENT])
-    return [day.tier.value for day in course_of(facts, follow(facts, policy), policy, 0).days()]
+    return [day.tier.value for day in course_of(facts, follow(facts, always(policy)), 0).days()]
 
 
 def test_another_number_for_some_grades() -> None:
@@ -266,11 +266,11 @@ def test_referrals_of_the_last_days() -> None:
 
 
 def test_what_is_unknown_may_be_asked_of_a_person() -> None:
-    from mtss.rules import follow
+    from mtss.rules import always, follow
 
     school = School(days=school_days(30))
     events = [school.calendar(), school.enrols(), *school.closes_through(30), school.scores(10, 4.0)]
     facts = facts_of(events, [STUDENT])
-    asks = follow(facts, policy_of(changed("clauses/adult_support/when_unknown", "ask"))).unknown[:, 0]
+    asks = follow(facts, always(policy_of(changed("clauses/adult_support/when_unknown", "ask")))).unknown[:, 0]
     assert asks.tolist() == [True] * 10 + [False] * 20
-    assert not follow(facts, read_policy(TEXT)).unknown.any()
+    assert not follow(facts, always(read_policy(TEXT))).unknown.any()

@@ -27,6 +27,7 @@ from mtss.rules import (
     Ints,
     Said,
     Standing,
+    always,
     cause_of,
     course_of,
     day_number,
@@ -149,12 +150,13 @@ async def reassess(session: AsyncSession, touched: Touched) -> None:
 
 
 async def _decide(session: AsyncSession, locked: Locked) -> None:
-    facts = await facts_of(session, locked.students, POLICY)
-    courses = follow(facts, POLICY)
+    policies = always(POLICY)
+    facts = await facts_of(session, locked.students, policies)
+    courses = follow(facts, policies)
     standing = standing_of(courses)
 
     def course(place: int) -> Course:
-        return course_of(facts, courses, POLICY, place)
+        return course_of(facts, courses, place)
 
     lines = [_line(locked, place, standing, course(place)) for place in _tiers_that_differ(locked, standing)]
     if lines:

@@ -12,7 +12,7 @@ from sqlmodel import col
 from mtss.models.policy import POLICY
 from mtss.models.reading import facts_of
 from mtss.models.tables import Student
-from mtss.rules import Course, course_of, follow
+from mtss.rules import Course, always, course_of, follow
 
 
 def last_enrolment_is_open(today: date) -> ColumnElement[bool]:
@@ -23,6 +23,7 @@ def last_enrolment_is_open(today: date) -> ColumnElement[bool]:
 
 async def courses_of(session: AsyncSession, students: Sequence[UUID]) -> list[Course]:
     """The course of each of ``students``, from what is known now."""
-    facts = await facts_of(session, students, POLICY)
-    courses = follow(facts, POLICY)
-    return [course_of(facts, courses, POLICY, place) for place in range(len(students))]
+    policies = always(POLICY)
+    facts = await facts_of(session, students, policies)
+    courses = follow(facts, policies)
+    return [course_of(facts, courses, place) for place in range(len(students))]

@@ -8,7 +8,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from mtss.rules import KINDS, NEVER, Absences, Calendar, Closed, Enrolments, Facts, Policy, Referrals, Scores
+from mtss.rules import KINDS, NEVER, Absences, Calendar, Closed, Enrolments, Facts, Policies, Referrals, Scores
 
 # Every column is one array, and students, schools and days are numbers: a thousand students are read as fast as one row.
 # OFFSET 0 keeps each LATERAL a look-up by index for each student or school, also where the planner knows no numbers yet.
@@ -81,20 +81,21 @@ _FACTS = sa.text(
 )
 
 
-async def facts_of(session: AsyncSession, students: Sequence[UUID], policy: Policy) -> Facts:
+async def facts_of(session: AsyncSession, students: Sequence[UUID], policies: Policies) -> Facts:
     """All that is known now and decides about ``students``, who are named by their place from here on."""
-    given = {"students": students, "kinds": list(KINDS), "subscales": list(policy.subscales)}
-    return facts_from(len(students), (await session.execute(_FACTS, given)).one(), policy)
+    subscales = sorted({each for _, policy in policies for each in policy.subscales})
+    given = {"students": students, "kinds": list(KINDS), "subscales": subscales}
+    return facts_from(len(students), (await session.execute(_FACTS, given)).one(), subscales)
 
 
-def facts_from(students: int, columns: Sequence[Any], policy: Policy) -> Facts:
+def facts_from(students: int, columns: Sequence[Any], subscales: Sequence[str]) -> Facts:
     """What the statement read, as the rules take it."""
     grades, grade = np.unique(np.array(columns[6] or (), np.str_), return_inverse=True)
     return Facts(
         students=students,
         schools=tuple(columns[0] or ()),
         grades=tuple(map(str, grades)),
-        subscales=policy.subscales,
+        subscales=tuple(subscales),
         enrolments=Enrolments.of(*columns[1:6], grade.tolist()),
         calendar=Calendar.of(*columns[7:10]),
         closed=Closed.of(*columns[10:13]),

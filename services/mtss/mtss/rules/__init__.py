@@ -1,7 +1,7 @@
 """The rules of tiers: from facts and a policy to courses, decisions and their reasons. Pure, and exact in integers."""
 
 from mtss.rules.course import ClauseAt, Course, CourseDay, course_of, what_would_change
-from mtss.rules.courses import Courses, Standing, follow, standing_of
+from mtss.rules.courses import EVER, Courses, Policies, Standing, always, follow, standing_of
 from mtss.rules.facts import (
     EPOCH,
     KINDS,
@@ -24,6 +24,7 @@ from mtss.rules.signals import SIGNALS
 
 __all__ = [
     "EPOCH",
+    "EVER",
     "KINDS",
     "NEVER",
     "NOTHING",
@@ -38,12 +39,14 @@ __all__ = [
     "Enrolments",
     "Facts",
     "Ints",
+    "Policies",
     "Policy",
     "PolicyInvalid",
     "Referrals",
     "Said",
     "Scores",
     "Standing",
+    "always",
     "cause_of",
     "course_of",
     "day_number",

@@ -11,7 +11,7 @@ from common.events.mtss import Tier
 from mtss.rules import sentences
 from mtss.rules.courses import Courses
 from mtss.rules.facts import Facts, day_of
-from mtss.rules.policy import Policy
+from mtss.rules.policy import Clause, Policy
 from mtss.rules.signals import SIGNALS, Moment
 from mtss.rules.timeline import IMPLIED, OPEN
 
@@ -53,9 +53,13 @@ class Course:
 
     facts: Facts
     courses: Courses
-    policy: Policy
     student: int
     rows: Any
+
+    @property
+    def policy(self) -> Policy:
+        """The policy whose clauses are shown."""
+        return self.courses.policy
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -102,8 +106,7 @@ class Course:
     def _clause(self, clause: str, place: int) -> ClauseAt:
         holds = self.holds(clause, place)
         since = self._since(clause, place) if holds else place
-        evidence = self._evidence(clause, place)
-        of = self.policy.clauses[clause]
+        evidence, of = self._evidence(clause, place), self._counting(clause, place)
         said = SIGNALS[of.signal].say(holds, evidence, of)
         return ClauseAt(
             clause=clause,
@@ -120,16 +123,22 @@ class Course:
         stands = self.courses.clauses[clause].stands[self.rows[: place + 1], self.student]
         return int(np.flatnonzero(~stands).max(initial=-1)) + 1
 
+    def _counting(self, clause: str, place: int) -> Clause:
+        """The clause with the numbers that count for this student on a day."""
+        usual, timeline = self.policy.clauses[clause], self.courses.timeline
+        variant = 0 if timeline.variant is None else int(timeline.variant[self.rows[place], self.student])
+        return timeline.variants[variant - 1].of(usual) if variant else usual
+
     def _evidence(self, clause: str, place: int) -> dict[str, Any]:
-        of, stand, row = self.policy.clauses[clause], self.courses.clauses[clause], self.rows[place]
+        of, stand, row = self._counting(clause, place), self.courses.clauses[clause], self.rows[place]
         leaving = int(stand.days_leaving[row, self.student])
         moment = Moment(of, self.facts, self.courses.timeline, stand.measure, leaving, row, self.student)
         return SIGNALS[of.signal].evidence(moment)
 
 
-def course_of(facts: Facts, courses: Courses, policy: Policy, student: int) -> Course:
+def course_of(facts: Facts, courses: Courses, student: int) -> Course:
     """The course of one of the students that ``courses`` follow."""
-    return Course(facts, courses, policy, student, np.flatnonzero(courses.timeline.on_course[:, student]))
+    return Course(facts, courses, student, np.flatnonzero(courses.timeline.on_course[:, student]))
 
 
 class Changing(Protocol):

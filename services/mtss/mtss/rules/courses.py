@@ -1,20 +1,32 @@
 """Courses: the tier of every student on every instructional day, and why. Computed from the facts, never stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from mtss.rules.clauses import Reading, Stand
 from mtss.rules.facts import Facts, Flags, Ints
 from mtss.rules.policy import TRUE, UNKNOWN, Policy, Truth
-from mtss.rules.timeline import Small, Timeline, numbered, timeline_of
+from mtss.rules.timeline import Small, Timeline, numbered, timeline_of, under
+
+Policies: TypeAlias = Sequence[tuple[int, Policy]]
+"""Policies in the order in which they came into force, each with the first day on which it counts. The first counted ever."""
+EVER = int(np.iinfo(np.int32).min)
+
+
+def always(policy: Policy) -> Policies:
+    """One policy that counts on every day."""
+    return ((EVER, policy),)
 
 
 @dataclass(frozen=True, slots=True)
 class Courses:
     """Day by day, for many students. Days not on a student's course say nothing about that student."""
 
+    policy: Policy
+    """The last policy that counts on any of these days: evidence and words are its."""
     timeline: Timeline
     clauses: Mapping[str, Stand]
     targeted: Flags
@@ -31,6 +43,8 @@ class Standing:
 
     decided: Flags
     """Whether there is such a day. The other columns mean nothing without it."""
+    through: Ints
+    """That day."""
     school: Small
     targeted: Flags
     since: Ints
@@ -38,14 +52,36 @@ class Standing:
     candidate_since: Ints
 
 
-def follow(facts: Facts, policy: Policy) -> Courses:
-    """The course of every student: a pure function of what is known now."""
-    timeline = timeline_of(facts, policy)
+def follow(facts: Facts, policies: Policies) -> Courses:
+    """The course of every student: a pure function of what is known now.
+
+    Each day's tier is what the policy says that counts on that day, and each policy looks at the whole past: a clause that
+    has long held stands on the first day on which its policy counts.
+    """
+    timeline = timeline_of(facts, policies[0][1])
+    last = _course(policies[0][1], facts, timeline)
+    for first_day, policy in policies[1:]:
+        if first_day > timeline.days[-1]:
+            break
+        before = last
+        last = _course(policy, facts, under(timeline, facts, policy))
+        for now, was in (
+            (last.targeted, before.targeted),
+            (last.candidate, before.candidate),
+            (last.unknown, before.unknown),
+        ):
+            row = int(np.searchsorted(timeline.days, first_day))
+            now[:row] = was[:row]
+    return last
+
+
+def _course(policy: Policy, facts: Facts, timeline: Timeline) -> Courses:
     reading = Reading(policy, facts, timeline)
     clauses = {name: reading.stand(clause) for name, clause in policy.clauses.items()}
     truth = {name: stand.truth() for name, stand in clauses.items()}
     targeted = policy.targeted.when.truth(truth)
     return Courses(
+        policy=policy,
         timeline=timeline,
         clauses=clauses,
         targeted=targeted == TRUE,
@@ -70,6 +106,7 @@ def standing_of(courses: Courses) -> Standing:
     at = np.maximum(last - 1, 0), np.arange(students)
     return Standing(
         decided=last > 0,
+        through=courses.timeline.days[at[0]],
         school=courses.timeline.school[at],
         targeted=courses.targeted[at],
         since=_since(courses, courses.targeted, courses.targeted[at]),

@@ -1,6 +1,6 @@
 """Days of students as day-major arrays, one row a day and one column a student: the ground on which clauses stand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -77,6 +77,12 @@ def timeline_of(facts: Facts, policy: Policy) -> Timeline:
         rows_of_year=_rows_of_years(year_at),
         **_otherwise(days, facts, policy),
     )
+
+
+def under(timeline: Timeline, facts: Facts, policy: Policy) -> Timeline:
+    """The same days under another policy, which may say otherwise for other grades and schools."""
+    nothing: dict[str, Any] = {"variants": (), "variant": None, "exempt": None}
+    return replace(timeline, **(nothing | _otherwise(timeline.days, facts, policy)))
 
 
 def _otherwise(days: Ints, facts: Facts, policy: Policy) -> dict[str, Any]:
