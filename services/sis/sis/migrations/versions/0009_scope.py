@@ -9,8 +9,8 @@ from common.scope.tables import create_scope_tables, protect, protect_whole
 revision = "0009"
 down_revision = "0008"
 
-_WHOLE = ("fact", "revision", "restriction", "waiting", "rejected")
-"""Tables whose rows name their student within what they hold, if any: nobody whose sight is bounded reads them."""
+_WHOLE = ("document", "fact", "revision", "restriction", "waiting", "rejected")
+"""What the SIS told and we said: nobody whose sight is bounded reads it, but for what sis says over its own routes."""
 
 _SAID = (
     ("student-enrolled", "enrolment", ("student_id", "school_id", "entry_on", "exit_on", "grade")),
@@ -38,7 +38,6 @@ def upgrade() -> None:
         )
     students = sa.text("SELECT coalesce(array_agg(DISTINCT student_id), '{}') FROM scope_enrolment")
     op.get_bind().execute(SEEN_UNTIL, {"students": op.get_bind().execute(students).scalar_one()})
-    protect("sis_document")
     for table in _WHOLE:
         protect_whole(f"sis_{table}")
     of_my_schools = "EXISTS (SELECT FROM scope_school AS mine WHERE mine.school_id = sis_relation.school_id)"

@@ -1,0 +1,167 @@
+"""What authorization costs a read: the same route with it and without, in turn, in one run.
+
+Without it: no token is verified, no filter is in the queries and row-level security lets all through at once.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from itertools import islice
+from pathlib import Path
+from shutil import rmtree
+from statistics import median, quantiles
+from tempfile import mkdtemp
+from typing import Any
+from unittest.mock import patch
+
+from bench.parts.report import note, report
+from common import access, auth, db, embedded
+from common.auth import Principal
+from common.embedded import Cluster
+from common.events import Event, Relation
+from common.scope import EVERYTHING
+from tests.harness import Running, run_service
+from tests.mtss.made_up import School, named, school_days
+from tests.scoped import ALGEBRA, TEACHER, attends, related, teaches
+
+SCHOOLS, STUDENTS_OF_EACH, DAYS, CLOSED = 10, 600, 60, 50
+SECTION, CASELOAD = 25, 200
+ROUNDS, READS = 5, 20
+COUNSELOR = named("counselor")
+
+Read = Callable[[], Awaitable[None]]
+
+
+async def main(cluster: Cluster) -> None:
+    """Measure and print."""
+    async with run_service("mtss", cluster) as mtss:
+        mtss.clock.set(datetime(2024, 11, 1, 18, tzinfo=UTC))
+        note("access: preparing")
+        await _fill(mtss)
+        with patch.object(
+            type(mtss.app.state.limits), "take", lambda *_: None
+        ):  # nobody may ask as often as a benchmark
+            await _measure(mtss)
+
+
+async def _measure(mtss: Running) -> None:
+    one, other = named("student", 0, 0), named("student", 0, STUDENTS_OF_EACH - 1)
+    await _compare("student_read_by_teacher", mtss, f"/students/{one}", "teacher", staff=TEACHER)
+    await _compare("student_read_by_principal", mtss, f"/students/{other}", "principal", schools=["0"])
+    await _compare("list_read_by_principal", mtss, "/students?school=0&limit=100", "principal", schools=["0"])
+    await _compare("school_summary", mtss, "/schools/0/summary", "principal", reads=5, schools=["0"])
+    await _remembered(mtss, f"/students/{one}")
+    await _caseload(mtss)
+
+
+@contextmanager
+def _postgres() -> Iterator[Cluster]:
+    folder = Path(mkdtemp(prefix="trellis-bench-"))
+    folder.chmod(0o711)
+    cluster = embedded.start(folder, ("mtss",))
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+        rmtree(folder, ignore_errors=True)
+
+
+async def _fill(mtss: Running) -> None:
+    days = school_days(DAYS)
+    events = _events([School(str(number), days=days) for number in range(SCHOOLS)], days[0])
+    while some := list(islice(events, 500)):
+        await mtss.deliver(*some)
+    async with mtss.admin.begin() as connection:
+        await connection.exec_driver_sql("ANALYZE")
+
+
+def _events(schools: list[School], first: date) -> Iterator[Event]:
+    yield teaches(school="0", begin_on=first)
+    for number, school in enumerate(schools):
+        yield school.calendar()
+        for place in range(STUDENTS_OF_EACH):
+            student = named("student", number, place)
+            yield school.enrols(student)
+            yield from (school.absent(day, student) for day in range(place % 9))
+            if number == 0 and place < SECTION:
+                yield attends(student, ALGEBRA, "0", first)
+            if place < CASELOAD // SCHOOLS:
+                yield related(Relation.CASELOAD, student, COUNSELOR, first)
+        yield from school.closes_through(CLOSED)
+
+
+async def _compare(name: str, mtss: Running, path: str, role: str, *, reads: int = READS, **token: Any) -> None:
+    read = _reading(mtss, path, role, **token)
+    who = Principal(role, role, schools=frozenset(token.get("schools", ())), reads=frozenset(_CLASSES))
+    with_it, without = [], []
+    for _ in range(ROUNDS):
+        with_it.append(median(await _timed(read, reads)))
+        with _without_authorization(who):
+            without.append(median(await _timed(read, reads)))
+    report(name=name, seconds=median(with_it), ratio=median(a / b for a, b in zip(with_it, without, strict=True)))
+
+
+async def _remembered(mtss: Running, path: str) -> None:
+    """Verified tokens are remembered for a minute; ``ratio``: what a read would cost if each were verified anew."""
+    read = _reading(mtss, path, "teacher", staff=TEACHER)
+
+    async def forgetting() -> None:
+        auth._known.cache_clear()  # noqa: SLF001 (nothing of ours forgets before its minute is over)
+        await read()
+
+    remembered, verified = [], []
+    for _ in range(ROUNDS):
+        remembered.append(median(await _timed(read, READS)))
+        verified.append(median(await _timed(forgetting, READS)))
+    ratio = median(a / b for a, b in zip(verified, remembered, strict=True))
+    report(name="token_verified_anew", seconds=median(verified) - median(remembered), ratio=ratio)
+
+
+async def _caseload(mtss: Running) -> None:
+    """``ratio``: the 95th percentile beside the 50 ms that are allowed."""
+    read = _reading(mtss, f"/students?limit={CASELOAD}", "counselor", expected=CASELOAD, staff=COUNSELOR)
+    p95 = quantiles(await _timed(read, 100), n=20)[-1]
+    report(name="caseload_list_p95", seconds=p95, ratio=p95 / 0.05)
+
+
+def _reading(mtss: Running, path: str, role: str, *, expected: int | None = None, **token: Any) -> Read:
+    headers = mtss.headers(role, **token)
+
+    async def read() -> None:
+        answer = await mtss.http.get(f"/mtss/v1{path}", headers=headers)
+        assert answer.status_code == 200, answer.text
+        assert expected is None or len(answer.json()["items"]) == expected
+
+    return read
+
+
+_CLASSES = ("directory", "education_record", "discipline", "support_plan")
+
+
+@contextmanager
+def _without_authorization(who: Principal) -> Iterator[None]:
+    async def anybody(*_: object) -> Principal:
+        return who
+
+    with (
+        patch.object(access.Permission, "_permitted", anybody),
+        patch.object(access, "_sees_all", lambda _: True),
+        patch.object(db, "sight_of", lambda *_: EVERYTHING),
+    ):
+        yield
+
+
+async def _timed(read: Read, times: int) -> list[float]:
+    seconds = []
+    for _ in range(times):
+        began = time.perf_counter()
+        await read()
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+if __name__ == "__main__":
+    with _postgres() as postgres:
+        asyncio.run(main(postgres))
