@@ -109,8 +109,8 @@ async def test_who_asks_waits_for_what_is_being_committed(sis: Sis, monkeypatch:
     begin, written, commit = Runtime.transaction, asyncio.Event(), asyncio.Event()
 
     @asynccontextmanager
-    async def held(runtime: Runtime) -> AsyncIterator[AsyncSession]:
-        async with begin(runtime) as session:
+    async def held(runtime: Runtime, *sight: Any) -> AsyncIterator[AsyncSession]:
+        async with begin(runtime, *sight) as session:
             yield session
             written.set()
             await commit.wait()
@@ -135,8 +135,8 @@ async def test_who_follows_change_versions_misses_no_transaction_that_commits_la
     begin, pauses = Runtime.transaction, cycle([0.0, 0.15, 0.01, 0.3, 0.05])
 
     @asynccontextmanager
-    async def lingering(runtime: Runtime) -> AsyncIterator[AsyncSession]:
-        async with begin(runtime) as session:
+    async def lingering(runtime: Runtime, *sight: Any) -> AsyncIterator[AsyncSession]:
+        async with begin(runtime, *sight) as session:
             yield session
             await asyncio.sleep(next(pauses))
 
