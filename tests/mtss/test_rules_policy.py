@@ -200,6 +200,20 @@ def test_a_school_s_number_comes_before_that_of_a_grade() -> None:
     assert "targeted" in tiers(document, *missed)
 
 
+def test_a_variant_of_one_clause_is_not_one_of_another_with_the_same_exit() -> None:
+    from mtss.rules import always, follow
+
+    school, path = School(days=school_days(80)), "clauses.severe_attendance.exit.days_in_a_row"
+    document = changed("variants", [{"name": "some", "grades": ["Ninth grade"], "changes": {path: number(2)}}])
+    missed = [school.absent(day) for day in range(4)]
+    enrolled = school.enrols(grade="Ninth grade")
+    facts = facts_of([school.calendar(), enrolled, *school.closes_through(80), *missed], [STUDENT])
+    courses = follow(facts, always(policy_of(document)))
+    # 4 of 20 days is 20 percent; 4 of 51 is the first share under 8, so the severe clause leaves a day later.
+    assert np.flatnonzero(courses.candidate).tolist() == list(range(19, 51))
+    assert np.flatnonzero(courses.targeted).tolist() == list(range(19, 69))
+
+
 def test_a_grade_that_is_exempt_is_asked_nothing() -> None:
     school = School(days=school_days(60))
     missed = [school.absent(day) for day in range(30)]

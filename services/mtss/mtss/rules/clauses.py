@@ -6,6 +6,7 @@ exit day. No loop runs over days or students.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,8 @@ class Reading:
         if path not in clause.numbers:
             leaves = measure.telling & ~enters
             return leaves.astype(np.int32), carry(leaves)
-        key = (clause.measured_by, *(clause.numbers.get(each) for each in (path, "exit.days_in_a_row")))
+        numbers = (path, "exit.days_in_a_row")
+        key = (clause.measured_by, *(self._values(clause, each) for each in numbers if each in clause.numbers))
         if key not in self._leaving:
             leaves = self._reaches(measure, clause, path, compared)
             run = _in_a_row(measure.telling, leaves)
@@ -84,13 +86,16 @@ class Reading:
 
     def _number(self, clause: Clause, path: str) -> tuple[Any, int]:
         """A number in units or in tenths, so that it is whole: one for all, or one for each day and student."""
-        usual, full = clause[path], f"clauses.{clause.name}.{path}"
-        values = [usual, *(each.number_at(full, usual) for each in self.timeline.variants)]
+        values = self._values(clause, path)
         scale = 1 if all(value == int(value) for value in values) else _TENTHS
         of_variant = [int(value * scale) for value in values]
         if self.timeline.variant is None:
             return of_variant[0], scale
         return np.array(of_variant, np.int32)[self.timeline.variant], scale
+
+    def _values(self, clause: Clause, path: str) -> tuple[Decimal, ...]:
+        usual, full = clause[path], f"clauses.{clause.name}.{path}"
+        return usual, *(each.number_at(full, usual) for each in self.timeline.variants)
 
     def _dwelling(self, clause: Clause, enters: Flags, days_leaving: Ints) -> Flags:
         """As without a minimum dwell, but no exit before the clause stood for so many instructional days."""

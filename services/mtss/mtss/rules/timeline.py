@@ -62,7 +62,7 @@ def timeline_of(facts: Facts, policy: Policy) -> Timeline:
     """The days of every student, up to the last day that any of their schools closed."""
     days = _axis(facts)
     year_at, closing_at = _schools(days, facts.calendar, facts.closed, len(facts.schools))
-    school = _of_what_counts(days, facts, facts.enrolments.school, nobody=len(facts.schools))
+    school = of_what_counts(days, facts, facts.enrolments.school, nobody=len(facts.schools))
     year = np.take_along_axis(year_at, school, axis=1)
     closing = np.take_along_axis(closing_at, school, axis=1)
     known = closing > OPEN
@@ -97,11 +97,11 @@ def _otherwise(days: Ints, facts: Facts, policy: Policy) -> dict[str, Any]:
         if variants:
             found = {
                 "variants": variants,
-                "variant": _of_what_counts(days, facts, np.array(places, np.int32), nobody=0),
+                "variant": of_what_counts(days, facts, np.array(places, np.int32), nobody=0),
             }
     if policy.exempt_grades.intersection(grades):
         exempt = np.array([grade in policy.exempt_grades for grade in grades], np.int32)
-        found["exempt"] = _of_what_counts(days, facts, exempt, nobody=0) > 0
+        found["exempt"] = of_what_counts(days, facts, exempt, nobody=0) > 0
     return found
 
 
@@ -146,7 +146,7 @@ def _schools(days: Ints, calendar: Calendar, closed: Closed, schools: int) -> tu
     return year_at, np.where(year_at > 0, closing_at, np.int16(OPEN))
 
 
-def _of_what_counts(days: Ints, facts: Facts, of_enrolment: Ints, *, nobody: int) -> Small:
+def of_what_counts(days: Ints, facts: Facts, of_enrolment: Ints, *, nobody: int) -> Small:
     """What is said of the enrolment that counts on each day: of those that cover it the primary one, else the latest entry."""
     enrolments, found = facts.enrolments, np.full((len(days), facts.students), nobody, np.int16)
     shown = enrolments.exit > enrolments.entry

@@ -30,7 +30,7 @@ def _in_school_year(timeline: Timeline, facts: Facts, happened: Small, referred:
     counted: Small = np.zeros(timeline.known.shape, np.int16)
     year_at, mine = timeline.year[:, referred], happened[:, referred]
     for year, span in timeline.rows_of_year.items():
-        begun = timeline.days[:, None] >= _first_days(facts, year)[referred]
+        begun = timeline.days[:, None] >= first_days(facts, year)[referred]
         so_far = np.cumsum(mine * begun, axis=0, dtype=np.int16)
         counted[span, referred] += so_far[span] * (year_at[span] == year)
     return counted
@@ -44,7 +44,7 @@ def _in_last_days(timeline: Timeline, happened: Small, length: int) -> Small:
     return within
 
 
-def _first_days(facts: Facts, year: int) -> Ints:
+def first_days(facts: Facts, year: int) -> Ints:
     """For each student the first day of ``year`` at any of their schools."""
     of_school = np.full(len(facts.schools), NEVER, np.int32)
     mine = facts.calendar.year == year

@@ -1,0 +1,175 @@
+"""Any policy over one student's days, with a pencil: a row at a time, from events and the policy as it was written.
+
+It shares nothing with the rules: no code, no shape of data, no number.
+"""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+
+from common.events import AttendanceKind, AttendanceRecorded, Event, StudentEnrolled
+from tests.mtss.oracle import District, standing
+
+
+def states_of(events: Sequence[Event], document: dict[str, Any], student: UUID) -> dict[date, int]:
+    """For each day of the student's course 1 if targeted, and 2 if a candidate, and 4 if it hangs on what is unknown."""
+    return _Pencil(events, document, student).states()
+
+
+class _Pencil:
+    def __init__(self, events: Sequence[Event], document: dict[str, Any], student: UUID) -> None:
+        self.district, self.document, self.student = District(events), document, student
+        self.kind = {
+            (each.school_id, each.on): each.kind
+            for each in standing(events)
+            if isinstance(each, AttendanceRecorded) and each.student_id == student
+        }
+        self.enrolled = [
+            each for each in standing(events) if isinstance(each, StudentEnrolled) and each.student_id == student
+        ]
+        self.past: list[dict[str, Any]] = []
+        self.memory = {name: {"stands": False, "run": 0, "held": 0} for name in document["clauses"]}
+
+    def states(self) -> dict[date, int]:
+        course = {on for on, _ in self.district.school_days(self.student)}
+        dates = {on for _, on in self.district.year_of}
+        dates |= {on for on, _ in self.district.scores.get(self.student, [])}
+        dates |= set(self.district.incidents.get(self.student, {}).values())
+        last = max((on for _, on in self.district.closed), default=date.min)
+        found = {}
+        for on in sorted(dates):
+            if on <= last:
+                state = self.state(on)
+                if on in course:
+                    found[on] = state
+        return found
+
+    def state(self, on: date) -> int:
+        school = self.district.school_on(self.student, on)
+        year = self.district.year_of.get((school or "", on), 0)
+        known = bool(year) and (school, on) in self.district.closed
+        missed = self.district.absent.get((self.student, school or "", on), 0) if known else 0
+        today = {"on": on, "year": year, "known": known, "missed": missed, "kind": self.kind.get((school or "", on))}
+        self.past.append(today)
+        truth = {name: self.clause(name, today, school) for name in self.document["clauses"]}
+        tiers = self.document["tiers"]
+        targeted = _holds(tiers["targeted"]["when"], truth)
+        asked = any(
+            truth[name] is None and self.document["clauses"][name]["when_unknown"] == "ask"
+            for name in _named(tiers["targeted"]["when"])
+        )
+        candidate = _holds(tiers["intensive"]["when"], truth) is True
+        return (targeted is True) + 2 * candidate + 4 * (targeted is None and asked)
+
+    def grade(self, on: date, school: str | None) -> str | None:
+        covering = [
+            each
+            for each in self.enrolled
+            if each.school_id == school
+            and each.entry_on <= on
+            and (each.exit_on is None or (on <= each.exit_on and each.exit_on > each.entry_on))
+        ]
+        covering.sort(key=lambda each: (each.primary, each.entry_on))
+        return (covering[-1].grade or "") if covering else None
+
+    def number(self, path: str, on: date, school: str | None) -> Fraction | None:
+        grade = self.grade(on, school)
+        said: Any = self.document["clauses"]
+        for step in path.split("."):
+            if not isinstance(said, dict) or step not in said:
+                return None
+            said = said[step]
+        for variant in self.document.get("variants", []):
+            if grade in variant["grades"]:
+                said = variant["changes"].get(f"clauses.{path}", said)
+                break
+        said = self.document.get("schools", {}).get(school, {}).get(f"clauses.{path}", said)
+        return Fraction(str(said["value"]))
+
+    def clause(self, name: str, today: dict[str, Any], school: str | None) -> bool | None:
+        clause, memory, on = self.document["clauses"][name], self.memory[name], today["on"]
+        value = self.measured(clause, today)
+        if self.grade(on, school) in self.document.get("exempt_grades", []):
+            value = None
+        lowest = clause["signal"] == "survey_level"
+        entry = self.number(f"{name}.entry.{'at_most' if lowest else 'at_least'}", on, school)
+        leave = self.number(f"{name}.exit.{'above' if lowest else 'below'}", on, school)
+        enough = self.number(f"{name}.exit.days_in_a_row", on, school) or 1
+        least = self.number(f"{name}.minimum_dwell.days", on, school)
+        assert entry is not None
+        enters = value is not None and (value <= entry if lowest else value >= entry)
+        if leave is None:
+            leaves, enough = value is not None and not enters, Fraction(1)
+            memory["run"] = int(leaves)
+        else:
+            leaves = value is not None and (value > leave if lowest else value < leave)
+            if value is not None:
+                memory["run"] = memory["run"] + 1 if leaves else 0
+        if least is None:
+            memory["stands"] = (memory["stands"] or enters) and not (leaves and memory["run"] == enough)
+        else:
+            self.dwell(memory, enters, memory["run"] >= enough and memory["held"] >= least, bool(today["year"]))
+        return True if memory["stands"] else None if value is None else False
+
+    def dwell(self, memory: dict[str, Any], enters: bool, may_leave: bool, school_day: bool) -> None:
+        was = memory["stands"]
+        memory["stands"] = enters or (was and not (may_leave and school_day))
+        if not memory["stands"]:
+            memory["held"] = 0
+        elif school_day or not was:
+            memory["held"] += 1
+
+    def measured(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
+        if clause["signal"] == "survey_level":
+            return self.heard(today["on"])
+        if clause["signal"] == "attendance_share":
+            return self.share(clause, today)
+        if not today["year"]:
+            return None
+        if clause["window"] == "school_year":
+            return Fraction(self.district.referral_count(self.student, today["on"], today["year"]))
+        since = today["on"] - timedelta(days=int(clause["window_days"]["value"]))
+        incidents = self.district.incidents.get(self.student, {}).values()
+        return Fraction(sum(since < when <= today["on"] for when in incidents))
+
+    def heard(self, on: date) -> Fraction | None:
+        said = [each for each in self.district.scores.get(self.student, []) if each[0] <= on]
+        latest = max((when for when, _ in said), default=None)
+        means = [Fraction(mean).limit_denominator(100) for when, mean in said if when == latest]
+        return min(means, default=None)
+
+    def share(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
+        if not today["known"]:
+            return None
+        days = [each for each in self.past if each["known"]]
+        if clause["window"] == "last_days":
+            days = days[-int(clause["window_days"]["value"]) :]
+        else:
+            days = [each for each in days if each["year"] == today["year"]]
+        if clause["window"] == "first_days":
+            days = days[: int(clause["window_days"]["value"])]
+        if len(days) < clause["minimum_data"]["enrolled_days"]["value"]:
+            return None
+        kinds = {"unexcused": [AttendanceKind.UNEXCUSED], "excused": [AttendanceKind.EXCUSED]}.get(clause["counts"])
+        missed = sum(each["missed"] for each in days if kinds is None or each["kind"] in kinds)
+        return Fraction(missed, len(days))
+
+
+def _named(condition: Any) -> list[str]:
+    if isinstance(condition, str):
+        return [condition]
+    parts = condition.get("all") or condition.get("any") or condition["of"]
+    return [name for part in parts for name in _named(part)]
+
+
+def _holds(condition: Any, truth: dict[str, bool | None]) -> bool | None:
+    """True or false if it comes out so however the unknown may turn out; else nothing."""
+    if isinstance(condition, str):
+        return truth[condition]
+    parts = [_holds(part, truth) for part in condition.get("all") or condition.get("any") or condition["of"]]
+    need = len(parts) if "all" in condition else 1 if "any" in condition else condition["at_least"]["value"]
+    if parts.count(True) >= need:
+        return True
+    return None if parts.count(True) + parts.count(None) >= need else False
