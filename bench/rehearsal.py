@@ -8,14 +8,14 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib.resources import files
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.parts.report import note, report
-from mtss.models import POLICY
-from mtss.rules.facts import Ints
+from mtss.rules import Ints, read_policy
 from mtss.rules.rehearsal.district import Bytes, District, Happened, Stays
 from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED
@@ -23,6 +23,7 @@ from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED
 STUDENTS, DAYS, SCHOOL_SIZE, YEAR = 1_000_000, 180, 700, 2025
 MOVED, REFERRED, REFERRALS = 0.05, 0.12, 0.2
 SURVEYS_ON = (25, 145)
+POLICY = read_policy(files("mtss").joinpath("policies", "default.json").read_text(encoding="utf-8"))
 Found = TypeVar("Found")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -56,7 +56,7 @@ _WINDOWS: dict[str, Any] = {"year_to_date": _year_to_date, "first_days": _first_
 def evidence(at: Moment) -> Evidence:
     """Days missed and enrolled, with how they came to be known."""
     row, student, timeline = at.row, at.student, at.timeline
-    absent, enrolled = int(at.measure.amount[row, student]), int(_of(at.measure)[row, student])
+    absent, enrolled = int(at.measure.amount[row, student]), int(cast("Ints", at.measure.of)[row, student])
     year = timeline.year[row, student]
     implied = timeline.closing[: row + 1, student][timeline.year[: row + 1, student] == year] == IMPLIED
     found: Evidence = {
@@ -139,12 +139,6 @@ def days_missed_until(hundredths_absent: int, days_enrolled: int, percent: Decim
 def days_attended_until_below(hundredths_absent: int, days_enrolled: int, percent: Decimal | int) -> int:
     """How many coming days, all attended, would bring the share under ``percent``; 0 if it is already."""
     return max(int(hundredths_absent // percent) - days_enrolled + 1, 0)
-
-
-def _of(measure: Measure) -> Ints:
-    if measure.of is None:
-        raise TypeError("a share is of something")
-    return measure.of
 
 
 def wrong(clause: Clause) -> Iterator[tuple[str, str]]:
