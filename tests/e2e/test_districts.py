@@ -79,6 +79,9 @@ def _load_and_compare(at: Trellis, folder: Path) -> list[list[Day]]:
     return courses
 
 
+_CLAUSES = ("attendance", "adult_support", "referrals")
+
+
 def _students(http: httpx.Client) -> dict[str, str]:
     """Our id of each student by the number in the SIS."""
     known: dict[str, str] = {}
@@ -94,7 +97,8 @@ def _read(http: httpx.Client, student: str) -> tuple[list[Any], dict[str, Any]]:
     evidence = {clause["clause"]: clause["evidence"] for clause in clauses}
     counted = ("days_absent", "days_enrolled", "days_implied")
     attendance = {name: evidence["attendance"][name] for name in counted} if evidence else {}
-    return course["items"], attendance | ({"referrals": evidence["referrals"]["referrals"]} if evidence else {})
+    days = [{**day, "clauses": {name: day["clauses"][name] for name in _CLAUSES}} for day in course["items"]]
+    return days, attendance | ({"referrals": evidence["referrals"]["referrals"]} if evidence else {})
 
 
 def _differences(found: tuple[list[Any], Any], expected: tuple[list[Any], Any]) -> list[str]:

@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from common.events import Event, TierDecided
-from mtss.models import Decision, Proposal, Student, courses_of
+from mtss.models import Decision, Proposal, Student, courses_of, verify
 from tests.harness import Running
 from tests.mtss.made_up import days_of
 from tests.mtss.oracle import District, differences
@@ -22,8 +22,10 @@ async def check_ledger(mtss: Running, events: Iterable[Event]) -> int:
         ledger = list(await session.scalars(sa.select(Decision).order_by(sa.text("student_id, number"))))
         rows = {row.student_id: row for row in await session.scalars(sa.select(Student))}
         parked = await session.scalar(sa.text("SELECT count(*) FROM inbox_parked"))
+        proofs = await verify(session, ledger)
         proposals = list(await session.scalars(sa.select(Proposal).where(sa.text("closed_at IS NULL"))))
     assert parked == 0
+    assert [each for each in proofs if each] == []
     lines: dict[UUID, list[Decision]] = {}
     for line in ledger:
         lines.setdefault(line.student_id, []).append(line)

@@ -21,9 +21,8 @@ from mtss.handlers.facts import Touched
 from mtss.models import POLICY, facts_of
 from mtss.rules import (
     NEVER,
-    NOTHING,
-    ClauseAt,
     Course,
+    Grounds,
     Ints,
     Said,
     Standing,
@@ -32,7 +31,10 @@ from mtss.rules import (
     course_of,
     day_number,
     day_of,
+    digest_of,
+    documents,
     follow,
+    said_of,
     standing_of,
     what_would_change,
 )
@@ -79,14 +81,14 @@ _DECIDE = sa.text(
             CAST(:id AS uuid[]), CAST(:student_id AS uuid[]), CAST(:number AS int[]), CAST(:school_id AS text[]),
             CAST(:tier AS text[]), CAST(:tier_before AS text[]), CAST(:cause AS text[]), CAST(:effective_on AS date[]),
             CAST(:since AS date[]), CAST(:through AS date[]), CAST(:revision AS bigint[]), CAST(:clauses AS text[]),
-            CAST(:what_would_change_it AS text[])
+            CAST(:what_would_change_it AS text[]), CAST(:facts AS text[]), CAST(:digest AS text[])
         ) AS d(id, student_id, number, school_id, tier, tier_before, cause, effective_on, since, through, revision,
-               clauses, what_would_change_it)
+               clauses, what_would_change_it, facts, digest)
     ), written AS (
         INSERT INTO mtss_decision (id, student_id, number, school_id, tier, tier_before, cause, policy, effective_on,
-                                   through, known_at, revision, clauses, what_would_change_it)
+                                   through, known_at, revision, clauses, what_would_change_it, facts, digest)
         SELECT id, student_id, number, school_id, tier, tier_before, cause, :policy, effective_on,
-               through, now(), revision, clauses::jsonb, what_would_change_it FROM decided
+               through, now(), revision, clauses::jsonb, what_would_change_it, facts::jsonb, digest FROM decided
     )
     UPDATE mtss_student AS s
     SET tier = d.tier, since = d.since, decision_id = d.id, decisions = d.number, revision = d.revision
@@ -158,7 +160,8 @@ async def _decide(session: AsyncSession, locked: Locked) -> None:
     def course(place: int) -> Course:
         return course_of(facts, courses, place)
 
-    lines = [_line(locked, place, standing, course(place)) for place in _tiers_that_differ(locked, standing)]
+    grounds = Grounds(facts)
+    lines = [_line(locked, place, standing, course(place), grounds) for place in _tiers_that_differ(locked, standing)]
     if lines:
         await session.execute(_DECIDE, {"policy": POLICY.version} | _columns(lines))
         await publish(session, *(_event(line, locked.known_at) for line in lines))
@@ -186,6 +189,8 @@ class Line:
     revision: int
     clauses: str
     what_would_change_it: str
+    facts: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,31 +227,30 @@ def _is_candidate(standing: Standing, place: int) -> bool:
     return bool(standing.decided[place] and standing.candidate[place])
 
 
-def _line(locked: Locked, place: int, standing: Standing, course: Course) -> Line:
-    last = Said(_tier(locked.tiers[place]), locked.sinces[place])
-    now = NOTHING
-    if standing.decided[place]:
-        tier = Tier.TARGETED if standing.targeted[place] else Tier.UNIVERSAL
-        now = Said(tier, day_of(standing.since[place]))
+def _line(locked: Locked, place: int, standing: Standing, course: Course, grounds: Grounds) -> Line:
+    last, now = Said(_tier(locked.tiers[place]), locked.sinces[place]), said_of(standing, place)
     cause, effective_on = cause_of(last, now), now.since or last.since
     if cause is None or effective_on is None:
         raise AssertionError("a student without a difference was taken for one with")
     clauses = course.clauses() if len(course) else ()
-    return Line(
-        id=uuid_utils.uuid7(),
-        student_id=locked.students[place],
-        number=locked.decisions[place] + 1,
-        school_id=course.school() if len(course) else str(locked.schools[place]),
-        tier=now.tier,
-        tier_before=last.tier,
-        cause=cause,
-        effective_on=effective_on,
-        since=now.since,
-        through=course.on(-1) if len(course) else None,
-        revision=next_revision(locked.revisions[place], locked.known_at),
-        clauses=_json(clauses),
-        what_would_change_it=what_would_change(now.tier, clauses, POLICY),
-    )
+    said: dict[str, Any] = {
+        "id": uuid_utils.uuid7(),
+        "student_id": locked.students[place],
+        "number": locked.decisions[place] + 1,
+        "school_id": course.school() if len(course) else str(locked.schools[place]),
+        "tier": now.tier,
+        "tier_before": last.tier,
+        "cause": cause,
+        "effective_on": effective_on,
+        "through": course.on(-1) if len(course) else None,
+        "revision": next_revision(locked.revisions[place], locked.known_at),
+        "clauses": documents(clauses),
+        "what_would_change_it": what_would_change(now.tier, clauses, POLICY),
+        "facts": grounds.of(place),
+    }
+    digest = digest_of({**said, "policy": POLICY.version, "known_at": locked.known_at})
+    texts = {name: json.dumps(said[name]) for name in ("clauses", "facts")}
+    return Line(**{**said, **texts}, since=now.since, digest=digest)
 
 
 def _proposal(locked: Locked, place: int, standing: Standing, course: Course) -> Proposed:
@@ -255,16 +259,12 @@ def _proposal(locked: Locked, place: int, standing: Standing, course: Course) ->
         student_id=locked.students[place],
         school_id=course.school(),
         since=day_of(standing.candidate_since[place]),
-        clauses=_json(course.clauses()),
+        clauses=json.dumps(documents(course.clauses())),
     )
 
 
 def _tier(name: str | None) -> Tier | None:
     return None if name is None else Tier(name)
-
-
-def _json(clauses: Sequence[ClauseAt]) -> str:
-    return json.dumps([clause.document() for clause in clauses], default=date.isoformat)
 
 
 def _columns(rows: Sequence[Line] | Sequence[Proposed]) -> dict[str, list[Any]]:

@@ -93,7 +93,7 @@ def _kept(table: Any, columns: Sequence[Column], touched: str) -> sa.TextClause:
         f"""
         WITH heard AS (SELECT * FROM {_unnested(columns)}),
         outdated AS (
-            UPDATE {name} AS was SET superseded_at = now() FROM heard
+            UPDATE {name} AS was SET superseded_at = now(), superseded_by = pg_current_xact_id() FROM heard
             WHERE {same} AND was.superseded_at IS NULL AND was.revision < heard.revision RETURNING was.*
         ), kept AS (
             INSERT INTO {name} ({names}, known_at) SELECT {values}, now() FROM heard
@@ -167,8 +167,8 @@ _ATTENDANCE = (
     *_REVISION,
 )
 
-# OFFSET 0 keeps the look-up of a closed day one by its index, also where the planner knows no numbers yet.
-# A day without a row is a day attended. Only what differs on a day already closed is a change, and can change a course.
+# A day without a row is a day attended. Only what differs on a day that was closed at any time is a change: what was known
+# while it was must be told later. LIMIT keeps the look-up one by its index, also where the planner knows no numbers yet.
 _RECORDED = sa.text(
     f"""
     WITH recorded AS (
@@ -182,9 +182,8 @@ _RECORDED = sa.text(
         RETURNING new.*, coalesce(old.hundredths_absent, 0) AS before, old.kind AS kind_before
     ), late AS (
         SELECT r.* FROM recorded r, LATERAL (
-            SELECT FROM mtss_closed_day c
-            WHERE c.school_id = r.school_id AND c.day = r.day AND c.superseded_at IS NULL AND NOT c.deleted OFFSET 0
-        ) AS closed
+            SELECT FROM mtss_closed_day c WHERE c.school_id = r.school_id AND c.day = r.day LIMIT 1
+        ) AS ever_closed
         WHERE (r.before, r.kind_before) IS DISTINCT FROM (r.hundredths_absent, r.kind)
     ), noted AS (
         INSERT INTO mtss_attendance_change

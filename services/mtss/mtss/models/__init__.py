@@ -1,6 +1,7 @@
 """What ``mtss`` holds, and how the facts that decide are read."""
 
 from mtss.models.asking import courses_of, last_enrolment_is_open
+from mtss.models.knowing import Moment, facts_known
 from mtss.models.policy import POLICY
 from mtss.models.reading import facts_of
 from mtss.models.tables import (
@@ -15,6 +16,7 @@ from mtss.models.tables import (
     Score,
     Student,
 )
+from mtss.models.verifying import verify
 
 __all__ = [
     "POLICY",
@@ -25,10 +27,13 @@ __all__ = [
     "Decision",
     "Enrolment",
     "Incident",
+    "Moment",
     "Proposal",
     "Score",
     "Student",
     "courses_of",
+    "facts_known",
     "facts_of",
     "last_enrolment_is_open",
+    "verify",
 ]

@@ -28,7 +28,7 @@ _FACTS = sa.text(
         SELECT school_id, (row_number() OVER (ORDER BY school_id COLLATE "C") - 1)::int AS school
         FROM (SELECT DISTINCT school_id FROM enrolment) AS each
     )
-    SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*
+    SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, seen.*
     FROM (SELECT array_agg(school_id ORDER BY school) FROM school) AS schools,
     (
         SELECT array_agg(student), array_agg(school), array_agg(entry_day), array_agg(exit_day), array_agg(is_primary),
@@ -76,16 +76,23 @@ _FACTS = sa.text(
             WHERE student_id = student.student_id AND superseded_at IS NULL AND NOT deleted
               AND each->>'subscale' = ANY(CAST(:subscales AS text[])) OFFSET 0
         ) AS s
-    ) AS scores
+    ) AS scores, (
+        SELECT clock_timestamp(), pg_current_snapshot()::text, pg_current_xact_id_if_assigned()::text
+    ) AS seen
     """  # noqa: S608 (the only thing filled in is a constant of ours)
 )
 
 
 async def facts_of(session: AsyncSession, students: Sequence[UUID], policies: Policies) -> Facts:
     """All that is known now and decides about ``students``, who are named by their place from here on."""
-    subscales = sorted({each for _, policy in policies for each in policy.subscales})
+    subscales = subscales_of(policies)
     given = {"students": students, "kinds": list(KINDS), "subscales": subscales}
     return facts_from(len(students), (await session.execute(_FACTS, given)).one(), subscales)
+
+
+def subscales_of(policies: Policies) -> Sequence[str]:
+    """The survey subscales that any of ``policies`` listens to."""
+    return sorted({each for _, policy in policies for each in policy.subscales})
 
 
 def facts_from(students: int, columns: Sequence[Any], subscales: Sequence[str]) -> Facts:
@@ -102,4 +109,9 @@ def facts_from(students: int, columns: Sequence[Any], subscales: Sequence[str]) 
         absences=Absences.of(*columns[13:18]),
         referrals=Referrals.of(*columns[18:20]),
         scores=Scores.of(*columns[20:27]),
+        seen=dict(zip(("at", "snapshot", "transaction"), map(_text, columns[27:30]), strict=True)),
     )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

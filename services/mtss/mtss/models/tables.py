@@ -15,8 +15,24 @@ from sqlmodel import Field
 from common.db import Table
 
 
+class XID8(sa.types.UserDefinedType[int]):
+    """PostgreSQL's transaction ids that never wrap."""
+
+    cache_ok: bool | None = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """The type's name."""
+        return "xid8"
+
+
 def _moment(*, nullable: bool = False) -> Any:
     return Field(default=None, sa_type=sa.DateTime(timezone=True), nullable=nullable)
+
+
+# The transaction that heard a fact, and the one that heard it superseded: times alone do not tell who saw what.
+def _transaction(*, nullable: bool = False) -> Any:
+    default = None if nullable else {"server_default": sa.text("pg_current_xact_id()")}
+    return Field(default=None, sa_type=XID8, nullable=nullable, sa_column_kwargs=default or {})
 
 
 def _standing(table: str, *key: str) -> sa.Index:
@@ -75,6 +91,7 @@ class AttendanceChange(Table, table=True):
     kind_before: str | None
     kind_after: str | None
     known_at: datetime = _moment()
+    known_by: int = _transaction()
 
 
 class Enrolment(Table, table=True):
@@ -96,7 +113,9 @@ class Enrolment(Table, table=True):
     grade: str | None
     deleted: bool
     known_at: datetime = _moment()
+    known_by: int = _transaction()
     superseded_at: datetime | None = _moment(nullable=True)
+    superseded_by: int | None = _transaction(nullable=True)
 
 
 class Calendar(Table, table=True):
@@ -112,7 +131,9 @@ class Calendar(Table, table=True):
     days: list[date] = Field(sa_type=ARRAY(sa.Date))
     deleted: bool
     known_at: datetime = _moment()
+    known_by: int = _transaction()
     superseded_at: datetime | None = _moment(nullable=True)
+    superseded_by: int | None = _transaction(nullable=True)
 
 
 class ClosedDay(Table, table=True):
@@ -128,7 +149,9 @@ class ClosedDay(Table, table=True):
     implied: bool
     deleted: bool
     known_at: datetime = _moment()
+    known_by: int = _transaction()
     superseded_at: datetime | None = _moment(nullable=True)
+    superseded_by: int | None = _transaction(nullable=True)
 
 
 class Incident(Table, table=True):
@@ -149,7 +172,9 @@ class Incident(Table, table=True):
     day: date
     deleted: bool
     known_at: datetime = _moment()
+    known_by: int = _transaction()
     superseded_at: datetime | None = _moment(nullable=True)
+    superseded_by: int | None = _transaction(nullable=True)
 
 
 class Score(Table, table=True):
@@ -168,7 +193,9 @@ class Score(Table, table=True):
     scores: list[dict[str, Any]] = Field(sa_type=JSONB)
     deleted: bool
     known_at: datetime = _moment()
+    known_by: int = _transaction()
     superseded_at: datetime | None = _moment(nullable=True)
+    superseded_by: int | None = _transaction(nullable=True)
 
 
 class Decision(Table, table=True):
@@ -191,6 +218,10 @@ class Decision(Table, table=True):
     revision: int = Field(sa_type=sa.BigInteger)
     clauses: list[dict[str, Any]] = Field(sa_type=JSONB)
     what_would_change_it: str
+    facts: dict[str, Any] = Field(sa_type=JSONB)
+    """For each kind of fact how many rows it rests on, and their digest."""
+    digest: str
+    """Of everything else in this row."""
 
 
 class Proposal(Table, table=True):

@@ -1,9 +1,9 @@
-"""HTTP in: reads only, for what mtss decides it decides from events."""
+"""HTTP in: reads, and proofs. What mtss decides it decides from events."""
 
 from fastapi import APIRouter
 
-from mtss.routes import decisions, schools, students
+from mtss.routes import decisions, schools, students, verifying
 
 router = APIRouter()
-for part in (students, decisions, schools):
+for part in (students, verifying, decisions, schools):
     router.include_router(part.router)

@@ -17,6 +17,10 @@ READS, MIXES, PURPOSE = ("directory", "education_record"), ("discipline", "suppo
 Reader = Annotated[
     Principal, require("district", "principal", "counselor", "teacher", reads=READS, mixes=MIXES, purpose=PURPOSE)
 ]
+WholeReader = Annotated[
+    Principal, require("district", "principal", "counselor", reads=(*READS, *MIXES), purpose=PURPOSE)
+]
+"""Who reads every clause: what is told here cannot be told in part."""
 PROPOSAL = "support_plan"
 """That a proposal is open tells that several grounds stand, whichever they are."""
 

@@ -1,7 +1,7 @@
 """The rules of tiers: from facts and a policy to courses, decisions and their reasons. Pure, and exact in integers."""
 
-from mtss.rules.course import ClauseAt, Course, CourseDay, course_of, what_would_change
-from mtss.rules.courses import EVER, Courses, Policies, Standing, always, follow, standing_of
+from mtss.rules.course import ClauseAt, Course, CourseDay, course_of, documents, what_would_change
+from mtss.rules.courses import EVER, Courses, Policies, Standing, always, follow, said_of, standing_of
 from mtss.rules.facts import (
     EPOCH,
     KINDS,
@@ -20,6 +20,7 @@ from mtss.rules.facts import (
 from mtss.rules.ledger import NOTHING, Said, cause_of
 from mtss.rules.policy import Policy, PolicyInvalid
 from mtss.rules.policy.reading import policy_of, read_policy
+from mtss.rules.proofs import Difference, Ground, Grounds, differences, digest_of
 from mtss.rules.signals import SIGNALS
 
 __all__ = [
@@ -36,8 +37,11 @@ __all__ = [
     "Course",
     "CourseDay",
     "Courses",
+    "Difference",
     "Enrolments",
     "Facts",
+    "Ground",
+    "Grounds",
     "Ints",
     "Policies",
     "Policy",
@@ -51,9 +55,13 @@ __all__ = [
     "course_of",
     "day_number",
     "day_of",
+    "differences",
+    "digest_of",
+    "documents",
     "follow",
     "policy_of",
     "read_policy",
+    "said_of",
     "standing_of",
     "what_would_change",
 ]

@@ -1,5 +1,6 @@
 """One student's course, and each clause of it with its evidence."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
@@ -31,6 +32,12 @@ class ClauseAt:
     def document(self) -> dict[str, Any]:
         """The clause as JSON would hold it, but for dates."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+def documents(clauses: Sequence[ClauseAt]) -> list[dict[str, Any]]:
+    """Clauses as JSON holds them."""
+    found: list[dict[str, Any]] = json.loads(json.dumps([each.document() for each in clauses], default=date.isoformat))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

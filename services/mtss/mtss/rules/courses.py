@@ -6,8 +6,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from common.events.mtss import Tier
 from mtss.rules.clauses import Reading, Stand
-from mtss.rules.facts import Facts, Flags, Ints
+from mtss.rules.facts import Facts, Flags, Ints, day_of
+from mtss.rules.ledger import NOTHING, Said
 from mtss.rules.policy import TRUE, UNKNOWN, Policy, Truth
 from mtss.rules.timeline import Small, Timeline, numbered, timeline_of, under
 
@@ -113,6 +115,14 @@ def standing_of(courses: Courses) -> Standing:
         candidate=courses.candidate[at],
         candidate_since=_since(courses, courses.candidate, courses.candidate[at]),
     )
+
+
+def said_of(standing: Standing, student: int) -> Said:
+    """What the course of one student says now, as the ledger compares it."""
+    if not standing.decided[student]:
+        return NOTHING
+    tier = Tier.TARGETED if standing.targeted[student] else Tier.UNIVERSAL
+    return Said(tier, day_of(standing.since[student]))
 
 
 def _since(courses: Courses, flag: Flags, now: Flags) -> Ints:

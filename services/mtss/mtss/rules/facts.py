@@ -4,8 +4,8 @@ Students and schools are named by their place, days are counted from 1970-01-01,
 equal length. A whole school, or a whole district, is one value.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from typing import TypeAlias, TypeVar
 
@@ -125,6 +125,8 @@ class Facts:
     absences: Absences
     referrals: Referrals
     scores: Scores
+    seen: Mapping[str, str | None] = field(default_factory=dict)
+    """When and in which snapshot of the database they were read, for whoever wants to read the same again."""
 
     def of_subscale(self, name: str) -> Flags:
         """Which of the scores are of one subscale."""

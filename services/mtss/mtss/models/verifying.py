@@ -1,0 +1,122 @@
+"""Decisions recomputed from the facts as they were known when each was made."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.events import Tier
+from mtss.models.knowing import Moment, facts_known
+from mtss.models.policy import POLICY
+from mtss.models.tables import Decision
+from mtss.rules import (
+    Difference,
+    Facts,
+    Grounds,
+    Said,
+    always,
+    cause_of,
+    course_of,
+    differences,
+    digest_of,
+    documents,
+    follow,
+    said_of,
+    standing_of,
+)
+
+_BEFORE = sa.text(
+    """
+    SELECT d.student_id, d.number, d.tier, d.effective_on
+    FROM unnest(CAST(:students AS uuid[]), CAST(:numbers AS int[])) AS of(student_id, number)
+    JOIN mtss_decision d ON d.student_id = of.student_id AND d.number = of.number - 1
+    """
+)
+
+
+async def verify(session: AsyncSession, decisions: Sequence[Decision]) -> list[list[Difference]]:
+    """For each decision what is otherwise when it is made again; nothing where it is the same.
+
+    Two statements, whatever the number. A decision of a policy that is not known here says so.
+    """
+    before = await _before(session, decisions)
+    known = [decision for decision in decisions if decision.policy == POLICY.version]
+    facts = await facts_known(session, [(each.student_id, _moment(each)) for each in known], always(POLICY))
+    again = dict(
+        zip((each.id for each in known), _again(facts, [before.get(_key(each)) for each in known]), strict=True)
+    )
+    return [_compared(decision, again.get(decision.id), before.get(_key(decision))) for decision in decisions]
+
+
+def _moment(decision: Decision) -> Moment:
+    """What the decision saw; of one made before that was kept, what was known at its time."""
+    seen = decision.facts.get("seen")
+    if not seen:
+        return Moment(decision.known_at)
+    return Moment(datetime.fromisoformat(seen["at"]), seen["snapshot"], seen["transaction"])
+
+
+def _key(decision: Decision) -> tuple[UUID, int]:
+    return decision.student_id, decision.number
+
+
+async def _before(session: AsyncSession, decisions: Sequence[Decision]) -> Mapping[tuple[UUID, int], Said]:
+    """What the decision before each one said."""
+    given = {"students": [each.student_id for each in decisions], "numbers": [each.number for each in decisions]}
+    rows = (await session.execute(_BEFORE, given)).all()
+    return {(student, number + 1): Said(tier and Tier(tier), tier and since) for student, number, tier, since in rows}
+
+
+def _again(facts: Facts, before: Sequence[Said | None]) -> Iterator[dict[str, Any]]:
+    """What would be decided from ``facts`` after what was said ``before``."""
+    courses, grounds = follow(facts, always(POLICY)), Grounds(facts)
+    standing = standing_of(courses)
+    for student, said in enumerate(before):
+        now, course = said_of(standing, student), course_of(facts, courses, student)
+        last = said or Said(None, None)
+        found: dict[str, Any] = {
+            "tier": now.tier,
+            "tier_before": last.tier,
+            "cause": cause_of(last, now),
+            "clauses": documents(course.clauses()) if len(course) else [],
+            "facts": grounds.of(student),
+        }
+        if len(course):
+            found |= {"effective_on": now.since, "through": course.on(-1), "school_id": course.school()}
+        yield found
+
+
+_SAID = (
+    "id",
+    "student_id",
+    "number",
+    "school_id",
+    "tier",
+    "tier_before",
+    "cause",
+    "policy",
+    "effective_on",
+    "through",
+    "known_at",
+    "revision",
+    "clauses",
+    "what_would_change_it",
+    "facts",
+)
+
+
+def _compared(decision: Decision, again: Mapping[str, Any] | None, before: Said | None) -> list[Difference]:
+    said = {name: getattr(decision, name) for name in _SAID}
+    found = [] if not decision.digest else _compare_digest(decision.digest, digest_of(said))
+    if decision.number > 1 and before is None:
+        found.append(Difference("number", decision.number, "the decision before it is missing"))
+    if again is None:
+        return [*found, Difference("policy", decision.policy, "no such policy is known here")]
+    return [*found, *differences(said, again)]
+
+
+def _compare_digest(stored: str, recomputed: str) -> list[Difference]:
+    return [] if stored == recomputed else [Difference("digest", stored, recomputed)]

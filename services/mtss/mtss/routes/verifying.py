@@ -1,0 +1,161 @@
+"""Proofs: a decision made again from the facts as they were known then, and what we knew and know of a day."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import col
+
+from common.access import visible_to
+from common.app import Router
+from common.db import Session
+from common.errors import Invalid, NotFound
+from common.events import Tier
+from common.idempotency import repeatable
+from common.paging import Cursor, decode_cursor, encode_cursor
+from common.runtime import RuntimeOf
+from mtss.models import POLICY, Decision, Moment, Student, facts_known, facts_of, verify
+from mtss.routes.documents import NO_CONTROL, ClauseDocument, WholeReader
+from mtss.rules import Difference, Facts, always, course_of, follow
+
+router = Router("mtss")
+
+MOST_AT_ONCE = 2000
+
+
+class DifferenceDocument(BaseModel):
+    """One thing that is otherwise: as it is stored, and as it comes out today."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    field: Annotated[str, Field(examples=["clauses.attendance.evidence"])]
+    stored: Any
+    recomputed: Any
+
+
+class VerdictDocument(BaseModel):
+    """Whether a decision comes out the same."""
+
+    decision_id: UUID
+    same: bool
+    differences: list[DifferenceDocument]
+
+
+class VerifiedPage(BaseModel):
+    """Some decisions verified, and those of them that differ."""
+
+    verified: int
+    differing: list[VerdictDocument]
+    next: str | None
+
+
+class KnownDocument(BaseModel):
+    """Where a student stood on a day, by what was known at one time. Nothing known of the day: no tier."""
+
+    known_at: datetime | None
+    tier: Tier | None
+    closed_through: date | None
+    clauses: list[ClauseDocument]
+
+
+class TwoTimes(BaseModel):
+    """One day by what was known at its end, and by what is known now."""
+
+    student_id: UUID
+    on: date
+    as_known_then: KnownDocument
+    as_known_now: KnownDocument
+    same: Annotated[bool, Field(description="Whether both say the same tier.")]
+
+
+@router.post("/v1/decisions/{decision_id}/verify")
+@repeatable("it changes nothing")
+async def verify_decision(decision_id: UUID, who: WholeReader, session: Session) -> VerdictDocument:
+    """Make a decision again from the facts as they were known then: the same, or exactly what differs."""
+    asked = sa.select(Decision).join(Student, col(Student.student_id) == col(Decision.student_id))
+    mine = asked.where(col(Decision.id) == decision_id, visible_to(who, col(Student.student_id)))
+    decision = (await session.scalars(mine)).one_or_none()
+    if decision is None:
+        raise NotFound(what="decision")
+    (found,) = await verify(session, [decision])
+    return _verdict(decision, found)
+
+
+@router.post("/v1/decisions/verify")
+@repeatable("it changes nothing")
+async def verify_decisions(
+    who: WholeReader,
+    session: Session,
+    school: Annotated[str | None, Query(max_length=40, pattern=NO_CONTROL)] = None,
+    cursor: Cursor = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_AT_ONCE)] = MOST_AT_ONCE,
+) -> VerifiedPage:
+    """Make many decisions again, by their ids: how many there were, and each that differs."""
+    asked = sa.select(Decision).join(Student, col(Student.student_id) == col(Decision.student_id))
+    asked = asked.where(visible_to(who, col(Student.student_id)))
+    if school is not None:
+        asked = asked.where(col(Decision.school_id) == school)
+    if cursor is not None:
+        asked = asked.where(col(Decision.id) > _id_of(cursor))
+    decisions = (await session.scalars(asked.order_by(col(Decision.id)).limit(limit))).all()
+    verdicts = zip(decisions, await verify(session, decisions), strict=True)
+    return VerifiedPage(
+        verified=len(decisions),
+        differing=[_verdict(decision, found) for decision, found in verdicts if found],
+        next=encode_cursor(str(decisions[-1].id)) if len(decisions) == limit else None,
+    )
+
+
+@router.get("/v1/students/{student_id}/known")
+async def read_what_was_known(
+    student_id: UUID,
+    on: Annotated[date, Query(description="The day that is asked of.")],
+    who: WholeReader,
+    session: Session,
+    runtime: RuntimeOf,
+) -> TwoTimes:
+    """What we knew at the end of a day and decided by it, and what we would have decided, had we known what we know now."""
+    seen = sa.select(
+        sa.exists().where(
+            col(Student.student_id) == student_id, col(Student.enrolled), visible_to(who, col(Student.student_id))
+        )
+    )
+    if not (await session.execute(seen)).scalar_one():
+        raise NotFound(what="student")
+    end = datetime.combine(on + timedelta(days=1), time(), runtime.settings.zone).astimezone(UTC)
+    then = _known(await facts_known(session, [(student_id, Moment(end))], always(POLICY)), on, end)
+    now = _known(await facts_of(session, [student_id], always(POLICY)), on, None)
+    return TwoTimes(student_id=student_id, on=on, as_known_then=then, as_known_now=now, same=then.tier == now.tier)
+
+
+def _known(facts: Facts, on: date, known_at: datetime | None) -> KnownDocument:
+    course = course_of(facts, follow(facts, always(POLICY)), 0)
+    places = [place for place in range(len(course)) if course.on(place) <= on]
+    if not places:
+        return KnownDocument(known_at=known_at, tier=None, closed_through=None, clauses=[])
+    last = places[-1]
+    return KnownDocument(
+        known_at=known_at,
+        tier=course.day(last).tier,
+        closed_through=course.on(last),
+        clauses=[ClauseDocument.model_validate(clause) for clause in course.clauses(last)],
+    )
+
+
+def _verdict(decision: Decision, found: list[Difference]) -> VerdictDocument:
+    return VerdictDocument(
+        decision_id=decision.id,
+        same=not found,
+        differences=[DifferenceDocument.model_validate(each) for each in found],
+    )
+
+
+def _id_of(cursor: str) -> UUID:
+    (decision,) = decode_cursor(cursor, 1)
+    try:
+        return UUID(decision)
+    except ValueError:
+        raise Invalid(field="cursor", rule="must be the next of an earlier page") from None

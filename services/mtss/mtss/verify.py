@@ -1,0 +1,66 @@
+"""``trellis verify``: proofs of what was decided."""
+
+import sys
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.progress import Progress
+
+from common.commands import ADDRESS, HERE, Data, TokenFile, Url, answer_of, one_sentence, operator, out
+
+_SHOWN = 20
+"""So many decisions that differ are told line by line; more are counted."""
+
+app = typer.Typer(
+    name="verify", no_args_is_help=True, add_completion=False, help="Check that what was decided can be decided again."
+)
+
+
+@app.callback()
+def verify() -> None:
+    """Check that what was decided can be decided again."""
+
+
+@app.command()
+def decisions(
+    school: Annotated[str | None, typer.Option(help="Only decisions made at this school.")] = None,
+    url: Url = ADDRESS,
+    data: Data = HERE,
+    token_file: TokenFile = None,
+) -> None:
+    """Make every decision again from the facts as they were known then. Exit code 1 if any differs.
+
+    Two examples:
+
+        trellis verify decisions
+
+        trellis verify decisions --school 255901001
+    """
+    verified, differing = 0, 0
+    with one_sentence(), operator(url, data, token_file) as http, Progress(console=out, transient=True) as progress:
+        bar, cursor = progress.add_task("decisions", total=None), None
+        while True:
+            page = _page(http, school, cursor)
+            verified, differing, cursor = verified + page["verified"], differing + len(page["differing"]), page["next"]
+            progress.update(bar, completed=verified)
+            for each in page["differing"][: max(_SHOWN - differing + len(page["differing"]), 0)]:
+                _tell(each)
+            if cursor is None:
+                break
+    out.print(
+        f"{verified:,} decisions verified: {verified - differing:,} the same, {differing:,} differ.", highlight=False
+    )
+    if differing:
+        sys.exit(1)
+
+
+def _page(http: httpx.Client, school: str | None, cursor: str | None) -> dict[str, Any]:
+    asked = {name: value for name, value in {"school": school, "cursor": cursor}.items() if value is not None}
+    page: dict[str, Any] = answer_of(http.post("/mtss/v1/decisions/verify", params=asked, timeout=120))
+    return page
+
+
+def _tell(verdict: dict[str, Any]) -> None:
+    fields = ", ".join(difference["field"] for difference in verdict["differences"])
+    out.print(f"{verdict['decision_id']} differs: {fields}", highlight=False, soft_wrap=True)

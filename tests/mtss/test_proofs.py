@@ -1,0 +1,191 @@
+"""Proofs: what was decided can be decided again, and what was touched since is found."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+
+from mtss.models import Decision, verify
+from mtss.rules import digest_of
+from tests.harness import Running
+from tests.mtss.made_up import STUDENT, School, named, school_days
+
+SCHOOL = School(days=school_days(60))
+OTHER = named("student", 1)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def decided(mtss: Running) -> AsyncIterator[Running]:
+    """Two students with decisions that rest on every kind of fact."""
+    mtss.clock.set(datetime(2024, 11, 20, 18, tzinfo=UTC))
+    await mtss.deliver(SCHOOL.calendar(), SCHOOL.enrols(), SCHOOL.enrols(OTHER), *SCHOOL.closes_through(19))
+    await mtss.deliver(SCHOOL.absent(4), SCHOOL.absent(5), SCHOOL.refers(3, 1), SCHOOL.scores(3, 3.0))
+    await mtss.deliver(*SCHOOL.closes(*range(19, 30)))
+    yield mtss
+
+
+async def differing(mtss: Running) -> list[str]:
+    """The fields of all decisions that differ, each once."""
+    async with mtss.session() as session:
+        ledger = (await session.scalars(sa.select(Decision))).all()
+        assert len(ledger) >= 3
+        return sorted({each.field for found in await verify(session, ledger) for each in found})
+
+
+async def touch(mtss: Running, statement: str) -> None:
+    """Change a row behind the service's back."""
+    async with mtss.admin.begin() as connection:
+        changed = await connection.execute(sa.text(statement))
+        assert changed.rowcount >= 1
+
+
+async def test_what_was_decided_is_decided_again(decided: Running) -> None:
+    assert await differing(decided) == []
+
+
+async def test_what_is_heard_later_leaves_earlier_decisions_as_they_were(decided: Running) -> None:
+    await decided.deliver(SCHOOL.absent(4, hundredths=0), SCHOOL.absent(25), SCHOOL.refers(6, 2), SCHOOL.scores(2, 2.0))
+    await decided.deliver(SCHOOL.calendar(), SCHOOL.enrols(exit_on=SCHOOL.days[20]), *SCHOOL.closes(25, deleted=True))
+    await decided.deliver(SCHOOL.absent(25, hundredths=50), *SCHOOL.closes(25))
+    assert await differing(decided) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "fields"),
+    [
+        ("UPDATE mtss_attendance SET hundredths_absent = 64 WHERE hundredths_absent = 100", ["facts.absences"]),
+        ("UPDATE mtss_attendance SET kind = 'excused' WHERE hundredths_absent = 100", ["facts.absences"]),
+        ("UPDATE mtss_enrolment SET entry_on = entry_on + 1", ["facts.enrolments"]),
+        ("UPDATE mtss_calendar SET days = days[2:]", ["facts.calendars"]),
+        ("UPDATE mtss_closed_day SET implied = NOT implied WHERE day = '2024-09-02'", ["facts.closed_days"]),
+        ("UPDATE mtss_incident SET day = day + 1", ["facts.referrals"]),
+        ("UPDATE mtss_score SET scores = jsonb_set(scores, '{1,mean}', '3.25')", ["facts.scores"]),
+        (
+            "UPDATE mtss_attendance SET day = day + 1 WHERE hundredths_absent = 100 AND day = '2024-08-26'",
+            ["facts.absences"],
+        ),
+    ],
+)
+async def test_one_touched_fact_is_found_and_named(decided: Running, statement: str, fields: Sequence[str]) -> None:
+    await touch(decided, statement)
+    found = await differing(decided)
+    assert set(fields) <= set(found)
+    assert not {each for each in found if each.startswith("facts.")} - set(fields)
+    assert "digest" not in found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "tier = 'universal'",
+        "effective_on = effective_on + 1",
+        "through = through - 1",
+        "cause = 'corrected'",
+        "school_id = 'elsewhere'",
+        "known_at = known_at + interval '1 microsecond'",
+        "revision = revision # 1",
+        "what_would_change_it = 'Nothing.'",
+        "clauses = jsonb_set(clauses, '{0,evidence,days_absent}', '2.5')",
+        "clauses = jsonb_set(clauses, '{0,in_words}', '\"No days were missed.\"')",
+        "facts = jsonb_set(facts, '{absences,count}', '7')",
+    ],
+)
+async def test_one_touched_word_of_a_decision_is_found(decided: Running, change: str) -> None:
+    await touch(decided, f"UPDATE mtss_decision SET {change} WHERE student_id = '{STUDENT}' AND number = 2")
+    assert "digest" in await differing(decided)
+
+
+async def test_a_decision_that_was_rewritten_with_its_digest_still_differs_from_its_facts(decided: Running) -> None:
+    async with decided.admin.begin() as connection:
+        row = (await connection.execute(sa.text("SELECT * FROM mtss_decision WHERE number = 2"))).mappings().one()
+        said = {name: value for name, value in row.items() if name != "digest"} | {"tier": "universal"}
+        forged = {"digest": digest_of(said), "id": row["id"]}
+        await connection.execute(
+            sa.text("UPDATE mtss_decision SET tier = 'universal', digest = :digest WHERE id = :id"), forged
+        )
+    assert await differing(decided) == ["tier"]
+
+
+async def test_a_decision_that_was_taken_out_is_missed(decided: Running) -> None:
+    await touch(decided, f"DELETE FROM mtss_decision WHERE student_id = '{STUDENT}' AND number = 1")
+    async with decided.session() as session:
+        (left,) = (await session.scalars(sa.select(Decision).where(sa.text(f"student_id = '{STUDENT}'")))).all()
+        ((missing, *_),) = await verify(session, [left])
+    assert missing.field == "number"
+
+
+async def test_a_decision_of_a_policy_that_is_gone_says_so(decided: Running) -> None:
+    await touch(decided, "UPDATE mtss_decision SET policy = 'another' WHERE number = 2")
+    assert await differing(decided) == ["digest", "policy"]
+
+
+# Over HTTP
+
+
+async def ask(mtss: Running, method: str, path: str, role: str = "district", **more: Any) -> tuple[int, Any]:
+    response = await mtss.http.request(method, f"/mtss/v1{path}", headers=mtss.headers(role, **more))
+    return response.status_code, response.json()
+
+
+async def test_a_reader_has_a_decision_verified(decided: Running) -> None:
+    _, student = await ask(decided, "GET", f"/students/{STUDENT}")
+    path = f"/decisions/{student['decision_id']}/verify"
+    assert await ask(decided, "POST", path) == (
+        200,
+        {"decision_id": student["decision_id"], "same": True, "differences": []},
+    )
+    await touch(decided, "UPDATE mtss_attendance SET hundredths_absent = 50 WHERE hundredths_absent = 100")
+    _, verdict = await ask(decided, "POST", path)
+    evidence = next(each for each in verdict["differences"] if each["field"] == "clauses.attendance.evidence")
+    assert (evidence["stored"]["days_absent"], evidence["recomputed"]["days_absent"]) == (2.0, 1.0)
+    assert (await ask(decided, "POST", path, role="counselor", schools=("elsewhere",)))[0] == 404
+
+
+async def test_a_school_s_decisions_are_verified_page_by_page(decided: Running) -> None:
+    _, first = await ask(decided, "POST", "/decisions/verify?school=100&limit=2")
+    assert (first["verified"], first["differing"]) == (2, [])
+    _, rest = await ask(decided, "POST", f"/decisions/verify?school=100&cursor={first['next']}")
+    assert (rest["verified"], rest["next"]) == (1, None)
+    assert (await ask(decided, "POST", "/decisions/verify?school=nowhere"))[1]["verified"] == 0
+    assert (await ask(decided, "POST", "/decisions/verify", role="counselor", schools=("elsewhere",)))[1][
+        "verified"
+    ] == 0
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "WyJ4Il0"])
+async def test_a_cursor_of_somebody_else_is_refused(decided: Running, cursor: str) -> None:
+    status, problem = await ask(decided, "POST", f"/decisions/verify?cursor={cursor}")
+    assert (status, problem["errors"][0]["field"]) == (422, "cursor")
+
+
+async def test_what_we_knew_of_a_day_and_what_we_know_now_are_two_answers(decided: Running) -> None:
+    # All of it was heard today, on a day long after: at the end of each school day nothing was known.
+    on = SCHOOL.days[24]
+    status, both = await ask(decided, "GET", f"/students/{STUDENT}/known?on={on}")
+    assert status == 200
+    assert both["as_known_then"]["tier"] is None
+    assert (both["as_known_now"]["tier"], both["as_known_now"]["closed_through"], both["same"]) == (
+        "targeted",
+        str(on),
+        False,
+    )
+    async with decided.admin.begin() as connection:
+        for table in ("mtss_enrolment", "mtss_calendar", "mtss_closed_day", "mtss_incident", "mtss_score"):
+            await connection.execute(sa.text(f"UPDATE {table} SET known_at = '2024-09-01'"))
+    await decided.deliver(SCHOOL.absent(4, hundredths=0))
+    _, both = await ask(decided, "GET", f"/students/{STUDENT}/known?on={on}")
+    assert (both["as_known_then"]["tier"], both["as_known_now"]["tier"], both["same"]) == (
+        "universal",
+        "universal",
+        True,
+    )
+    days_absent = [both[each]["clauses"][0]["evidence"]["days_absent"] for each in ("as_known_then", "as_known_now")]
+    assert days_absent == [0.0, 1.0]
+
+
+async def test_of_a_student_nobody_knows_nothing_is_said(decided: Running) -> None:
+    assert (await ask(decided, "GET", f"/students/{named('nobody')}/known?on=2024-10-01"))[0] == 404
+    assert (await ask(decided, "POST", f"/decisions/{named('none')}/verify"))[0] == 404
