@@ -43,7 +43,7 @@ from mtss.handlers.decisions import (
 from mtss.handlers.facts import _RECORDED
 from mtss.models import POLICY
 from mtss.models.reading import _FACTS, facts_from
-from mtss.rules import KINDS, Standing, always, course_of, follow, standing_of
+from mtss.rules import KINDS, Grounds, Standing, always, course_of, follow, standing_of
 
 BATCH, PARTITIONS = 500, 6
 
@@ -158,9 +158,9 @@ async def reassess(database: Any, students: Sequence[UUID]) -> None:
     found = await database.fetchrow(FACTS, *(_FACTS_GIVEN[name](locked) for name in FACTS_NAMES))
     known = facts_from(len(locked.students), found, POLICY.subscales)
     courses = follow(known, always(POLICY))
-    standing = standing_of(courses)
+    standing, grounds = standing_of(courses), Grounds(known)
     lines = [
-        _line(locked, place, standing, course_of(known, courses, place))
+        _line(locked, place, standing, course_of(known, courses, place), grounds)
         for place in _tiers_that_differ(locked, standing)
     ]
     if lines:

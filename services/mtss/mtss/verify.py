@@ -38,7 +38,11 @@ def decisions(
         trellis verify decisions --school 255901001
     """
     verified, differing = 0, 0
-    with one_sentence(), operator(url, data, token_file) as http, Progress(console=out, transient=True) as progress:
+    with (
+        one_sentence(),
+        operator(url, data, token_file) as http,
+        Progress(console=out, transient=True, disable=not out.is_terminal) as progress,
+    ):
         bar, cursor = progress.add_task("decisions", total=None), None
         while True:
             page = _page(http, school, cursor)

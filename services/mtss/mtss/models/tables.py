@@ -10,6 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlmodel import Field
 
 from common.db import Table
@@ -23,6 +24,9 @@ class XID8(sa.types.UserDefinedType[int]):
     def get_col_spec(self, **_: Any) -> str:
         """The type's name."""
         return "xid8"
+
+
+ischema_names["xid8"] = XID8  # so that what reads a database's tables knows the type
 
 
 def _moment(*, nullable: bool = False) -> Any:

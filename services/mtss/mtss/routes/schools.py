@@ -22,6 +22,7 @@ from mtss.rules import Course
 
 router = Router("mtss")
 
+
 class SchoolSummary(BaseModel):
     """The students whose last enrolment is open at a school."""
 
