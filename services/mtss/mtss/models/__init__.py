@@ -4,6 +4,7 @@ from mtss.models.asking import courses_of, last_enrolment_is_open
 from mtss.models.knowing import Moment, facts_known
 from mtss.models.policy import POLICY
 from mtss.models.reading import facts_of
+from mtss.models.rehearsal import Rehearsal
 from mtss.models.tables import (
     Attendance,
     AttendanceChange,
@@ -29,6 +30,7 @@ __all__ = [
     "Incident",
     "Moment",
     "Proposal",
+    "Rehearsal",
     "Score",
     "Student",
     "courses_of",

@@ -1,0 +1,216 @@
+"""The charts of a report, as SVG that stands in the page itself: no script, no font or picture from elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import altair as alt
+import vl_convert
+
+Report: TypeAlias = Mapping[str, Any]
+Rows: TypeAlias = Sequence[Mapping[str, Any]]
+
+_FONT = "system-ui, sans-serif"
+_INK, _LINE = "#1c2530", "#d5dce4"
+# Told apart by those who see no colours too: each is also drawn in its own way. Source: Okabe and Ito, Color Universal Design.
+_COLOURS = ["#0b5394", "#b45309", "#117733", "#882255", "#555555", "#44aa99", "#999933"]
+_WIDTH, _HEIGHT, _CELL = 620, 260, 16
+_NAMES_WIDTH = 320
+_MOST_SCHOOLS_NAMED = 80
+"""Beyond so many a row for each school is too thin to be read: the heat map leaves them to the table."""
+
+
+def charts(report: Report) -> dict[str, str]:
+    """Each chart by its name."""
+    drawn: dict[str, Any] = {
+        "caseload": _caseload(report, "targeted"),
+        "candidates": _caseload(report, "candidate"),
+        "early": _early(report),
+        "clauses": _clauses(report),
+        "unknown": _unknown(report),
+        "sensitivity": _sensitivity(report),
+    }
+    if len(report["schools"]) <= _MOST_SCHOOLS_NAMED:
+        drawn["schools"] = _schools(report)
+    return {name: _svg(chart) for name, chart in drawn.items()}
+
+
+def _svg(chart: Any) -> str:
+    configured = (
+        chart.configure(font=_FONT, background="white")
+        .configure_axis(labelColor=_INK, titleColor=_INK, gridColor=_LINE, labelFontSize=12, titleFontSize=12)
+        .configure_legend(labelFontSize=12, titleFontSize=12, labelLimit=_NAMES_WIDTH, orient="top")
+        .configure_header(labelFontSize=12, labelColor=_INK, labelLimit=_NAMES_WIDTH)
+        .configure_view(stroke=None)
+    )
+    svg: str = vl_convert.vegalite_to_svg(configured.to_dict())
+    return svg
+
+
+def _values(rows: Rows) -> Any:
+    return alt.InlineData(values=list(rows))
+
+
+def _caseload(report: Report, state: str) -> Any:
+    names = {"policy": "this policy", "against": "the policy it is held against"}
+    rows = [
+        {"week": week, "of": names[role], "students": sum(of[state][at])}
+        for role, of in report["caseload"].items()
+        for at, week in enumerate(report["weeks"])
+    ]
+    order = list(names.values())
+    return (
+        alt.Chart(_values(rows), width=_WIDTH, height=_HEIGHT)
+        .mark_line(strokeWidth=2.5, interpolate="step-after")
+        .encode(
+            x=alt.X("week:T", title="week through", axis=alt.Axis(format="%b %Y", tickCount="month", grid=False)),
+            y=alt.Y("students:Q", title="students", axis=alt.Axis(tickMinStep=1)),
+            color=alt.Color("of:N", title=None, sort=order, scale=alt.Scale(domain=order, range=_COLOURS[:2])),
+            strokeDash=alt.StrokeDash(
+                "of:N", title=None, sort=order, scale=alt.Scale(domain=order, range=[[1, 0], [6, 3]])
+            ),
+        )
+    )
+
+
+def _schools(report: Report) -> Any:
+    targeted, enrolled = report["caseload"]["policy"]["targeted"], report["enrolled"]
+    rows = [
+        {"week": at, "school": school, "share": 100 * targeted[at][place] / enrolled[at][place]}
+        for at in range(len(report["weeks"]))
+        for place, school in enumerate(report["schools"])
+        if enrolled[at][place]
+    ]
+    return (
+        alt.Chart(_values(rows), width=_WIDTH, height=alt.Step(_CELL))
+        .mark_rect()
+        .encode(
+            x=alt.X(
+                "week:O",
+                title="week of the time rehearsed, from the first",
+                axis=alt.Axis(labelOverlap=True, labelAngle=0),
+            ),
+            y=alt.Y("school:N", title="school", sort=list(report["schools"])),
+            color=alt.Color("share:Q", title="percent of enrolled students", scale=alt.Scale(scheme="blues")),
+        )
+    )
+
+
+def _early(report: Report) -> Any:
+    rows = [
+        {
+            "policy": _named(of),
+            "ended": f"ended the year at {early['percent']} percent or more",
+            **dict(zip(("quarter", "half", "three"), early["school_days_ahead"]["quartiles"], strict=True)),
+        }
+        for of in report["policies"]
+        for early in of["early"].values()
+        if early["school_days_ahead"]["of"]
+    ]
+    names = list(dict.fromkeys(_named(of) for of in report["policies"]))
+    y = alt.Y("policy:N", title=None, sort=names, axis=alt.Axis(labelLimit=_NAMES_WIDTH))
+    base = alt.Chart(_values(rows), width=_WIDTH - _NAMES_WIDTH // 2, height=alt.Step(30))
+    bars = base.mark_bar(size=10, color="#9db8d6").encode(
+        x=alt.X("quarter:Q", title="school days from the decision to the day on which it was certain"),
+        x2="three:Q",
+        y=y,
+    )
+    ticks = base.mark_tick(size=20, thickness=3, color=_INK).encode(x="half:Q", y=y)
+    zero = base.mark_rule(color="#8a1f11", strokeDash=[4, 3]).encode(x=alt.datum(0))
+    return alt.layer(bars, zero, ticks).facet(facet=alt.Facet("ended:N", title=None), columns=1)
+
+
+def _clauses(report: Report) -> Any:
+    only, shared = "no other ground", "another ground too"
+    rows = [
+        {"clause": of["clause"], "grounds": grounds, "students": count, "order": order}
+        for of in report["alone"]
+        for order, grounds, count in (
+            (0, only, of["students_of_no_other"]),
+            (1, shared, of["flow"]["students"] - of["students_of_no_other"]),
+        )
+    ]
+    return (
+        alt.Chart(_values(rows), width=_WIDTH, height=alt.Step(34))
+        .mark_bar(stroke=_INK, strokeWidth=0.5)
+        .encode(
+            x=alt.X("students:Q", title="students for whom the clause alone calls for support", stack="zero"),
+            y=alt.Y("clause:N", title=None, sort=[of["clause"] for of in report["alone"]]),
+            color=alt.Color(
+                "grounds:N", title=None, scale=alt.Scale(domain=[only, shared], range=[_COLOURS[0], "#c5d5e8"])
+            ),
+            order="order:Q",
+        )
+    )
+
+
+def _unknown(report: Report) -> Any:
+    rows = [
+        {"week": week, "clause": of["clause"], "percent": 100 * share}
+        for of in report["unknown"]
+        for week, share in zip(report["weeks"], of["weeks"], strict=True)
+        if share is not None
+    ]
+    names = [of["clause"] for of in report["unknown"]]
+    return (
+        alt.Chart(_values(rows), width=_WIDTH, height=_HEIGHT)
+        .mark_line(strokeWidth=2.5)
+        .encode(
+            x=alt.X("week:T", title="week through", axis=alt.Axis(format="%b %Y", tickCount="month", grid=False)),
+            y=alt.Y("percent:Q", title="percent of student days", scale=alt.Scale(domain=[0, 100])),
+            color=alt.Color("clause:N", title=None, sort=names, scale=alt.Scale(domain=names, range=_COLOURS)),
+            strokeDash=alt.StrokeDash("clause:N", title=None, sort=names, scale=alt.Scale(domain=names)),
+        )
+    )
+
+
+def _sensitivity(report: Report) -> Any:
+    rows = [
+        {
+            "number": short(path),
+            "value": point["value"],
+            "text": f"{point['value']:g}",
+            "usual": point["value"] == point["usual"],
+        }
+        | {name: point[name] for name in ("caseload", "school_days_ahead")}
+        for path, points in curves(report).items()
+        for point in points
+        if None not in (point["caseload"], point["school_days_ahead"])
+    ]
+    x = alt.X("caseload:Q", title="students supported on a mean day", scale=alt.Scale(zero=False))
+    y = alt.Y("school_days_ahead:Q", title="school days ahead", scale=alt.Scale(zero=False))
+    base = alt.Chart(_values(rows), width=_WIDTH, height=110).encode(x=x, y=y)
+    line = base.mark_line(color="#9db8d6").encode(order="value:Q")
+    points = base.mark_point(filled=True, size=70).encode(
+        shape=alt.Shape("usual:N", legend=None, scale=alt.Scale(domain=[True, False], range=["diamond", "circle"])),
+        color=alt.Color(
+            "usual:N", legend=None, scale=alt.Scale(domain=[True, False], range=[_COLOURS[1], _COLOURS[0]])
+        ),
+    )
+    texts = base.mark_text(dy=-10, color=_INK).encode(text="text:N")
+    return alt.layer(line, points, texts).facet(facet=alt.Facet("number:N", title=None), columns=1)
+
+
+def curves(report: Report) -> dict[str, list[Mapping[str, Any]]]:
+    """For each number of the policy its points, ascending by its value, the policy's own among them."""
+    own = report["policies"][0]
+    early = next(iter(own["early"].values()))
+    usual = {
+        "caseload": own["daily"]["mean"],
+        "school_days_ahead": early["school_days_ahead"]["quartiles"][1],
+        "in_time": early["in_time"]["share"],
+        "precision": early["precision"]["share"],
+    }
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for point in report["sensitivity"]:
+        found.setdefault(point["path"], [{**point, **usual, "value": point["usual"]}]).append(point)
+    return {path: sorted(points, key=lambda point: point["value"]) for path, points in found.items()}
+
+
+def short(path: str) -> str:
+    """The path of a number in words, such as ``attendance: entry at least``."""
+    clause, _, rest = path.removeprefix("clauses.").partition(".")
+    return f"{clause}: {rest}".replace("_", " ").replace(".", " ")
+
+
+def _named(of: Mapping[str, Any]) -> str:
+    return {"policy": "this policy", "against": "the policy it is held against"}.get(of["role"]) or str(of["version"])

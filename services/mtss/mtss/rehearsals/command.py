@@ -1,0 +1,127 @@
+"""``trellis rehearse``: try a policy on the district's own past, and see what would have come of it."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.progress import Progress
+
+from common.commands import ADDRESS, HERE, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out
+from mtss.rehearsals.sheets import SHEETS, sheet
+
+_PATH = "/mtss/v1/rehearsals"
+_ASK_SECONDS = 0.25
+_LINE = "  {:<34} {:>9} {:>8} {:>8} {:>9} {:>9} {:>10} {:>7}"
+
+
+def rehearse(
+    policy: Annotated[Path, typer.Argument(metavar="POLICY.json", help="The policy to try.")],
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="POLICY.json", help="The policy to hold it against.  [default: the one in force]"),
+    ] = None,
+    years: Annotated[
+        list[int] | None,
+        typer.Option(help="A school year, by the year it ends in; may be given again.  [default: all]"),
+    ] = None,
+    school: Annotated[list[str] | None, typer.Option(help="A school; may be given again.  [default: all]")] = None,
+    page: Annotated[Path | None, typer.Option(help="Write the page to read or print to this file.")] = None,
+    sheets: Annotated[Path | None, typer.Option("--csv", help="Write every table as CSV into this folder.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON and nothing else.")] = False,
+    url: Url = ADDRESS,
+    data: Data = HERE,
+    token_file: TokenFile = None,
+) -> None:
+    """Try a policy on the district's own recorded days, without touching a tier.
+
+    Ctrl-C cancels it. Three examples:
+
+        trellis rehearse ours.json --page rehearsal.html
+
+        trellis rehearse ours.json --against theirs.json --years 2025 --years 2026
+
+        trellis rehearse ours.json --school 7000011 --csv rehearsal/
+    """
+    with one_sentence(), operator(url, data, token_file) as http:
+        asked = {
+            "policy": _document(policy),
+            "against": _document(against) if against else None,
+            "school_years": years or [],
+            "schools": school or [],
+        }
+        path = _finished(http, asked)
+        report = answer_of(http.get(f"{path}/report"))
+        if page:
+            page.write_text(_text(http.get(f"{path}/report.html")), encoding="utf-8")
+    if sheets:
+        _write(report, sheets)
+    if as_json:
+        sys.stdout.write(json.dumps(report) + "\n")
+        return
+    sys.stdout.write(told(report))
+    for written in (each for each in (page, sheets) if each):
+        out.print(f"Written to {written}.", highlight=False)
+
+
+def _document(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise Stop(f"{file} is not JSON.") from None
+
+
+def _finished(http: httpx.Client, asked: dict[str, Any]) -> str:
+    """The path of the rehearsal, once it is done; cancelled where the command is."""
+    path = f"{_PATH}/{answer_of(http.post(_PATH, json=asked))['id']}"
+    try:
+        with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
+            task = bar.add_task("rehearsing", total=None)
+            while (seen := answer_of(http.get(path)))["state"] in ("waiting", "running"):
+                bar.update(task, completed=seen["done"], total=seen["steps"] or None)
+                time.sleep(_ASK_SECONDS)
+    except KeyboardInterrupt:
+        http.delete(path)
+        raise Stop("Cancelled.") from None
+    if seen["state"] != "done":
+        raise Stop(seen["reason"] or f"The rehearsal was {seen['state']}.")
+    return path
+
+
+def _write(report: dict[str, Any], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in SHEETS:
+        (folder / f"{name}.csv").write_text(sheet(report, name), encoding="utf-8", newline="")
+
+
+def told(report: dict[str, Any]) -> str:
+    """The comparison in plain text of a hundred columns, the same in a terminal and in a file."""
+    about = f"{report['students']:,} students, {report['school_days']} school days from {report['from']} to {report['through']}"
+    lines = [about, _LINE.format("policy", "mean day", "entries", "exits", "found", "in time", "precision", "ahead")]
+    for of in report["policies"]:
+        early = next(iter(of["early"].values()))
+        daily, flow = of.get("daily"), of.get("flow")
+        counts = (
+            (f"{daily['mean']:,}", f"{flow['entries']:,}", f"{flow['exits']:,}") if daily and flow else ("", "", "")
+        )
+        shares = (_percent(early[name]["share"]) for name in ("sensitivity", "in_time", "precision"))
+        ahead = early["school_days_ahead"]["quartiles"][1]
+        name = {"policy": "this policy", "against": "held against"}.get(of["role"], "public rule")
+        lines.append(_LINE.format(f"{name}: {of['version']}"[:34], *counts, *shares, "–" if ahead is None else ahead))
+    lines.append(
+        "Found, in time, precision and school days ahead: of students who ended the year at 10 percent missed or more."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f} %"
+
+
+def _text(response: httpx.Response) -> str:
+    if not response.is_success:
+        answer_of(response)
+    return response.text

@@ -1,0 +1,90 @@
+"""The tables of a report as CSV: one row a line of the table, the first row its names."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+Report = Mapping[str, Any]
+Row = tuple[Any, ...]
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+
+
+def sheet(report: Report, name: str) -> str:
+    """One of ``SHEETS``."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(map(_safe, SHEETS[name](report)))
+    return text.getvalue()
+
+
+def _safe(row: Row) -> Row:
+    """No spreadsheet takes a text of it for a formula. Source: OWASP, CSV Injection."""
+    return tuple(f"'{cell}" if isinstance(cell, str) and cell[:1] in _FORMULA else cell for cell in row)
+
+
+def _caseload(report: Report) -> Iterator[Row]:
+    yield ("week_through", "school_id", "enrolled", "policy", "targeted", "candidates", "unknown")
+    for role, of in report["caseload"].items():
+        for at, week in enumerate(report["weeks"]):
+            for place, school in enumerate(report["schools"]):
+                states = (of[state][at][place] for state in ("targeted", "candidate", "unknown"))
+                yield (week, school, report["enrolled"][at][place], role, *states)
+
+
+def _policies(report: Report) -> Iterator[Row]:
+    counts = ("students", "entries", "exits", "students_who_came_back", "returns")
+    yield ("policy", "version", "tier", "mean", "most", "most_on", *counts, "half_stayed_at_most_school_days")
+    for of in report["policies"]:
+        for tier, flow in (("targeted", of.get("flow")), ("candidate", of.get("candidates"))):
+            if flow:
+                daily = [of["daily"][name] if tier == "targeted" else None for name in ("mean", "most", "most_on")]
+                stayed = flow["school_days_stayed"]["quartiles"][1]
+                yield (of["role"], of["version"], tier, *daily, *(flow[name] for name in counts), stayed)
+
+
+def _early(report: Report) -> Iterator[Row]:
+    shares = ("sensitivity", "in_time", "precision")
+    named = [f"{name}{end}" for name in shares for end in ("", "_low", "_high")]
+    needed = ("needed_to_support", "needed_to_support_low", "needed_to_support_high")
+    ahead = ("school_days_ahead_quarter", "school_days_ahead_half", "school_days_ahead_three_quarters")
+    yield ("policy", "version", "percent_missed", "ended", *named, *needed, *ahead)
+    for of in report["policies"]:
+        for early in of["early"].values():
+            values = [early[name][end] for name in shares for end in ("share", "low", "high")]
+            need = [early["needed_to_support"][end] for end in ("students", "low", "high")]
+            ahead_of = early["school_days_ahead"]["quartiles"]
+            yield (of["role"], of["version"], early["percent"], early["ended"], *values, *need, *ahead_of)
+
+
+def _clauses(report: Report) -> Iterator[Row]:
+    yield ("clause", "mean", "most", "students", "students_of_no_other", "entries", "exits")
+    for of in report["alone"]:
+        daily, flow = of["daily"], of["flow"]
+        counts = flow["students"], of["students_of_no_other"], flow["entries"], flow["exits"]
+        yield (of["clause"], daily["mean"], daily["most"], *counts)
+
+
+def _unknown(report: Report) -> Iterator[Row]:
+    yield ("clause", "school_id", "share_of_student_days")
+    for of in report["unknown"]:
+        yield (of["clause"], "", of["share"])
+        for school, share in zip(report["schools"], of["schools"], strict=True):
+            yield (of["clause"], school, share)
+
+
+def _sensitivity(report: Report) -> Iterator[Row]:
+    names = ("path", "unit", "usual", "value", "caseload", "school_days_ahead", "in_time", "precision")
+    yield names
+    for point in report["sensitivity"]:
+        yield tuple(point[name] for name in names)
+
+
+SHEETS: Mapping[str, Callable[[Report], Iterator[Row]]] = {
+    "caseload": _caseload,
+    "policies": _policies,
+    "early": _early,
+    "clauses": _clauses,
+    "unknown": _unknown,
+    "sensitivity": _sensitivity,
+}
+"""Every table by its name."""

@@ -1,0 +1,168 @@
+"""One rehearsal, worked off: the district is read, computed over in a thread, and the result kept."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+import uuid_utils.compat as uuid_utils
+from sqlalchemy.dialects.postgresql import JSONB
+
+from common.db import is_transient
+from common.errors import DomainError
+from common.logs import place_of
+from common.runtime import Runtime
+from mtss.models.rehearsal import STUDENTS_AT_ONCE, facts_in_parts, known_when, students_of
+from mtss.rules import Facts, policy_of
+from mtss.rules.rehearsal.comparison import Comparison, read_comparison
+from mtss.rules.rehearsal.district import district_of
+from mtss.rules.rehearsal.joining import joined
+from mtss.rules.rehearsal.past import still_running
+from mtss.rules.rehearsal.report import Asked, rehearse
+
+COMPARISON: Comparison = read_comparison(files("mtss").joinpath("policies", "comparison.json").read_text("utf-8"))
+_BEAT_SECONDS = 0.5
+_AWAY_SECONDS = 15
+"""Whoever has not been heard of for so long is gone: somebody else takes the rehearsal up, from its beginning."""
+_MOST_BEGUN = 3
+_LOOP = "rehearse_policies"
+
+# Somebody who was away and comes back finds another worker's name, and stops.
+_TAKE = sa.text(
+    """
+    UPDATE mtss_rehearsal SET state = 'running', worker = :worker, beat_at = clock_timestamp(), begun = begun + 1, done = 0
+    WHERE id = (
+        SELECT id FROM mtss_rehearsal
+        WHERE begun < :most AND (
+            state = 'waiting'
+            OR (state = 'running' AND beat_at < clock_timestamp() - make_interval(secs => :away))
+        )
+        ORDER BY asked_at LIMIT 1 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id, policy, against, school_years, schools
+    """
+)
+_GIVE_UP = sa.text(
+    """
+    UPDATE mtss_rehearsal SET state = 'failed', ended_at = clock_timestamp(),
+        reason = 'It was begun ' || begun || ' times and never came to its end.'
+    WHERE begun >= :most AND state = 'running' AND beat_at < clock_timestamp() - make_interval(secs => :away)
+    """
+)
+_BEAT = sa.text(
+    """
+    UPDATE mtss_rehearsal SET beat_at = clock_timestamp(), done = :done, steps = :steps
+    WHERE id = :id AND worker = :worker AND state = 'running' RETURNING id
+    """
+)
+_END = sa.text(
+    """
+    UPDATE mtss_rehearsal SET state = :state, ended_at = clock_timestamp(), done = steps, reason = :reason, result = :result
+    WHERE id = :id AND worker = :worker AND state = 'running'
+    """
+).bindparams(sa.bindparam("result", type_=JSONB(none_as_null=True)))
+
+log = structlog.get_logger(__name__)
+
+
+class NobodyRecorded(DomainError):
+    """No student of these schools is known, so there is nothing to rehearse on."""
+
+
+class Stopped(Exception):
+    """Nobody waits for this rehearsal any more."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the thread that computes and the loop that watches it tell each other."""
+
+    done: int = 0
+    steps: int = 0
+    stop: bool = False
+
+    def step(self) -> None:
+        """One step more is done.
+
+        Raises:
+            Stopped: the rehearsal was cancelled, or is another's by now.
+        """
+        self.done += 1
+        if self.stop:
+            raise Stopped
+
+
+async def work_off(runtime: Runtime) -> bool:
+    """Take up the rehearsal that waits longest and bring it to its end; whether there was one."""
+    worker, away = uuid_utils.uuid7(), {"most": _MOST_BEGUN, "away": _AWAY_SECONDS}
+    async with runtime.transaction() as session:
+        await session.execute(_GIVE_UP, away)
+        taken = (await session.execute(_TAKE, away | {"worker": worker})).one_or_none()
+    if taken is None:
+        return False
+    progress = Progress()
+    task = asyncio.create_task(_result(runtime, taken, progress))
+    try:
+        await _watch(runtime, taken.id, worker, progress, task)
+    finally:
+        progress.stop = True  # also when the service ends: a thread cannot be cancelled, it stops at its next step
+        task.cancel()
+    return True
+
+
+async def _watch(
+    runtime: Runtime, rehearsal: UUID, worker: UUID, progress: Progress, task: "asyncio.Task[Any]"
+) -> None:
+    mine = {"id": rehearsal, "worker": worker}
+    while not task.done():
+        await asyncio.wait({task}, timeout=_BEAT_SECONDS)
+        runtime.beat(_LOOP)
+        async with runtime.transaction() as session:
+            beat = await session.execute(_BEAT, mine | {"done": progress.done, "steps": progress.steps})
+            progress.stop = beat.one_or_none() is None
+    with suppress(Stopped):
+        ended = _ended(task)
+        async with runtime.transaction() as session:
+            await session.execute(_END, mine | ended)
+
+
+def _ended(task: "asyncio.Task[Any]") -> dict[str, Any]:
+    """What is kept of it. What may succeed when tried again is raised, and taken up later."""
+    try:
+        return {"state": "done", "reason": None, "result": task.result()}
+    except Stopped:
+        raise
+    except DomainError as error:
+        return {"state": "failed", "reason": error.detail, "result": None}
+    except Exception as error:
+        if is_transient(error):
+            raise
+        log.exception("a rehearsal failed", error=type(error).__name__, where=place_of(error))
+        return {"state": "failed", "reason": "It could not be computed; the log says where.", "result": None}
+
+
+async def _result(runtime: Runtime, taken: Any, progress: Progress) -> dict[str, Any]:
+    policy, against = policy_of(taken.policy), policy_of(taken.against)
+    asked = Asked(policy, against, COMPARISON, taken.school_years, taken.schools)
+    parts: list[Facts] = []
+    async with runtime.transaction() as session:
+        students = await students_of(session, taken.schools)
+        progress.steps = -(-len(students) // STUDENTS_AT_ONCE) + asked.steps
+        async for part in facts_in_parts(session, students, asked.policies):
+            parts.append(part)
+            progress.step()
+        known = await known_when(session, taken.schools, COMPARISON.late_days)
+    if not parts:
+        raise NobodyRecorded
+    return {"known": known} | await asyncio.to_thread(_compute, asked, parts, progress)
+
+
+def _compute(asked: Asked, parts: Sequence[Facts], progress: Progress) -> dict[str, Any]:
+    facts = joined(parts)
+    found = rehearse(district_of(facts, asked.policies), asked, progress.step)
+    return found | {"still_running": still_running(facts)}

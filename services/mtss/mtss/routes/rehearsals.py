@@ -1,0 +1,185 @@
+"""Rehearsals: a policy tried on the district's own past, without touching a tier."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import sqlalchemy as sa
+import uuid_utils.compat as uuid_utils
+from fastapi import Header, Query, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import col
+
+from common.access import require
+from common.app import Router
+from common.auth import Principal
+from common.db import Session, transaction_time
+from common.errors import DomainError, Invalid, NotFound
+from common.idempotency import ONCE
+from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from mtss.models import POLICY, Rehearsal
+from mtss.rehearsals.page import rehearsal_page
+from mtss.rehearsals.sheets import sheet
+from mtss.routes.documents import NO_CONTROL
+from mtss.rules import PolicyInvalid
+from mtss.rules.policy.checking import check
+
+router = Router("mtss", tags=["rehearsals"])
+
+District = Annotated[Principal, require("district")]
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+
+class NotDone(DomainError):
+    """This rehearsal has no report: it is {state}."""
+
+
+class RehearsalAsked(BaseModel):
+    """What to rehearse, and on what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    policy: Annotated[dict[str, Any], Field(description="A policy document.")]
+    against: Annotated[
+        dict[str, Any] | None, Field(description="The policy to hold it against; without it the one in force.")
+    ] = None
+    school_years: Annotated[
+        list[Annotated[int, Field(ge=1900, le=2200)]],
+        Field(
+            max_length=50, description="Named by the year they end in; none: all that are recorded.", examples=[[2026]]
+        ),
+    ] = []
+    schools: Annotated[
+        list[Annotated[str, Field(max_length=40, pattern=NO_CONTROL)]],
+        Field(max_length=5000, description="None: all.", examples=[["7000011"]]),
+    ] = []
+
+
+class RehearsalDocument(BaseModel):
+    """How far a rehearsal is."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    state: State
+    asked_by: str
+    asked_at: datetime
+    school_years: list[int]
+    schools: list[str]
+    done: int
+    steps: Annotated[int, Field(description="0 before it begins.")]
+    ended_at: datetime | None
+    reason: Annotated[str | None, Field(description="Why it failed.")]
+
+
+@router.post("/v1/rehearsals", status_code=202, dependencies=[ONCE])
+async def ask_for_rehearsal(asked: RehearsalAsked, who: District, session: Session) -> RehearsalDocument:
+    """Begin a rehearsal in the background; no tier is touched."""
+    against = asked.against or POLICY.document
+    for document in (asked.policy, against):
+        _require_checked(document)
+    rehearsal = Rehearsal(
+        id=uuid_utils.uuid7(),
+        state="waiting",
+        asked_by=who.subject,
+        asked_at=await transaction_time(session),
+        policy=asked.policy,
+        against=dict(against),
+        school_years=asked.school_years,
+        schools=asked.schools,
+        worker=None,
+        reason=None,
+        result=None,
+    )
+    session.add(rehearsal)
+    return RehearsalDocument.model_validate(rehearsal)
+
+
+@router.get("/v1/rehearsals")
+async def list_rehearsals(
+    who: District, session: Session, cursor: Cursor = None, limit: Limit = 100
+) -> Page[RehearsalDocument]:
+    """Every rehearsal, the latest first."""
+    asked = sa.select(Rehearsal).options(sa.orm.defer(Rehearsal.result)).order_by(col(Rehearsal.id).desc())  # type: ignore[arg-type]  # a column to SQLAlchemy
+    if cursor is not None:
+        asked = asked.where(col(Rehearsal.id) < _rehearsal_of(cursor))
+    found = (await session.scalars(asked.limit(limit + 1))).all()
+    return Page(
+        items=[RehearsalDocument.model_validate(each) for each in found[:limit]],
+        next=encode_cursor(str(found[limit - 1].id)) if len(found) > limit else None,
+    )
+
+
+@router.get("/v1/rehearsals/{rehearsal_id}")
+async def read_rehearsal(rehearsal_id: UUID, who: District, session: Session) -> RehearsalDocument:
+    """How far a rehearsal is."""
+    return RehearsalDocument.model_validate(await _find(session, rehearsal_id))
+
+
+@router.delete("/v1/rehearsals/{rehearsal_id}", status_code=204)
+async def cancel_rehearsal(rehearsal_id: UUID, who: District, session: Session) -> None:
+    """Cancel a rehearsal that waits or runs; one that ended stays as it is."""
+    await _find(session, rehearsal_id)
+    open_one = sa.and_(col(Rehearsal.id) == rehearsal_id, col(Rehearsal.state).in_(("waiting", "running")))
+    cancelled = {"state": "cancelled", "ended_at": sa.func.clock_timestamp()}
+    await session.execute(sa.update(Rehearsal).where(open_one).values(cancelled))
+
+
+@router.get(
+    "/v1/rehearsals/{rehearsal_id}/report",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {}, "text/csv": {}}}},
+)
+async def read_report(
+    rehearsal_id: UUID,
+    who: District,
+    session: Session,
+    accept: Annotated[str, Header(description="application/json, or text/csv with the name of a sheet.")] = "*/*",
+    sheet_name: Annotated[
+        Literal["caseload", "policies", "early", "clauses", "unknown", "sensitivity"],
+        Query(alias="sheet", description="Which table, where CSV is asked for."),
+    ] = "policies",
+) -> Response:
+    """The report: all of it as JSON, or one table of it as CSV."""
+    result = await _report(session, rehearsal_id)
+    if "text/csv" in accept:
+        return Response(sheet(result, sheet_name), media_type="text/csv")
+    return JSONResponse(result)
+
+
+@router.get("/v1/rehearsals/{rehearsal_id}/report.html", response_class=HTMLResponse)
+async def show_report(rehearsal_id: UUID, who: District, session: Session) -> HTMLResponse:
+    """The report as one page to read, print and hear."""
+    found = await _find(session, rehearsal_id)
+    result = await _report(session, rehearsal_id)
+    return await asyncio.to_thread(rehearsal_page, result, found.asked_at)
+
+
+def _require_checked(document: Mapping[str, Any]) -> None:
+    for finding in check(document):
+        raise PolicyInvalid(field=finding.field, rule=finding.rule)
+
+
+def _rehearsal_of(cursor: str) -> UUID:
+    (rehearsal,) = decode_cursor(cursor, 1)
+    try:
+        return UUID(rehearsal)
+    except ValueError:
+        raise Invalid(field="cursor", rule="must be the next of an earlier page") from None
+
+
+async def _find(session: Session, rehearsal_id: UUID) -> Rehearsal:
+    found = await session.get(Rehearsal, rehearsal_id)
+    if found is None:
+        raise NotFound(what="rehearsal")
+    return found
+
+
+async def _report(session: Session, rehearsal_id: UUID) -> dict[str, Any]:
+    found = await _find(session, rehearsal_id)
+    if found.result is None:
+        raise NotDone(state=found.state)
+    return found.result

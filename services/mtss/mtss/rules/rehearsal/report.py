@@ -1,0 +1,172 @@
+"""A rehearsal: a policy, the one it is held against and public rules over a district's own past, and what came of each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mtss.rules.facts import Flags
+from mtss.rules.policy.document import Policy
+from mtss.rules.rehearsal import figures
+from mtss.rules.rehearsal.comparison import Comparison, Decides
+from mtss.rules.rehearsal.district import District
+from mtss.rules.rehearsal.figures import Figures
+from mtss.rules.rehearsal.ground import tables_of
+from mtss.rules.rehearsal.kernel import run
+from mtss.rules.rehearsal.otherwise import Moved, alone, grounds, moved
+from mtss.rules.rehearsal.outcome import CANDIDATE, Outcome
+from mtss.rules.rehearsal.past import Past, past_of
+
+Step = Callable[[], None]
+"""Hears that a step is done; what it raises ends the rehearsal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is rehearsed."""
+
+    policy: Policy
+    against: Policy
+    comparison: Comparison
+    school_years: Sequence[int] = ()
+    """All that are recorded if none is named; schools likewise."""
+    schools: Sequence[str] = ()
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """All that are run as they are."""
+        return (self.policy, self.against, *(rule.policy for rule in self.comparison.rules))
+
+    @property
+    def moved(self) -> list[Moved]:
+        """The policy with one number a little lower or higher, each."""
+        return list(moved(self.policy, self.comparison.step_percent, self.comparison.steps_each_way))
+
+    @property
+    def steps(self) -> int:
+        """How many steps it takes."""
+        return 1 + len(self.policies) + len(grounds(self.policy)) + len(self.moved)
+
+
+def rehearse(district: District, asked: Asked, step: Step) -> Figures:
+    """All figures of a rehearsal, as JSON holds them.
+
+    Raises:
+        PolicyInvalid: a policy cannot be rehearsed.
+    """
+    return _Rehearsal(district, asked, step).report()
+
+
+class _Rehearsal:
+    def __init__(self, district: District, asked: Asked, step: Step) -> None:
+        self._district, self._asked, self._step = district, asked, step
+
+    def report(self) -> Figures:
+        asked = self._asked
+        tables = tables_of(self._district, asked.policy)
+        past = past_of(self._district, tables, asked.comparison, asked.school_years, asked.schools)
+        self._step()
+        policy, against = (self._run(each) for each in (asked.policy, asked.against))
+        rules = [self._run(rule.policy) for rule in asked.comparison.rules]
+        return {
+            **_about(past),
+            "policies": self._policies(past, policy, against, rules),
+            "enrolled": figures.enrolled(past, policy),
+            "caseload": {"policy": figures.caseload(past, policy), "against": figures.caseload(past, against)},
+            **self._clauses(past),
+            "sensitivity": self._sensitivity(past),
+        }
+
+    def _run(self, policy: Policy) -> Outcome:
+        outcome = run(self._district, policy)
+        self._step()
+        return outcome
+
+    def _policies(self, past: Past, policy: Outcome, against: Outcome, rules: Sequence[Outcome]) -> list[Figures]:
+        asked, ends = self._asked, self._asked.comparison.year_ends
+        lines: list[tuple[str, Policy, Outcome, Decides, str | None]] = [
+            ("policy", asked.policy, policy, "every_day", None),
+            ("against", asked.against, against, "every_day", None),
+            *(
+                ("public", rule.policy, outcome, rule.decides, rule.source)
+                for rule, outcome in zip(asked.comparison.rules, rules, strict=True)
+            ),
+        ]
+        return [
+            {
+                "role": role,
+                "version": of.version,
+                "title": of.title,
+                "source": source,
+                "decides": decides,
+                **(_day_by_day(past, outcome) if decides == "every_day" else {}),
+                "early": {
+                    end.name: {"percent": end.percent, **figures.early(past, outcome, end, place, decides)}
+                    for place, end in enumerate(ends)
+                },
+            }
+            for role, of, outcome, decides, source in lines
+        ]
+
+    def _clauses(self, past: Past) -> Figures:
+        """What each clause contributed alone, and where nothing was known of it."""
+        names = grounds(self._asked.policy)
+        outcomes = {name: self._run(alone(self._asked.policy, name)) for name in names}
+        stood = {name: figures.ever(past, outcome) for name, outcome in outcomes.items()}
+        return {
+            "alone": [
+                {
+                    "clause": name,
+                    "daily": figures.daily(past, outcome),
+                    "flow": figures.flow(past, outcome),
+                    "students_of_no_other": int(np.count_nonzero(_of_no_other(name, stood))),
+                }
+                for name, outcome in outcomes.items()
+            ],
+            "unknown": [{"clause": name, **figures.unknown(past, outcome)} for name, outcome in outcomes.items()],
+        }
+
+    def _sensitivity(self, past: Past) -> list[Figures]:
+        return [self._point(past, each) for each in self._asked.moved]
+
+    def _point(self, past: Past, moved: Moved) -> Figures:
+        outcome, end = self._run(moved.policy), self._asked.comparison.year_ends[0]
+        early = figures.early(past, outcome, end, 0)
+        return {
+            "path": moved.path,
+            "unit": moved.unit,
+            "usual": float(moved.usual),
+            "value": float(moved.value),
+            "caseload": figures.daily(past, outcome)["mean"],
+            "school_days_ahead": early["school_days_ahead"]["quartiles"][1],
+            "in_time": early["in_time"]["share"],
+            "precision": early["precision"]["share"],
+        }
+
+
+def _day_by_day(past: Past, outcome: Outcome) -> Figures:
+    return {
+        "daily": figures.daily(past, outcome),
+        "flow": figures.flow(past, outcome),
+        "candidates": figures.flow(past, outcome, CANDIDATE),
+    }
+
+
+def _of_no_other(name: str, stood: dict[str, Flags]) -> Flags:
+    others = [flags for other, flags in stood.items() if other != name]
+    mine: Flags = stood[name] & ~np.logical_or.reduce([np.zeros_like(stood[name]), *others])
+    return mine
+
+
+def _about(past: Past) -> dict[str, Any]:
+    rows = past.rows
+    return {
+        "school_years": list(past.school_years),
+        "schools": list(past.schools),
+        "students": past.district.students,
+        "from": past.date(rows[0]) if len(rows) else None,
+        "through": past.date(rows[-1]) if len(rows) else None,
+        "school_days": len(rows),
+        "weeks": [past.date(row) for row in past.weeks],
+    }

@@ -1,0 +1,343 @@
+"""Rehearsals on a real database: asked for over HTTP, worked off by the loop, read as JSON, sheets and a page."""
+
+import asyncio
+import copy
+import csv
+import io
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from common.events import Event
+from mtss.loops import rehearse_policies
+from mtss.models import POLICY, courses_of
+from mtss.models.rehearsal import facts_in_parts, students_of
+from mtss.rehearsals import working
+from mtss.rehearsals.sheets import SHEETS, sheet
+from mtss.rules import day_number
+from mtss.rules.rehearsal.district import district_of
+from mtss.rules.rehearsal.joining import joined
+from mtss.rules.rehearsal.kernel import run
+from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED
+from tests.harness import Running, over_http
+from tests.mtss.folder import events_of
+from tests.mtss.made_up import School, named
+from tests.processes import trellis
+from trial.sample.district import Sample
+
+_PATH = "/mtss/v1/rehearsals"
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Event]:
+    folder = tmp_path_factory.mktemp("district") / "sample"
+    Sample(150, 1, date(2025, 8, 18), date(2026, 2, 27)).write(folder, lambda _: None)
+    return events_of(folder)
+
+
+async def _deliver(mtss: Running, events: Sequence[Event]) -> None:
+    for first in range(0, len(events), 500):
+        await mtss.deliver(*events[first : first + 500])
+
+
+def _policy(**entry: float) -> dict[str, Any]:
+    document = json.loads(json.dumps(POLICY.document))
+    document["version"] = "tried"
+    for clause, value in entry.items():
+        document["clauses"][clause]["entry"]["at_least"]["value"] = value
+    return dict(document)
+
+
+async def _ask(mtss: Running, **asked: Any) -> str:
+    answer = await mtss.http.post(_PATH, json={"policy": _policy(), **asked}, headers=mtss.headers("district"))
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+async def _read(mtss: Running, rehearsal: str) -> dict[str, Any]:
+    return dict((await mtss.http.get(f"{_PATH}/{rehearsal}", headers=mtss.headers("district"))).json())
+
+
+async def _get(mtss: Running, rehearsal: str, end: str = "/report", **headers: str) -> Any:
+    return await mtss.http.get(f"{_PATH}/{rehearsal}{end}", headers=mtss.headers("district") | headers)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_the_policy_in_force_rehearsed_as_known_now_says_of_each_day_what_the_courses_say(
+    mtss: Running, sample: Sequence[Event]
+) -> None:
+    await _deliver(mtss, sample)
+    async with mtss.session() as session:
+        students = await students_of(session, [])
+        parts = [part async for part in facts_in_parts(session, students, [POLICY])]
+        courses = await courses_of(session, students)
+    district = district_of(joined(parts), [POLICY])
+
+    states = run(district, POLICY, states=True).states
+
+    assert states is not None
+    compared = 0
+    for place, course in enumerate(courses):
+        for day in course.days():
+            state = states[np.searchsorted(district.days, day_number(day.on)), place]
+            assert (bool(state & TARGETED), bool(state & CANDIDATE)) == (
+                day.tier == "targeted",
+                day.intensive_candidate,
+            )
+            compared += 1
+    assert compared > 100 * 120
+
+
+async def test_facts_read_in_parts_are_those_read_at_once(
+    mtss: Running, sample: Sequence[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _deliver(mtss, sample)
+    states = []
+    for at_once in (7, 1000):
+        monkeypatch.setattr("mtss.models.rehearsal.STUDENTS_AT_ONCE", at_once)
+        async with mtss.session() as session:
+            students = await students_of(session, [])
+            facts = joined([part async for part in facts_in_parts(session, students, [POLICY])])
+        found = run(district_of(facts, [POLICY]), POLICY, states=True).states
+        assert found is not None
+        states.append(found)
+
+    assert np.array_equal(states[0], states[1])
+
+
+async def test_a_rehearsal_is_asked_for_worked_off_and_read(mtss: Running, sample: Sequence[Event]) -> None:
+    await _deliver(mtss, sample)
+    tiers = await _tiers(mtss)
+    rehearsal = await _ask(mtss, policy=_policy(attendance=12))
+    assert (await _read(mtss, rehearsal))["state"] == "waiting"
+    assert (await _get(mtss, rehearsal)).status_code == 409
+
+    await rehearse_policies(mtss.runtime)
+
+    seen = await _read(mtss, rehearsal)
+    assert (seen["state"], seen["done"]) == ("done", seen["steps"])
+    report = (await _get(mtss, rehearsal)).json()
+    policy, against = report["policies"][:2]
+    assert policy["daily"]["mean"] < against["daily"]["mean"]
+    assert {of["version"] for of in report["policies"][2:]} == {
+        "flat-10-at-year-end",
+        "first-30-days",
+        "last-45-days",
+    }
+    assert len(report["caseload"]["policy"]["targeted"]) == len(report["weeks"]) > 20
+    assert report["still_running"] == [2026]
+    assert await _tiers(mtss) == tiers
+
+
+async def test_a_report_is_given_as_sheets_and_as_one_page_without_script(
+    mtss: Running, sample: Sequence[Event]
+) -> None:
+    await _deliver(mtss, sample)
+    rehearsal = await _ask(mtss)
+    await rehearse_policies(mtss.runtime)
+    report = (await _get(mtss, rehearsal)).json()
+
+    sheets = {
+        name: list(
+            csv.DictReader(io.StringIO((await _get(mtss, rehearsal, f"/report?sheet={name}", Accept="text/csv")).text))
+        )
+        for name in ("caseload", "policies", "early", "clauses", "unknown", "sensitivity")
+    }
+    page = await _get(mtss, rehearsal, "/report.html")
+
+    assert len(sheets["caseload"]) == 2 * len(report["weeks"]) * len(report["schools"])
+    assert len(sheets["early"]) == 10
+    assert all(sheets.values())
+    assert page.text.count("<svg") == 7
+    assert page.text.count('role="img"') >= 7
+    assert "<script" not in page.text
+    assert "<?xml" not in page.text
+
+
+async def test_a_rehearsal_that_is_cancelled_stops_and_leaves_no_report(
+    mtss: Running, sample: Sequence[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _deliver(mtss, sample)
+    rehearsal = await _ask(mtss)
+    monkeypatch.setattr(working, "rehearse", _endless)
+
+    working_off = asyncio.create_task(rehearse_policies(mtss.runtime))
+    while (await _read(mtss, rehearsal))["state"] != "running":  # noqa: ASYNC110 (asked over HTTP, as a client would)
+        await asyncio.sleep(0.05)
+    answer = await mtss.http.delete(f"{_PATH}/{rehearsal}", headers=mtss.headers("district"))
+    await asyncio.wait_for(working_off, 3)
+
+    assert answer.status_code == 204
+    assert (await _read(mtss, rehearsal))["state"] == "cancelled"
+    assert (await _get(mtss, rehearsal)).status_code == 409
+
+
+def _endless(_district: Any, _asked: Any, step: Any) -> None:
+    import time
+
+    while True:
+        time.sleep(0.05)
+        step()
+
+
+async def test_a_rehearsal_whose_worker_went_away_is_taken_up_again(mtss: Running, sample: Sequence[Event]) -> None:
+    await _deliver(mtss, sample)
+    rehearsal = await _ask(mtss)
+    await _went_away(mtss, rehearsal, seconds=10, begun=1)
+    await rehearse_policies(mtss.runtime)
+    assert (await _read(mtss, rehearsal))["state"] == "running"
+
+    await _went_away(mtss, rehearsal, seconds=20, begun=1)
+    await rehearse_policies(mtss.runtime)
+
+    assert (await _read(mtss, rehearsal))["state"] == "done"
+
+
+async def test_a_rehearsal_that_never_comes_to_its_end_is_given_up(mtss: Running) -> None:
+    rehearsal = await _ask(mtss)
+    await _went_away(mtss, rehearsal, seconds=20, begun=3)
+
+    await rehearse_policies(mtss.runtime)
+
+    seen = await _read(mtss, rehearsal)
+    assert (seen["state"], seen["reason"]) == ("failed", "It was begun 3 times and never came to its end.")
+
+
+async def _went_away(mtss: Running, rehearsal: str, *, seconds: int, begun: int) -> None:
+    async with mtss.session() as session:
+        await session.execute(
+            sa.text(
+                "UPDATE mtss_rehearsal SET state = 'running', begun = :begun, worker = :worker, "
+                "beat_at = clock_timestamp() - make_interval(secs => :seconds) WHERE id = :id"
+            ),
+            {"id": UUID(rehearsal), "seconds": seconds, "begun": begun, "worker": named("worker")},
+        )
+
+
+async def test_a_rehearsal_with_nobody_to_rehearse_on_says_so(mtss: Running) -> None:
+    rehearsal = await _ask(mtss)
+
+    await rehearse_policies(mtss.runtime)
+
+    seen = await _read(mtss, rehearsal)
+    assert (seen["state"], seen["reason"]) == (
+        "failed",
+        "No student of these schools is known, so there is nothing to rehearse on.",
+    )
+
+
+async def test_a_policy_that_the_checker_refuses_is_not_rehearsed(mtss: Running) -> None:
+    document = copy.deepcopy(_policy())
+    document["clauses"]["attendance"]["exit"]["below"]["value"] = 12
+
+    answer = await mtss.http.post(_PATH, json={"policy": document}, headers=mtss.headers("district"))
+
+    assert answer.status_code == 422
+    assert "must be below the entry" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("role", ["principal", "counselor", "teacher"])
+async def test_rehearsals_are_the_districts(mtss: Running, role: str) -> None:
+    headers = mtss.headers(role, schools=["100"])
+
+    answers = [
+        await mtss.http.post(_PATH, json={"policy": _policy()}, headers=headers),
+        await mtss.http.get(_PATH, headers=headers),
+        await mtss.http.get(f"{_PATH}/{named('none')}/report", headers=headers),
+    ]
+
+    assert [answer.status_code for answer in answers] == [403, 403, 403]
+
+
+async def test_only_the_named_schools_and_years_are_reported(mtss: Running) -> None:
+    here, there = School("A"), School("B")
+    students = named("here"), named("there")
+    events: list[Event] = []
+    for school, student in zip((here, there), students, strict=True):
+        events += [school.calendar(), school.enrols(student), *school.closes_through(40)]
+        events += [school.absent(day, student) for day in range(8)]
+    await _deliver(mtss, events)
+
+    rehearsal = await _ask(mtss, schools=["B"], school_years=[2025])
+    await rehearse_policies(mtss.runtime)
+    report = (await _get(mtss, rehearsal)).json()
+
+    assert (report["schools"], report["students"], report["school_years"]) == (["B"], 1, [2025])
+    assert report["policies"][0]["flow"]["entries"] == 1
+
+
+async def test_rehearsals_are_listed_with_the_latest_first(mtss: Running) -> None:
+    first, last = await _ask(mtss), await _ask(mtss)
+
+    page = (await mtss.http.get(f"{_PATH}?limit=1", headers=mtss.headers("district"))).json()
+    rest = (await mtss.http.get(f"{_PATH}?cursor={page['next']}", headers=mtss.headers("district"))).json()
+
+    assert [each["id"] for each in page["items"] + rest["items"]] == [last, first]
+    broken = await mtss.http.get(f"{_PATH}?cursor=WyJ4Il0", headers=mtss.headers("district"))
+    assert broken.status_code == 422
+
+
+async def _tiers(mtss: Running) -> list[Any]:
+    async with mtss.session() as session:
+        rows = await session.execute(sa.text("SELECT student_id, tier, since, decisions FROM mtss_student ORDER BY 1"))
+        return [tuple(row) for row in rows]
+
+
+async def test_the_command_rehearses_and_writes_page_sheets_and_json(
+    mtss: Running, sample: Sequence[Event], tmp_path: Path
+) -> None:
+    await _deliver(mtss, sample)
+    page, folder = tmp_path / "page.html", tmp_path / "sheets"
+
+    told = await _typed(mtss, tmp_path, _policy(attendance=12), "--page", str(page), "--csv", str(folder))
+    as_json = await _typed(mtss, tmp_path, _policy(attendance=12), "--json")
+
+    assert "this policy: tried" in told.stdout
+    assert "public rule: first-30-days" in told.stdout
+    assert "<h1>Rehearsal of the policy" in page.read_text()
+    assert sorted(each.stem for each in folder.iterdir()) == sorted(SHEETS)
+    assert json.loads(as_json.stdout)["policies"][0]["version"] == "tried"
+
+
+async def test_the_command_says_in_one_sentence_what_is_wrong(mtss: Running, tmp_path: Path) -> None:
+    document = _policy()
+    document["clauses"]["attendance"]["exit"]["below"]["value"] = 12
+
+    refused = await _typed(mtss, tmp_path, document)
+    nobody = await _typed(mtss, tmp_path, _policy())
+    (tmp_path / "policy.json").write_text("{")
+    broken = await asyncio.to_thread(trellis, "rehearse", str(tmp_path / "policy.json"), "--token-file", __file__)
+
+    assert [each.returncode for each in (refused, nobody, broken)] == [1, 1, 1]
+    assert "must be below the entry" in refused.stderr
+    assert "there is nothing to rehearse on" in nobody.stderr
+    assert "is not JSON" in broken.stderr
+
+
+async def _typed(mtss: Running, folder: Path, document: dict[str, Any], *options: str) -> Any:
+    """The command as it is typed, while the loop is at work."""
+    policy, token = folder / "policy.json", folder / "token"
+    policy.write_text(json.dumps(document))
+    token.write_text(mtss.headers("district")["Authorization"].removeprefix("Bearer "))
+    async with over_http(mtss.app) as url:
+        command = ("rehearse", str(policy), *options, "--url", url, "--token-file", str(token))
+        typed = asyncio.create_task(asyncio.to_thread(trellis, *command))
+        while not typed.done():
+            await rehearse_policies(mtss.runtime)
+            await asyncio.wait({typed}, timeout=0.1)
+        return await typed
+
+
+def test_no_sheet_holds_a_formula() -> None:
+    numbers = ("usual", "value", "caseload", "school_days_ahead", "in_time", "precision")
+    point: dict[str, Any] = {"path": "=cmd()", "unit": "days", **dict.fromkeys(numbers, -1)}
+
+    assert sheet({"sensitivity": [point]}, "sensitivity").splitlines()[1] == "'=cmd(),days,-1,-1,-1,-1,-1,-1"
