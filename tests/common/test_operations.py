@@ -88,7 +88,7 @@ async def test_what_is_parked_shows_in_the_metrics(echo: Running) -> None:
     assert 'trellis_inbox_parked{service="echo"} 1.0' in page
 
 
-async def test_too_many_waiting_requests_are_refused_before_their_body_is_read() -> None:
+async def test_too_many_waiting_requests_are_refused_before_their_body_is_read(echo: Running) -> None:
     async def never(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise AssertionError("the application was asked")
 
@@ -103,7 +103,8 @@ async def test_too_many_waiting_requests_are_refused_before_their_body_is_read()
     edge = Edge(never)
     edge.waiting = MAX_WAITING_REQUESTS
 
-    await edge({"type": "http", "method": "POST", "path": "/", "headers": []}, body, note)
+    await edge({"type": "http", "app": echo.app, "method": "POST", "path": "/", "headers": []}, body, note)
 
     assert answers[0]["status"] == 503
     assert (b"retry-after", b"2") in answers[0]["headers"]
+    assert (b"cache-control", b"no-store") in answers[0]["headers"]

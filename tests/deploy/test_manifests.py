@@ -26,6 +26,9 @@ COMPOSE_SHA256 = "dba9d98e1ba5bfe11d88c99b9bd32fc4a0624a30fafe68eea34d61a3e42fd3
 
 WITH_POLICY = {name for name in SERVICES if (ROOT / "services" / name / name / "policy.toml").exists()}
 
+EVERYWHERE = {"common", "access"}
+"""What every service has a policy of."""
+
 Document = Mapping[str, Any]
 
 
@@ -119,19 +122,22 @@ def test_each_service_is_composed_and_migrated_first(compose: Document):
         assert served["environment"]["TRELLIS_DATABASE_URL"].endswith(f"@postgres/{service}")
         assert f"postgresql://{service}_owner:" in migrated["environment"]["TRELLIS_OWNER_DATABASE_URL"]
         assert "TRELLIS_OWNER_DATABASE_URL" not in served["environment"]
-        policies = [(str(ROOT / "policies"), "/policies")] if service in WITH_POLICY else []
-        assert [(each["source"], each["target"]) for each in served["volumes"]] == [
-            (str(ROOT / "keys" / service), "/keys"),
-            *policies,
-        ]
-        assert all(each["read_only"] for each in served["volumes"])
+        policies = (str(ROOT / "policies"), "/policies")
+        assert mounts(served) == [(str(ROOT / "keys" / service), "/keys"), policies]
+        assert mounts(migrated) == [policies], "migrating reads the policies too"
+
+
+def mounts(service: Document) -> list[tuple[str, str]]:
+    assert all(each["read_only"] for each in service["volumes"])
+    return [(each["source"], each["target"]) for each in service["volumes"]]
 
 
 def test_compose_passes_on_where_a_policy_file_is_and_says_nothing_where_there_is_none(compose: Document):
     for service in SERVICES:
         variables = compose["services"][service]["environment"]
         told = {name: value for name, value in variables.items() if name.endswith("_POLICY")}
-        assert told == ({f"TRELLIS_{service.upper()}_POLICY": ""} if service in WITH_POLICY else {})
+        own = {service} & WITH_POLICY
+        assert told == dict.fromkeys((f"TRELLIS_{name.upper()}_POLICY" for name in own | EVERYWHERE), "")
 
 
 def test_compose_sets_only_what_settings_know(compose: Document):
@@ -282,9 +288,11 @@ def secrets_of(pod: Document) -> set[str]:
 
 def test_a_district_may_add_policy_files_and_need_not(kubernetes: list[Document], tmp_path: Path):
     for service in SERVICES:
-        pod = of_kind(kubernetes, "Deployment")[service]["spec"]["template"]["spec"]
-        assert {"name": "policies", "mountPath": "/policies", "readOnly": True} in pod["containers"][0]["volumeMounts"]
-        assert {"name": "policies", "configMap": {"name": "trellis-policies", "optional": True}} in pod["volumes"]
+        for each in (of_kind(kubernetes, "Deployment")[service], of_kind(kubernetes, "Job")[f"{service}-migrate"]):
+            pod = each["spec"]["template"]["spec"]
+            mount = {"name": "policies", "mountPath": "/policies", "readOnly": True}
+            assert mount in pod["containers"][0]["volumeMounts"]
+            assert {"name": "policies", "configMap": {"name": "trellis-policies", "optional": True}} in pod["volumes"]
 
     (overlay,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "policies.md").read_text(), re.DOTALL)
     (tmp_path / "sis.toml").write_text("[waiting]\non = false\n")
@@ -364,7 +372,7 @@ def assert_known(variables: Mapping[str, str]) -> None:
     ours = {
         name.removeprefix("TRELLIS_").lower().partition("__")[0] for name in variables if name.startswith("TRELLIS_")
     }
-    assert ours <= {*Settings.model_fields, *(f"{service}_policy" for service in WITH_POLICY)}, (
+    assert ours <= {*Settings.model_fields, *(f"{name}_policy" for name in WITH_POLICY | EVERYWHERE)}, (
         "a variable that no setting reads"
     )
 

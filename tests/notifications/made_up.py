@@ -272,6 +272,14 @@ def send_through(running: Running, url: str) -> None:
     running.runtime.settings = running.runtime.settings.model_copy(update={"smtp_url": url})
 
 
+async def switch(running: Running, **asked: Any) -> Any:
+    """Switch sending, having seen how it stands."""
+    headers = running.headers("district")
+    seen = await running.http.get("/notifications/v1/sending", headers=headers)
+    headers["If-Match"] = seen.headers["ETag"]
+    return await running.http.post("/notifications/v1/sending", json=asked, headers=headers)
+
+
 async def work(running: Running) -> None:
     """One pass of each loop."""
     await decide_recipients(running.runtime)

@@ -24,6 +24,7 @@ from tests.notifications.made_up import (
     restricted,
     rows,
     send_through,
+    switch,
     targeted,
     tasks,
     withdrawn,
@@ -100,8 +101,8 @@ async def test_a_family_of_several_children_is_counted_once_wherever_families_ar
     by_channel = [{"channel": "email", "language": "en", "fallback": False, "families": 2}]
     assert (preview["families"], preview["told"]) == (2, by_channel)
 
-    assert (await post(notifications, "/sending", {"on": True, "seen": 3})).status_code == 409
-    assert (await post(notifications, "/sending", {"on": True, "seen": 2})).status_code == 200
+    assert (await switch(notifications, on=True, seen=3)).status_code == 409
+    assert (await switch(notifications, on=True, seen=2)).status_code == 200
     await work(notifications)
     assert len(mail.accepted) == 3, "siblings are separate notices"
     assert (await get(notifications, "/summary")).json()["told"] == by_channel
@@ -145,7 +146,7 @@ async def test_without_a_mail_server_letters_are_printed_once_somebody_says_so(
 
     preview = (await get(notifications, "/preview")).json()
     assert [each["channel"] for each in preview["told"]] == ["letter"]
-    assert (await post(notifications, "/sending", {"on": True, "seen": preview["families"]})).status_code == 200
+    assert (await switch(notifications, on=True, seen=preview["families"])).status_code == 200
     await work(notifications)
     assert len(await rows(notifications, "letter")) == 1
     assert await held_back(notifications) == {"no_mail_server": 1}
@@ -156,7 +157,7 @@ async def test_a_letter_that_becomes_an_e_mail_waits_for_a_mail_server(
 ) -> None:
     sisters.families[student] = [contact(address=address())]
     send_through(notifications, "")
-    assert (await post(notifications, "/sending", {"on": True})).status_code == 200
+    assert (await switch(notifications, on=True)).status_code == 200
     notifications.clock.set(FRIDAY_MORNING.replace(hour=7))
     await notifications.deliver(targeted(student))
     await work(notifications)
@@ -178,12 +179,12 @@ async def test_sending_is_not_switched_on_while_somebody_is_undecided(
     preview = (await get(notifications, "/preview")).json()
     assert (preview["families"], preview["undecided"]) == (0, 1)
 
-    refused = await post(notifications, "/sending", {"on": True, "seen": 0})
+    refused = await switch(notifications, on=True, seen=0)
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:trellis:problem:still-undecided")
     assert "For 1 students" in refused.json()["detail"]
     sisters.away.clear()
     await work(notifications)
-    assert (await post(notifications, "/sending", {"on": True, "seen": 1})).status_code == 200
+    assert (await switch(notifications, on=True, seen=1)).status_code == 200
 
 
 async def test_a_household_that_is_held_back_counts_once(

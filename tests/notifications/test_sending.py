@@ -34,20 +34,13 @@ from tests.notifications.made_up import (
     rows,
     send_through,
     serving,
+    switch,
     targeted,
     tasks,
     weekdays,
     withdrawn,
     work,
 )
-
-
-async def switch(running: Running, **asked: Any) -> Any:
-    """Switch sending, having seen how it stands."""
-    headers = running.headers("district")
-    seen = await running.http.get("/notifications/v1/sending", headers=headers)
-    headers["If-Match"] = seen.headers["ETag"]
-    return await running.http.post("/notifications/v1/sending", json=asked, headers=headers)
 
 
 async def execute(running: Running, statement: str, **values: Any) -> None:
