@@ -38,10 +38,10 @@ from mtss.handlers.decisions import (
     _line,
     _proposal,
     _proposals_that_differ,
-    _tiers_that_differ,
+    tiers_that_differ,
 )
 from mtss.handlers.facts import _RECORDED
-from mtss.models import POLICY
+from mtss.models import DEFAULT_POLICY as POLICY
 from mtss.models.reading import _FACTS, facts_from
 from mtss.rules import KINDS, Grounds, Standing, always, course_of, follow, standing_of
 
@@ -161,10 +161,10 @@ async def reassess(database: Any, students: Sequence[UUID]) -> None:
     standing, grounds = standing_of(courses), Grounds(known)
     lines = [
         _line(locked, place, standing, course_of(known, courses, place), grounds)
-        for place in _tiers_that_differ(locked, standing)
+        for place in tiers_that_differ(locked, standing)
     ]
     if lines:
-        await database.execute(DECIDE, *columns(lines), POLICY.version)
+        await database.execute(DECIDE, *columns(lines))
         await say(database, locked, lines)
     if ended := _proposals_that_differ(locked, standing):
         await database.execute(CLOSE_PROPOSALS, [locked.students[place] for place in ended])
@@ -174,7 +174,7 @@ async def reassess(database: Any, students: Sequence[UUID]) -> None:
             if is_candidate(standing, place)
         ]
         if proposals:
-            await database.execute(PROPOSE, *columns(proposals), Tier.INTENSIVE.value, POLICY.version)
+            await database.execute(PROPOSE, *columns(proposals), Tier.INTENSIVE.value)
 
 
 def is_candidate(standing: Standing, place: int) -> bool:

@@ -131,9 +131,9 @@ class School:
 
 def policy() -> rules.Policy:
     """The default policy."""
-    from mtss.models import POLICY
+    from mtss.models import DEFAULT_POLICY
 
-    return POLICY
+    return DEFAULT_POLICY
 
 
 def facts_of(

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from common.events import Event
 from mtss.loops import rehearse_policies
-from mtss.models import POLICY, courses_of
+from mtss.models import DEFAULT_POLICY, courses_of
 from mtss.models.rehearsal import facts_in_parts, students_of
 from mtss.rehearsals import working
 from mtss.rehearsals.sheets import SHEETS, sheet
@@ -48,7 +48,7 @@ async def _deliver(mtss: Running, events: Sequence[Event]) -> None:
 
 
 def _policy(**entry: float) -> dict[str, Any]:
-    document = json.loads(json.dumps(POLICY.document))
+    document = json.loads(json.dumps(DEFAULT_POLICY.document))
     document["version"] = "tried"
     for clause, value in entry.items():
         document["clauses"][clause]["entry"]["at_least"]["value"] = value
@@ -77,11 +77,11 @@ async def test_the_policy_in_force_rehearsed_as_known_now_says_of_each_day_what_
     await _deliver(mtss, sample)
     async with mtss.session() as session:
         students = await students_of(session, [])
-        parts = [part async for part in facts_in_parts(session, students, [POLICY])]
+        parts = [part async for part in facts_in_parts(session, students, [DEFAULT_POLICY])]
         courses = await courses_of(session, students)
-    district = district_of(joined(parts), [POLICY])
+    district = district_of(joined(parts), [DEFAULT_POLICY])
 
-    states = run(district, POLICY, states=True).states
+    states = run(district, DEFAULT_POLICY, states=True).states
 
     assert states is not None
     compared = 0
@@ -105,8 +105,8 @@ async def test_facts_read_in_parts_are_those_read_at_once(
         monkeypatch.setattr("mtss.models.rehearsal.STUDENTS_AT_ONCE", at_once)
         async with mtss.session() as session:
             students = await students_of(session, [])
-            facts = joined([part async for part in facts_in_parts(session, students, [POLICY])])
-        found = run(district_of(facts, [POLICY]), POLICY, states=True).states
+            facts = joined([part async for part in facts_in_parts(session, students, [DEFAULT_POLICY])])
+        found = run(district_of(facts, [DEFAULT_POLICY]), DEFAULT_POLICY, states=True).states
         assert found is not None
         states.append(found)
 

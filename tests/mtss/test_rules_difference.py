@@ -122,6 +122,12 @@ def test_how_a_tier_begins_and_ends_and_who_is_told() -> None:
 
 def test_the_title_and_exempt_grades() -> None:
     assert differs("title", "Ours") == ["The title is another one."]
+    assert otherwise("confirm_above", 30) == [
+        "What an adoption may change without a second confirmation is now 30 % instead of 20 % of students whose tier changes."
+    ]
+    assert differs("confirm_above", ...)[0].startswith(
+        "What an adoption may change without a second confirmation is no longer"
+    )
     assert differs("exempt_grades", ["Preschool"]) == ["Exempt: nothing is asked of Preschool too."]
 
 

@@ -9,7 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.events import Event
-from mtss.rules import EVER, Courses, Policies, always, course_of, day_number, follow, policy_of, standing_of
+from mtss.rules import (
+    EVER,
+    Courses,
+    InForce,
+    Policies,
+    Step,
+    always,
+    course_of,
+    day_number,
+    day_of,
+    follow,
+    policy_of,
+    since_ever,
+    standing_of,
+)
 from tests.mtss.made_up import FIRST, STUDENT, School, districts, facts_of, named, school_days
 from tests.mtss.test_rules_policy import ATTENDANCE, ENTRY, TEXT, changed, number
 
@@ -49,6 +63,9 @@ def test_each_day_is_what_its_own_policy_says(events: list[Event], first: int, p
     for was, new, now in zip(columns(before), columns(after), columns(both), strict=True):
         assert np.array_equal(now, np.where(begun[:, None], new, was))
     assert both.policy is (policy if begun.any() else USUAL)
+    for student in range(both.targeted.shape[1]):
+        mine = both.timeline.days[both.timeline.on_course[:, student]]
+        assert both.as_of(student).policy is (policy if len(mine) and mine[-1] >= first else USUAL)
 
 
 def test_the_later_of_three_counts_from_its_day_on() -> None:
@@ -92,3 +109,26 @@ def test_a_share_that_has_no_exit_is_said_so() -> None:
     clause = course_of(facts, follow(facts, always(policy)), 0).clauses()[0]
     assert clause.what_would_change_it == "This ends once less than 10 percent of these days were missed."
     assert "days_in_a_row_below_exit" not in clause.evidence
+
+
+# Which policy counts, after several adoptions
+
+
+def test_a_later_adoption_replaces_every_other_from_its_first_day_on() -> None:
+    steps = since_ever(USUAL).steps
+    in_force = InForce((*steps, Step(1, 100, EARLIER), Step(2, 200, OTHER), Step(3, 150, USUAL)))
+    assert [(each.number, each.first_day) for each in in_force.counting()] == [(0, EVER), (1, 100), (3, 150)]
+    assert [(each.number, each.first_day) for each in in_force.counting(2)] == [(0, EVER), (1, 100), (2, 200)]
+    assert [policy.version for _, policy in in_force.policies(1)] == ["default-1", "earlier"]
+    assert in_force.reached(np.array([0, 99, 100, 149, 150, 300], np.int32)).tolist() == [0, 0, 1, 1, 3, 3]
+    assert [in_force.on(day).number for day in (99, 100, 250)] == [0, 1, 3]
+    assert (in_force.number, len(in_force.every)) == (3, 4)
+    assert [each.began_on for each in in_force.counting()] == [None, day_of(100), day_of(150)]
+
+
+def test_a_policy_and_its_clauses_are_known_after_it_was_replaced() -> None:
+    in_force = since_ever(USUAL).after(OTHER, 10).after(USUAL, 10)
+    assert in_force.named("other") is OTHER
+    assert in_force.named("none") is None
+    assert in_force.signals_of("referrals") == {"referrals"}
+    assert in_force.signals_of("none") == frozenset()

@@ -102,6 +102,7 @@ def test_what_is_no_document_is_refused(text: str) -> None:
         ("bounds", {"a.b": {}}, "bounds.a.b"),
         ("bounds", {"clauses.attendance.entry.at_least": {"from": 5}}, "bounds.clauses.attendance.entry.at_least"),
         ("exempt_grades", "Preschool", "exempt_grades"),
+        ("confirm_above", number(101), "confirm_above"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_its_place(path: str, value: Any, field: str) -> None:

@@ -33,6 +33,14 @@ async def test_a_tier_that_became_targeted_is_to_be_told(notifications: Running)
     assert await occasions(notifications) == [("tier", "targeted", THURSDAY, "open")] * 2
 
 
+async def test_what_the_policy_tells_nobody_is_told_to_nobody_also_not_later(notifications: Running) -> None:
+    student = uuid4()
+    silent = targeted(student).model_copy(update={"tells_families": False, "cause": Cause.ADOPTED})
+    await notifications.deliver(silent)
+    await notifications.deliver(targeted(student, before=Tier.TARGETED, revision=2, cause=Cause.CORRECTED))
+    assert await occasions(notifications) == []
+
+
 @pytest.mark.parametrize("tier", [Tier.UNIVERSAL, Tier.INTENSIVE, None])
 async def test_other_tiers_are_told_to_nobody(notifications: Running, tier: Tier | None) -> None:
     await notifications.deliver(decided(uuid4(), tier, on=THURSDAY, before=None, revision=1))

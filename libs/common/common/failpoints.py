@@ -9,7 +9,12 @@ import signal
 from typing import Literal, get_args
 
 Name = Literal[
-    "relay-before-send", "relay-after-send", "inbox-before-commit", "inbox-after-commit", "sender-after-send"
+    "relay-before-send",
+    "relay-after-send",
+    "inbox-before-commit",
+    "inbox-after-commit",
+    "sender-after-send",
+    "adoption-before-commit",
 ]
 NAMES: tuple[str, ...] = get_args(Name)
 

@@ -4,7 +4,16 @@ from datetime import timedelta
 
 from common.app import Loop, create_app
 from mtss.handlers import events
+from mtss.handlers.adoptions import work_off_adoptions
 from mtss.loops import rehearse_policies
 from mtss.routes import router
 
-app = create_app("mtss", router, events, loops=(Loop(rehearse_policies, every=timedelta(seconds=1)),))
+app = create_app(
+    "mtss",
+    router,
+    events,
+    loops=(
+        Loop(rehearse_policies, every=timedelta(seconds=1)),
+        Loop(work_off_adoptions, every=timedelta(seconds=2)),
+    ),
+)

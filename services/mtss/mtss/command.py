@@ -1,16 +1,31 @@
-"""``trellis policies``: tier policies as files, read, checked and compared without a server."""
+"""``trellis policies``: tier policies as files, checked and compared without a server; and their life at one."""
 
 import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import UUID, uuid4
 
 import typer
+from rich.table import Table
 
-from common.commands import Stop, one_sentence, out
+from common.commands import (
+    ADDRESS,
+    HERE,
+    Data,
+    Stop,
+    TokenFile,
+    Url,
+    answer_of,
+    one_sentence,
+    operator,
+    out,
+    pages,
+)
 from mtss.rules import Policy, PolicyInvalid, policy_of
 from mtss.rules.policy.checking import check as check_document
 from mtss.rules.policy.difference import difference as difference_of
@@ -20,6 +35,7 @@ from mtss.written import as_yaml, document_of
 app = typer.Typer(name="policies", no_args_is_help=True, add_completion=False, help="The policies that decide tiers.")
 
 File = Annotated[Path, typer.Argument(help="A policy in JSON or YAML.", readable=False)]
+Version = Annotated[str, typer.Argument(help="The version that the document names.")]
 
 
 @app.command()
@@ -50,7 +66,7 @@ def check(file: File) -> None:
     with one_sentence(), _refusals():
         found = check_document(document_of(file.read_bytes()))
     for each in found:
-        out.print(f"{each.field}: {each.rule}", highlight=False, markup=False, soft_wrap=True)
+        _say(f"{each.field}: {each.rule}")
     if found:
         raise typer.Exit(1)
     out.print("Nothing is wrong with this policy.")
@@ -65,7 +81,107 @@ def difference(before: File, after: File) -> None:
     with one_sentence(), _refusals():
         said = difference_of(_read(before), _read(after))
     for each in said or ("Nothing differs.",):
-        out.print(each, highlight=False, markup=False, soft_wrap=True)
+        _say(each)
+
+
+@app.command("list")
+def list_policies(url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None) -> None:
+    """Show every policy of the district, how far it came and from which day it counts.
+
+    Example: trellis policies list
+    """
+    table = Table("version", "state", "in force from", "title")
+    with one_sentence(), operator(url, data, token_file) as http:
+        for each in pages(http, "/mtss/v1/policies"):
+            table.add_row(each["version"], each["state"], each["in_force_from"] or "–", each["title"])
+    out.print(table)
+
+
+@app.command()
+def draft(file: File, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None) -> None:
+    """Keep a policy as a draft, check it, and say what is wrong with it.
+
+    Example: trellis policies draft ours.yaml
+    """
+    with one_sentence(), _refusals(), operator(url, data, token_file) as http:
+        version = answer_of(http.post("/mtss/v1/policies", content=file.read_bytes(), headers=_once()))["version"]
+        found = answer_of(http.post(f"/mtss/v1/policies/{version}/check"))
+    for each in found["findings"]:
+        _say(f"{each['field']}: {each['rule']}")
+    if found["findings"]:
+        raise typer.Exit(1)
+    _say(f"{version} is kept and checked. Somebody else approves it: trellis policies approve {version} --from DAY")
+
+
+@app.command()
+def approve(
+    version: Version,
+    from_day: Annotated[
+        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day on which it counts.")
+    ],
+    without_rehearsal: Annotated[str | None, typer.Option(help="Why it was not rehearsed, if it was not.")] = None,
+    tell_families: Annotated[bool, typer.Option(help="Tell families of what the adoption itself changes.")] = False,
+    url: Url = ADDRESS,
+    data: Data = HERE,
+    token_file: TokenFile = None,
+) -> None:
+    """Approve what somebody else drafted. Everybody is counted first, then the policy counts.
+
+    Example: trellis policies approve ours-1 --from 2027-01-11 --token-file ben.token
+    """
+    with one_sentence(), operator(url, data, token_file) as http:
+        known = answer_of(http.get(f"/mtss/v1/policies/{version}"))
+        asked = {"in_force_from": f"{from_day:%Y-%m-%d}", "digest": known["digest"], "tells_families": tell_families}
+        asked |= {"without_rehearsal": without_rehearsal}
+        _tell(answer_of(http.post(f"/mtss/v1/policies/{version}/approve", json=asked, headers=_once())))
+
+
+@app.command()
+def revert(version: Version, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None) -> None:
+    """Let the policy before count again, from the day on which this one began to.
+
+    Example: trellis policies revert ours-1
+    """
+    with one_sentence(), operator(url, data, token_file) as http:
+        _tell(answer_of(http.post(f"/mtss/v1/policies/{version}/revert", headers=_once())))
+
+
+@app.command()
+def adoption(
+    identity: Annotated[UUID, typer.Argument(help="As approving and reverting print it.")],
+    confirm: Annotated[bool, typer.Option("--confirm", help="Let one run that changes many students.")] = False,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Give up one that has not begun.")] = False,
+    url: Url = ADDRESS,
+    data: Data = HERE,
+    token_file: TokenFile = None,
+) -> None:
+    """Show how far an adoption came and how many students it changes; or confirm it, or give it up.
+
+    Example: trellis policies adoption 0193… --confirm --token-file anna.token
+    """
+    path = f"/mtss/v1/adoptions/{identity}"
+    with one_sentence(), operator(url, data, token_file) as http:
+        if confirm or withdraw:
+            _tell(answer_of(http.post(f"{path}/{'confirm' if confirm else 'withdraw'}")))
+        else:
+            _tell(answer_of(http.get(path)))
+
+
+def _tell(found: dict[str, Any]) -> None:
+    _say(
+        f"{found['id']}: {found['version']} from {found['first_on']}, {found['state']}, "
+        f"{found['done']} of {found['total']} students, {found['changed']} changed."
+    )
+    for school, counts in found["counts"].items():
+        _say(f"  {school}: " + ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in counts.items()))
+
+
+def _once() -> dict[str, str]:
+    return {"Idempotency-Key": str(uuid4())}
+
+
+def _say(text: str) -> None:
+    out.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

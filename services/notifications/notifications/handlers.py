@@ -34,6 +34,8 @@ class Heard:
     """Whether the event says that it became so; ``None``: it became so when it was first heard."""
     taken_back: bool
     decision_id: UUID | None = None
+    told: bool = True
+    """Whether families are to be told of it at all."""
 
 
 _KNOWN = sa.text(
@@ -71,7 +73,7 @@ async def note_what_to_tell(
         if each.revision <= revision:
             continue
         changed = stood is None if each.changed is None else each.changed
-        if opens(stands=each.stands, changed=changed, known_to_stand=stood):
+        if each.told and opens(stands=each.stands, changed=changed, known_to_stand=stood):
             openings[each.matter] = Opening(each.matter, each.school_id, each.effective_on)
         if not each.stands:
             openings.pop(each.matter, None)
@@ -124,6 +126,7 @@ def _in_our_words(event: TierDecided | ConferenceOffered | AgreementCompleted) -
                 changed=event.tier_before is not Tier.TARGETED,
                 taken_back=event.tier is not Tier.TARGETED and event.cause in (Cause.WITHDRAWN, Cause.CORRECTED),
                 decision_id=event.decision_id,
+                told=event.tells_families,
             )
         case ConferenceOffered():
             return _of_conference(event, "conference_offered", event.offered_on)

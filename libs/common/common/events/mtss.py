@@ -26,6 +26,8 @@ class Cause(StrEnum):
     EXITED = "exited"
     CORRECTED = "corrected"
     WITHDRAWN = "withdrawn"
+    ADOPTED = "adopted"
+    """The facts are the same: the district adopted another policy."""
 
 
 class TierDecided(Event):
@@ -46,3 +48,6 @@ class TierDecided(Event):
     policy: Annotated[str, Field(max_length=80)]
     effective_on: date
     known_at: datetime
+    tells_families: Annotated[
+        bool, Field(description="Whether families are to be told, as the policy and its adoption have it.")
+    ] = True

@@ -1,7 +1,7 @@
 """The ledger: students are locked, their courses followed, and what differs from the last decision is decided."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from itertools import islice
@@ -18,15 +18,16 @@ from common.db import next_revision
 from common.events import Cause, Tier, TierDecided
 from common.outbox import publish
 from mtss.handlers.facts import Touched
-from mtss.models import POLICY, facts_of
+from mtss.models import LAST_ADOPTION, facts_of, policies_after, policies_in_force
 from mtss.rules import (
     NEVER,
     Course,
+    Facts,
     Grounds,
+    InForce,
     Ints,
     Said,
     Standing,
-    always,
     cause_of,
     course_of,
     day_number,
@@ -51,12 +52,19 @@ _NEW = sa.text(
     """
 )
 _LOCK = sa.text(
-    """
+    f"""
     SELECT now(), array_agg(student_id), array_agg(school_id), array_agg(tier), array_agg(since), array_agg(decisions),
-           array_agg(revision), array_agg(proposal_since)
+           array_agg(revision), array_agg(proposal_since), array_agg(adoption), ({LAST_ADOPTION})
     FROM (
         SELECT * FROM mtss_student WHERE student_id = ANY(CAST(:students AS uuid[])) ORDER BY student_id FOR UPDATE
     ) AS locked
+    """  # noqa: S608 (the only thing filled in is a statement of ours)
+)
+_REACHED = sa.text(
+    """
+    UPDATE mtss_student AS s SET adoption = d.adoption
+    FROM unnest(CAST(:students AS uuid[]), CAST(:adoptions AS int[])) AS d(student_id, adoption)
+    WHERE s.student_id = d.student_id
     """
 )
 _LAST_ENROLMENT = sa.text(
@@ -81,14 +89,18 @@ _DECIDE = sa.text(
             CAST(:id AS uuid[]), CAST(:student_id AS uuid[]), CAST(:number AS int[]), CAST(:school_id AS text[]),
             CAST(:tier AS text[]), CAST(:tier_before AS text[]), CAST(:cause AS text[]), CAST(:effective_on AS date[]),
             CAST(:since AS date[]), CAST(:through AS date[]), CAST(:revision AS bigint[]), CAST(:clauses AS text[]),
-            CAST(:what_would_change_it AS text[]), CAST(:facts AS text[]), CAST(:digest AS text[])
+            CAST(:what_would_change_it AS text[]), CAST(:facts AS text[]), CAST(:digest AS text[]),
+            CAST(:tells_families AS boolean[]), CAST(:adoption AS int[]), CAST(:adopted_after AS int[]),
+            CAST(:policy AS text[])
         ) AS d(id, student_id, number, school_id, tier, tier_before, cause, effective_on, since, through, revision,
-               clauses, what_would_change_it, facts, digest)
+               clauses, what_would_change_it, facts, digest, tells_families, adoption, adopted_after, policy)
     ), written AS (
         INSERT INTO mtss_decision (id, student_id, number, school_id, tier, tier_before, cause, policy, effective_on,
-                                   through, known_at, revision, clauses, what_would_change_it, facts, digest)
-        SELECT id, student_id, number, school_id, tier, tier_before, cause, :policy, effective_on,
-               through, now(), revision, clauses::jsonb, what_would_change_it, facts::jsonb, digest FROM decided
+                                   through, known_at, revision, clauses, what_would_change_it, facts, digest,
+                                   tells_families, adoption, adopted_after)
+        SELECT id, student_id, number, school_id, tier, tier_before, cause, policy, effective_on,
+               through, now(), revision, clauses::jsonb, what_would_change_it, facts::jsonb, digest,
+               tells_families, adoption, adopted_after FROM decided
     )
     UPDATE mtss_student AS s
     SET tier = d.tier, since = d.since, decision_id = d.id, decisions = d.number, revision = d.revision
@@ -110,11 +122,11 @@ _PROPOSE = sa.text(
     WITH proposed AS (
         SELECT * FROM unnest(
             CAST(:id AS uuid[]), CAST(:student_id AS uuid[]), CAST(:school_id AS text[]), CAST(:since AS date[]),
-            CAST(:clauses AS text[])
-        ) AS p(id, student_id, school_id, since, clauses)
+            CAST(:clauses AS text[]), CAST(:policy AS text[])
+        ) AS p(id, student_id, school_id, since, clauses, policy)
     ), written AS (
         INSERT INTO mtss_proposal (id, student_id, school_id, tier, since, policy, clauses, known_at)
-        SELECT id, student_id, school_id, :tier, since, :policy, clauses::jsonb, now() FROM proposed
+        SELECT id, student_id, school_id, :tier, since, policy, clauses::jsonb, now() FROM proposed
     )
     UPDATE mtss_student AS s SET proposal_id = p.id, proposal_since = p.since
     FROM proposed p WHERE s.student_id = p.student_id
@@ -134,13 +146,16 @@ class Locked:
     decisions: Sequence[int]
     revisions: Sequence[int | None]
     proposals: Sequence[date | None]
+    adoptions: Sequence[int]
+    last_adoption: UUID | None
 
 
-async def reassess(session: AsyncSession, touched: Touched) -> None:
-    """Follow the course of every student touched; write and say each decision that differs from the last.
+async def reassess(session: AsyncSession, touched: Touched) -> int:
+    """Follow the course of every student touched; write and say each decision that differs from the last. How many they are.
 
     Evaluations of one student come one after the other: their row is locked before their facts are read.
     """
+    decided = 0
     if new := touched.own | touched.enrolled:
         await session.execute(_NEW, {"students": list(new)})
     students = iter(sorted(new | touched.school, key=attrgetter("int")))
@@ -148,28 +163,78 @@ async def reassess(session: AsyncSession, touched: Touched) -> None:
         locked = Locked(*(await session.execute(_LOCK, {"students": some})).one())
         if moved := touched.enrolled.intersection(some):
             await session.execute(_LAST_ENROLMENT, {"students": list(moved)})
-        await _decide(session, locked)
+        decided += await _decide(session, locked)
+    return decided
 
 
-async def _decide(session: AsyncSession, locked: Locked) -> None:
-    policies = always(POLICY)
-    facts = await facts_of(session, locked.students, policies)
-    courses = follow(facts, policies)
+async def in_force_for(session: AsyncSession, locked: Locked) -> InForce:
+    """Which policy counts on which day; no older than what these students were last decided by.
+
+    Who waited for their lock may have read the last adoption before it was there.
+    """
+    in_force = await policies_after(session, locked.last_adoption)
+    return in_force if in_force.number >= max(locked.adoptions) else await policies_in_force(session)
+
+
+async def _decide(session: AsyncSession, locked: Locked) -> int:
+    in_force = await in_force_for(session, locked)
+    facts = await facts_of(session, locked.students, in_force.every)
+    courses = follow(facts, in_force.policies())
     standing = standing_of(courses)
 
     def course(place: int) -> Course:
         return course_of(facts, courses, place)
 
-    grounds = Grounds(facts)
-    lines = [_line(locked, place, standing, course(place), grounds) for place in _tiers_that_differ(locked, standing)]
+    differ, grounds = tiers_that_differ(locked, standing), Grounds(facts)
+    adopted = _adopted(in_force, facts, locked, standing, differ)
+    rests = {place: adopted.get(place, Rests(in_force.number)) for place in differ}
+    lines = [_line(locked, place, standing, course(place), grounds, rests[place]) for place in differ]
     if lines:
-        await session.execute(_DECIDE, {"policy": POLICY.version} | _columns(lines))
+        await session.execute(_DECIDE, _columns(lines))
         await publish(session, *(_event(line, locked.known_at) for line in lines))
+    await _note_reached(session, locked, in_force, standing)
     if ended := _proposals_that_differ(locked, standing):
         await session.execute(_CLOSE_PROPOSALS, {"students": [locked.students[place] for place in ended]})
         if begun := [place for place in ended if _is_candidate(standing, place)]:
             proposals = _columns([_proposal(locked, place, standing, course(place)) for place in begun])
-            await session.execute(_PROPOSE, {"policy": POLICY.version, "tier": Tier.INTENSIVE.value} | proposals)
+            await session.execute(_PROPOSE, {"tier": Tier.INTENSIVE.value} | proposals)
+    return len(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Rests:
+    """Which adoptions a decision rests on: the last one, and what counted before where it alone changes the decision."""
+
+    adoption: int
+    adopted_after: int | None = None
+    tells_families: bool = True
+
+
+_NO_ADOPTION = Rests(0)
+
+
+def _adopted(
+    in_force: InForce, facts: Facts, locked: Locked, standing: Standing, differ: Sequence[int]
+) -> dict[int, Rests]:
+    """The places of students whose decision changes by an adoption alone: under what counted before, it would still stand."""
+    reached, found = in_force.reached(standing.through), {}
+    behind = {place: locked.adoptions[place] for place in differ if locked.adoptions[place] < reached[place]}
+    for number in set(behind.values()):
+        before = standing_of(follow(facts, in_force.policies(number)))
+        by_facts = set(tiers_that_differ(locked, before))
+        for place, last in behind.items():
+            if last == number and place not in by_facts and standing.decided[place]:
+                step = next(step for step in in_force.steps if step.number == reached[place])
+                found[place] = Rests(in_force.number, number, step.tells_families)
+    return found
+
+
+async def _note_reached(session: AsyncSession, locked: Locked, in_force: InForce, standing: Standing) -> None:
+    reached = in_force.reached(standing.through)
+    places = np.flatnonzero(standing.decided & (reached > np.array(locked.adoptions, np.int32))).tolist()
+    if places:
+        students, adoptions = [locked.students[place] for place in places], reached[places].tolist()
+        await session.execute(_REACHED, {"students": students, "adoptions": adoptions})
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +256,10 @@ class Line:
     what_would_change_it: str
     facts: str
     digest: str
+    tells_families: bool
+    adoption: int
+    adopted_after: int | None
+    policy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,15 +271,17 @@ class Proposed:
     school_id: str
     since: date
     clauses: str
+    policy: str
 
 
-def _tiers_that_differ(locked: Locked, standing: Standing) -> Iterable[int]:
+def tiers_that_differ(locked: Locked, standing: Standing) -> list[int]:
     """The places of students whose tier, or the day it began, is not what the last decision said."""
     code: dict[str | None, int] = {None: -1, Tier.UNIVERSAL: 0, Tier.TARGETED: 1}
     before = np.array([code[tier] for tier in locked.tiers])
     now = np.where(standing.decided, standing.targeted, -1)
     moved = standing.decided & (standing.since != _numbers(locked.sinces))
-    return np.flatnonzero((before != now) | moved).tolist()
+    places: list[int] = np.flatnonzero((before != now) | moved).tolist()
+    return places
 
 
 def _proposals_that_differ(locked: Locked, standing: Standing) -> list[int]:
@@ -227,7 +298,9 @@ def _is_candidate(standing: Standing, place: int) -> bool:
     return bool(standing.decided[place] and standing.candidate[place])
 
 
-def _line(locked: Locked, place: int, standing: Standing, course: Course, grounds: Grounds) -> Line:
+def _line(
+    locked: Locked, place: int, standing: Standing, course: Course, grounds: Grounds, rests: Rests = _NO_ADOPTION
+) -> Line:
     last, now = Said(_tier(locked.tiers[place]), locked.sinces[place]), said_of(standing, place)
     cause, effective_on = cause_of(last, now), now.since or last.since
     if cause is None or effective_on is None:
@@ -240,15 +313,19 @@ def _line(locked: Locked, place: int, standing: Standing, course: Course, ground
         "school_id": course.school() if len(course) else str(locked.schools[place]),
         "tier": now.tier,
         "tier_before": last.tier,
-        "cause": cause,
+        "cause": cause if rests.adopted_after is None else Cause.ADOPTED,
         "effective_on": effective_on,
         "through": course.on(-1) if len(course) else None,
         "revision": next_revision(locked.revisions[place], locked.known_at),
         "clauses": documents(clauses),
-        "what_would_change_it": what_would_change(now.tier, clauses, POLICY),
+        "what_would_change_it": what_would_change(now.tier, clauses, course.policy),
         "facts": grounds.of(place),
+        "policy": course.policy.version,
+        "tells_families": course.policy.targeted.tells_families and rests.tells_families,
+        "adoption": rests.adoption,
+        "adopted_after": rests.adopted_after,
     }
-    digest = digest_of({**said, "policy": POLICY.version, "known_at": locked.known_at})
+    digest = digest_of({**said, "known_at": locked.known_at})
     texts = {name: json.dumps(said[name]) for name in ("clauses", "facts")}
     return Line(**{**said, **texts}, since=now.since, digest=digest)
 
@@ -260,6 +337,7 @@ def _proposal(locked: Locked, place: int, standing: Standing, course: Course) ->
         school_id=course.school(),
         since=day_of(standing.candidate_since[place]),
         clauses=json.dumps(documents(course.clauses())),
+        policy=course.policy.version,
     )
 
 
@@ -280,8 +358,9 @@ def _event(line: Line, known_at: datetime) -> TierDecided:
         tier=_tier(line.tier),
         tier_before=_tier(line.tier_before),
         cause=Cause(line.cause),
-        policy=POLICY.version,
+        policy=line.policy,
         effective_on=line.effective_on,
         known_at=known_at,
         revision=line.revision,
+        tells_families=line.tells_families,
     )

@@ -2,7 +2,17 @@
 
 from mtss.models.asking import courses_of, last_enrolment_is_open
 from mtss.models.knowing import Moment, facts_known
-from mtss.models.policy import POLICY
+from mtss.models.policy import (
+    DEFAULT_POLICY,
+    LAST_ADOPTION,
+    Adoption,
+    PolicyStep,
+    StoredPolicy,
+    find_policy,
+    policies_after,
+    policies_in_force,
+    policy_in_force,
+)
 from mtss.models.reading import facts_of
 from mtss.models.rehearsal import Rehearsal
 from mtss.models.tables import (
@@ -20,7 +30,9 @@ from mtss.models.tables import (
 from mtss.models.verifying import verify
 
 __all__ = [
-    "POLICY",
+    "DEFAULT_POLICY",
+    "LAST_ADOPTION",
+    "Adoption",
     "Attendance",
     "AttendanceChange",
     "Calendar",
@@ -29,13 +41,19 @@ __all__ = [
     "Enrolment",
     "Incident",
     "Moment",
+    "PolicyStep",
     "Proposal",
     "Rehearsal",
     "Score",
+    "StoredPolicy",
     "Student",
     "courses_of",
     "facts_known",
     "facts_of",
+    "find_policy",
     "last_enrolment_is_open",
+    "policies_after",
+    "policies_in_force",
+    "policy_in_force",
     "verify",
 ]

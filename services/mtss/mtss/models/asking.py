@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from mtss.models.policy import POLICY
+from mtss.models.policy import policies_in_force
 from mtss.models.reading import facts_of
 from mtss.models.tables import Student
-from mtss.rules import Course, always, course_of, follow
+from mtss.rules import Course, course_of, follow
 
 
 def last_enrolment_is_open(today: date) -> ColumnElement[bool]:
@@ -23,7 +23,7 @@ def last_enrolment_is_open(today: date) -> ColumnElement[bool]:
 
 async def courses_of(session: AsyncSession, students: Sequence[UUID]) -> list[Course]:
     """The course of each of ``students``, from what is known now."""
-    policies = always(POLICY)
-    facts = await facts_of(session, students, policies)
-    courses = follow(facts, policies)
+    in_force = await policies_in_force(session)
+    facts = await facts_of(session, students, in_force.every)
+    courses = follow(facts, in_force.policies())
     return [course_of(facts, courses, place) for place in range(len(students))]

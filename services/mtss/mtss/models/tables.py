@@ -66,6 +66,8 @@ class Student(Table, table=True):
     revision: int | None = Field(default=None, sa_type=sa.BigInteger)
     proposal_id: UUID | None
     proposal_since: date | None
+    adoption: int = Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
+    """The number of the last adoption that counted on their last closed day when they were last decided about."""
 
 
 class Attendance(Table, table=True):
@@ -226,6 +228,11 @@ class Decision(Table, table=True):
     """For each kind of fact how many rows it rests on, and their digest."""
     digest: str
     """Of everything else in this row."""
+    tells_families: bool = Field(default=True, sa_column_kwargs={"server_default": sa.true()})
+    adoption: int = Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
+    """The number of the last adoption when it was made."""
+    adopted_after: int | None
+    """Where it was made by an adoption alone, the one under which the decision before would still stand."""
 
 
 class Proposal(Table, table=True):

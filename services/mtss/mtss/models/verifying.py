@@ -8,16 +8,16 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import Tier
+from common.events import Cause, Tier
 from mtss.models.knowing import Moment, facts_known
-from mtss.models.policy import POLICY
+from mtss.models.policy import policies_in_force
 from mtss.models.tables import Decision
 from mtss.rules import (
     Difference,
     Facts,
     Grounds,
+    InForce,
     Said,
-    always,
     cause_of,
     course_of,
     differences,
@@ -40,14 +40,20 @@ _BEFORE = sa.text(
 async def verify(session: AsyncSession, decisions: Sequence[Decision]) -> list[list[Difference]]:
     """For each decision what is otherwise when it is made again; nothing where it is the same.
 
-    Two statements, whatever the number. A decision of a policy that is not known here says so.
+    A constant number of statements. A decision of a policy that is not known here says so.
     """
-    before = await _before(session, decisions)
-    known = [decision for decision in decisions if decision.policy == POLICY.version]
-    facts = await facts_known(session, [(each.student_id, _moment(each)) for each in known], always(POLICY))
-    again = dict(
-        zip((each.id for each in known), _again(facts, [before.get(_key(each)) for each in known]), strict=True)
-    )
+    before, in_force = await _before(session, decisions), await policies_in_force(session)
+    known = [each for each in decisions if in_force.named(each.policy) and each.adoption <= in_force.number]
+    facts = await facts_known(session, [(each.student_id, _moment(each)) for each in known], in_force.every)
+    again: dict[UUID, dict[str, Any]] = {}
+    for numbers in {(each.adoption, each.adopted_after) for each in known}:
+        mine = {
+            place: before.get(_key(each))
+            for place, each in enumerate(known)
+            if (each.adoption, each.adopted_after) == numbers
+        }
+        found = _again(facts, mine, in_force, *numbers)
+        again |= {known[place].id: said for place, said in zip(mine, found, strict=True)}
     return [_compared(decision, again.get(decision.id), before.get(_key(decision))) for decision in decisions]
 
 
@@ -70,17 +76,22 @@ async def _before(session: AsyncSession, decisions: Sequence[Decision]) -> Mappi
     return {(student, number + 1): Said(tier and Tier(tier), tier and since) for student, number, tier, since in rows}
 
 
-def _again(facts: Facts, before: Sequence[Said | None]) -> Iterator[dict[str, Any]]:
-    """What would be decided from ``facts`` after what was said ``before``."""
-    courses, grounds = follow(facts, always(POLICY)), Grounds(facts)
+def _again(
+    facts: Facts, before: Mapping[int, Said | None], in_force: InForce, adoption: int, adopted_after: int | None
+) -> Iterator[dict[str, Any]]:
+    """What would be decided from ``facts`` about some students after what was said ``before``, as policies were then."""
+    courses, grounds = follow(facts, in_force.policies(adoption)), Grounds(facts)
     standing = standing_of(courses)
-    for student, said in enumerate(before):
+    earlier = None if adopted_after is None else standing_of(follow(facts, in_force.policies(adopted_after)))
+    for student, said in before.items():
         now, course = said_of(standing, student), course_of(facts, courses, student)
         last = said or Said(None, None)
+        adopted = earlier is not None and said_of(earlier, student) == last != now
         found: dict[str, Any] = {
             "tier": now.tier,
             "tier_before": last.tier,
-            "cause": cause_of(last, now),
+            "cause": Cause.ADOPTED if adopted else cause_of(last, now),
+            "policy": course.policy.version,
             "clauses": documents(course.clauses()) if len(course) else [],
             "facts": grounds.of(student),
         }
@@ -105,6 +116,9 @@ _SAID = (
     "clauses",
     "what_would_change_it",
     "facts",
+    "tells_families",
+    "adoption",
+    "adopted_after",
 )
 
 

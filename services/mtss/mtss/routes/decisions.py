@@ -15,9 +15,9 @@ from common.db import Session
 from common.errors import Invalid, NotFound
 from common.events import Cause, Tier
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from mtss.models import POLICY, Decision, Student
+from mtss.models import Decision, Student, policies_in_force
 from mtss.routes.documents import MIXES, PURPOSE, READS, ClauseDocument, Reader, may_read
-from mtss.rules import what_would_change
+from mtss.rules import InForce, what_would_change
 
 router = Router("mtss")
 
@@ -70,8 +70,9 @@ async def list_decisions(
     elif not await _known(session, who, student_id):
         raise NotFound(what="student")
     found = (await session.execute(asked.order_by(col(Decision.number)).limit(limit + 1))).all()
+    in_force = await policies_in_force(session)
     return Page(
-        items=[_document(*row, who) for row in found[:limit]],
+        items=[_document(*row, who, in_force) for row in found[:limit]],
         next=encode_cursor(str(found[limit - 1][0].number)) if len(found) > limit else None,
     )
 
@@ -86,7 +87,7 @@ async def read_decision(
     found = (await session.execute(_decisions(who).where(col(Decision.id) == decision_id))).one_or_none()
     if found is None:
         raise NotFound(what="decision")
-    return _document(*found, who)
+    return _document(*found, who, await policies_in_force(session))
 
 
 def _decisions(who: Principal) -> sa.Select[Decision, bool]:
@@ -106,12 +107,13 @@ async def _known(session: Session, who: Principal, student_id: UUID) -> bool:
     return bool((await session.execute(known)).scalar_one())
 
 
-def _document(decision: Decision, stands: bool, who: Principal) -> DecisionDocument:
+def _document(decision: Decision, stands: bool, who: Principal, in_force: InForce) -> DecisionDocument:
     document = DecisionDocument.model_validate({**decision.model_dump(), "decision_id": decision.id, "stands": stands})
-    clauses = [clause for clause in document.clauses if may_read(who, clause.clause)]
+    clauses = [clause for clause in document.clauses if may_read(who, clause.clause, in_force)]
     if len(clauses) < len(document.clauses):
         document.clauses = clauses
-        document.what_would_change_it = what_would_change(document.tier, clauses, POLICY, partly=True)
+        policy = in_force.named(decision.policy) or in_force.steps[-1].policy
+        document.what_would_change_it = what_would_change(document.tier, clauses, policy, partly=True)
     return document
 
 

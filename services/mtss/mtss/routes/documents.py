@@ -7,8 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.access import require
 from common.auth import Principal
-from mtss.models import POLICY
-from mtss.rules import SIGNALS
+from mtss.rules import SIGNALS, InForce
 
 NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
 """Texts that are looked for: PostgreSQL takes no NUL, and no name holds a control character."""
@@ -25,13 +24,14 @@ PROPOSAL = "support_plan"
 """That a proposal is open tells that several grounds stand, whichever they are."""
 
 
-def may_read(who: Principal, clause: str) -> bool:
+def may_read(who: Principal, clause: str, in_force: InForce) -> bool:
     """Whether ``who`` reads what a clause says, by the class of what it listens to.
 
-    A clause of an earlier policy that is not known any more is for those alone who read every class.
+    Where policies gave one name to different things, only who reads all of them reads it; a name that no policy had is for
+    those alone who read every class.
     """
-    known = POLICY.clauses.get(clause)
-    return (SIGNALS[known.signal].reads in who.reads) if known else who.reads.issuperset(MIXES)
+    heard = {SIGNALS[signal].reads for signal in in_force.signals_of(clause)}
+    return who.reads.issuperset(heard or MIXES)
 
 
 class ClauseDocument(BaseModel):

@@ -20,7 +20,8 @@ from common.db import Session, transaction_time
 from common.errors import DomainError, Invalid, NotFound
 from common.idempotency import ONCE
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from mtss.models import POLICY, Rehearsal
+from common.runtime import Today
+from mtss.models import Rehearsal, policy_in_force
 from mtss.rehearsals.page import rehearsal_page
 from mtss.rehearsals.sheets import sheet
 from mtss.routes.documents import NO_CONTROL
@@ -76,9 +77,9 @@ class RehearsalDocument(BaseModel):
 
 
 @router.post("/v1/rehearsals", status_code=202, dependencies=[ONCE])
-async def ask_for_rehearsal(asked: RehearsalAsked, who: District, session: Session) -> RehearsalDocument:
+async def ask_for_rehearsal(asked: RehearsalAsked, who: District, session: Session, today: Today) -> RehearsalDocument:
     """Begin a rehearsal in the background; no tier is touched."""
-    against = asked.against or POLICY.document
+    against = asked.against or (await policy_in_force(session, today)).document
     for document in (asked.policy, against):
         _require_checked(document)
     rehearsal = Rehearsal(

@@ -16,7 +16,7 @@ from common.db import Session
 from common.errors import NotFound
 from common.events import Tier
 from common.runtime import Today
-from mtss.models import POLICY, Calendar, ClosedDay, Student, courses_of, last_enrolment_is_open
+from mtss.models import Calendar, ClosedDay, Student, courses_of, last_enrolment_is_open, policy_in_force
 from mtss.routes.documents import NO_CONTROL, WholeReader
 from mtss.rules import Course
 
@@ -52,6 +52,7 @@ async def read_school_summary(
     )
     students = (await session.scalars(asked)).all()
     courses = await courses_of(session, [student.student_id for student in students])
+    policy = await policy_in_force(session, today)
     tiers = Counter(student.tier for student in students)
     return SchoolSummary(
         school_id=school_id,
@@ -60,7 +61,7 @@ async def read_school_summary(
         undecided=tiers[None],
         proposals_open=sum(student.proposal_id is not None for student in students),
         unknown_clauses={
-            clause: sum(_unknown(course, clause) for course in courses) for clause in POLICY.targeted.when.clauses()
+            clause: sum(_unknown(course, clause) for course in courses) for clause in policy.targeted.when.clauses()
         },
         closed_through=await _closed_through(session, school_id),
     )
@@ -83,4 +84,4 @@ async def _closed_through(session: Session, school_id: str) -> date | None:
 
 
 def _unknown(course: Course, clause: str) -> bool:
-    return not len(course) or course.holds(clause, len(course) - 1) is None
+    return not len(course) or clause not in course.policy.clauses or course.holds(clause, len(course) - 1) is None

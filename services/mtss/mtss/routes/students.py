@@ -17,9 +17,9 @@ from common.errors import Invalid, NotFound
 from common.events import Tier
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Today
-from mtss.models import POLICY, Proposal, Student, courses_of, last_enrolment_is_open
+from mtss.models import Proposal, Student, courses_of, last_enrolment_is_open, policies_in_force
 from mtss.routes.documents import NO_CONTROL, PROPOSAL, ClauseDocument, Reader, may_read
-from mtss.rules import CourseDay, what_would_change
+from mtss.rules import CourseDay, InForce, what_would_change
 
 router = Router("mtss")
 
@@ -109,7 +109,8 @@ async def read_student(student_id: UUID, who: Reader, session: Session) -> Stude
     student = await _find(session, who, student_id)
     (course,) = await courses_of(session, [student_id])
     every = course.clauses() if len(course) else ()
-    clauses = [clause for clause in every if may_read(who, clause.clause)]
+    in_force = await policies_in_force(session)
+    clauses = [clause for clause in every if may_read(who, clause.clause, in_force)]
     tier = Tier(student.tier) if student.tier else None
     open_to = student.proposal_id if PROPOSAL in who.reads else None
     proposal = await session.get(Proposal, open_to) if open_to else None
@@ -123,7 +124,7 @@ async def read_student(student_id: UUID, who: Reader, session: Session) -> Stude
         proposal=ProposalDocument.model_validate(proposal) if proposal else None,
         closed_through=course.on(-1) if len(course) else None,
         clauses=[ClauseDocument.model_validate(clause) for clause in clauses],
-        what_would_change_it=what_would_change(tier, clauses, POLICY, partly=len(clauses) < len(every)),
+        what_would_change_it=what_would_change(tier, clauses, course.policy, partly=len(clauses) < len(every)),
     )
 
 
@@ -138,7 +139,8 @@ async def read_course(
     await _find(session, who, student_id)
     (course,) = await courses_of(session, [student_id])
     days = [day for day in course.days() if year is None or day.school_year == year]
-    return Page(items=[_day(day, who) for day in days])
+    in_force = await policies_in_force(session)
+    return Page(items=[_day(day, who, in_force) for day in days])
 
 
 async def _find(session: Session, who: Principal, student_id: UUID) -> Student:
@@ -156,9 +158,9 @@ def _line(student: Student, who: Principal) -> StudentLine:
     return StudentLine.model_validate({**student.model_dump(), "proposal_open": proposal_open})
 
 
-def _day(day: CourseDay, who: Principal) -> CourseDayDocument:
+def _day(day: CourseDay, who: Principal, in_force: InForce) -> CourseDayDocument:
     document = CourseDayDocument.model_validate(day)
-    document.clauses = {name: holds for name, holds in day.clauses.items() if may_read(who, name)}
+    document.clauses = {name: holds for name, holds in day.clauses.items() if may_read(who, name, in_force)}
     if PROPOSAL not in who.reads:
         document.intensive_candidate = None
     return document

@@ -17,9 +17,9 @@ from common.events import Tier
 from common.idempotency import repeatable
 from common.paging import Cursor, decode_cursor, encode_cursor
 from common.runtime import RuntimeOf
-from mtss.models import POLICY, Decision, Moment, Student, facts_known, facts_of, verify
+from mtss.models import Decision, Moment, Student, facts_known, facts_of, policies_in_force, verify
 from mtss.routes.documents import NO_CONTROL, ClauseDocument, WholeReader
-from mtss.rules import Difference, Facts, always, course_of, follow
+from mtss.rules import Difference, Facts, InForce, course_of, follow
 
 router = Router("mtss")
 
@@ -126,13 +126,14 @@ async def read_what_was_known(
     if not (await session.execute(seen)).scalar_one():
         raise NotFound(what="student")
     end = datetime.combine(on + timedelta(days=1), time(), runtime.settings.zone).astimezone(UTC)
-    then = _known(await facts_known(session, [(student_id, Moment(end))], always(POLICY)), on, end)
-    now = _known(await facts_of(session, [student_id], always(POLICY)), on, None)
+    in_force = await policies_in_force(session)
+    then = _known(await facts_known(session, [(student_id, Moment(end))], in_force.every), on, end, in_force)
+    now = _known(await facts_of(session, [student_id], in_force.every), on, None, in_force)
     return TwoTimes(student_id=student_id, on=on, as_known_then=then, as_known_now=now, same=then.tier == now.tier)
 
 
-def _known(facts: Facts, on: date, known_at: datetime | None) -> KnownDocument:
-    course = course_of(facts, follow(facts, always(POLICY)), 0)
+def _known(facts: Facts, on: date, known_at: datetime | None, in_force: InForce) -> KnownDocument:
+    course = course_of(facts, follow(facts, in_force.policies()), 0)
     places = [place for place in range(len(course)) if course.on(place) <= on]
     if not places:
         return KnownDocument(known_at=known_at, tier=None, closed_through=None, clauses=[])

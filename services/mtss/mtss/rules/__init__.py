@@ -17,6 +17,7 @@ from mtss.rules.facts import (
     day_number,
     day_of,
 )
+from mtss.rules.in_force import InForce, Step, since_ever
 from mtss.rules.ledger import NOTHING, Said, cause_of
 from mtss.rules.policy import Policy, PolicyInvalid
 from mtss.rules.policy.reading import policy_of, read_policy
@@ -42,6 +43,7 @@ __all__ = [
     "Facts",
     "Ground",
     "Grounds",
+    "InForce",
     "Ints",
     "Policies",
     "Policy",
@@ -50,6 +52,7 @@ __all__ = [
     "Said",
     "Scores",
     "Standing",
+    "Step",
     "always",
     "cause_of",
     "course_of",
@@ -62,6 +65,7 @@ __all__ = [
     "policy_of",
     "read_policy",
     "said_of",
+    "since_ever",
     "standing_of",
     "what_would_change",
 ]

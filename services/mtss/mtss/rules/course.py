@@ -144,8 +144,8 @@ class Course:
 
 
 def course_of(facts: Facts, courses: Courses, student: int) -> Course:
-    """The course of one of the students that ``courses`` follow."""
-    return Course(facts, courses, student, np.flatnonzero(courses.timeline.on_course[:, student]))
+    """The course of one of the students that ``courses`` follow; in the words of the policy that counts on its last day."""
+    return Course(facts, courses.as_of(student), student, np.flatnonzero(courses.timeline.on_course[:, student]))
 
 
 class Changing(Protocol):

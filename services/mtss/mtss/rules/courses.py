@@ -1,7 +1,7 @@
 """Courses: the tier of every student on every instructional day, and why. Computed from the facts, never stored."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -28,7 +28,7 @@ class Courses:
     """Day by day, for many students. Days not on a student's course say nothing about that student."""
 
     policy: Policy
-    """The last policy that counts on any of these days: evidence and words are its."""
+    """The last policy that counts on any of these days."""
     timeline: Timeline
     clauses: Mapping[str, Stand]
     targeted: Flags
@@ -37,6 +37,16 @@ class Courses:
     """Intensive support is to be put before a person."""
     unknown: Flags
     """Whether targeted support is called for hangs on clauses of which nothing is known, and which ask a person then."""
+    first_day: int = EVER
+    before: "Courses | None" = None
+    """What was said under the policies before: of days before the first day the same."""
+
+    def as_of(self, student: int) -> "Courses":
+        """The same under the policy that counts on a student's last day; under the first for one who has none."""
+        days, found = self.timeline.days[self.timeline.on_course[:, student]], self
+        while found.before is not None and (not len(days) or days[-1] < found.first_day):
+            found = found.before
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,7 @@ def follow(facts: Facts, policies: Policies) -> Courses:
         if first_day > timeline.days[-1]:
             break
         before = last
-        last = _course(policy, facts, under(timeline, facts, policy))
+        last = replace(_course(policy, facts, under(timeline, facts, policy)), first_day=first_day, before=before)
         for now, was in (
             (last.targeted, before.targeted),
             (last.candidate, before.candidate),

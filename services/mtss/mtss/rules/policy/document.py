@@ -109,6 +109,8 @@ class Policy:
     variants: tuple[Variant, ...]
     bounds: Mapping[str, tuple[Number, Number]]
     exempt_grades: frozenset[str]
+    confirm_above: Number | None
+    """How many percent of students the next adoption may change without being confirmed again; without it none."""
     document: Mapping[str, Any]
 
     @property

@@ -16,7 +16,8 @@ LANGUAGE = 1
 """The version of the language in which documents are written."""
 WHEN_UNKNOWN, HOW = ("hold", "ask"), ("assigned", "proposed")
 PARTS = {"language", "version", "title", "clauses", "tiers"}
-MAY = {"variants", "schools", "bounds", "exempt_grades"}
+MAY = {"variants", "schools", "bounds", "exempt_grades", "confirm_above"}
+CONFIRM = whole(0, 100)
 DWELL = {"minimum_dwell.days": whole(1, 400)}
 VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 """A version stands in addresses."""
@@ -64,6 +65,7 @@ def policy_of(document: Any) -> Policy:
         variants=(*_variants(document.get("variants", []), paths), *_schools(document.get("schools", {}), paths)),
         bounds=dict(_bounds(document.get("bounds", {}), paths)),
         exempt_grades=frozenset(_texts(document.get("exempt_grades", []), "exempt_grades")),
+        confirm_above=_confirm(document),
         document=document,
     )
 
@@ -183,6 +185,14 @@ def _bounds(said: Any, paths: Mapping[str, Range]) -> Iterator[tuple[str, tuple[
         _members(bounds, f"bounds.{path}", {"from", "to"})
         least, most = (_number_of(path, bounds[end], f"bounds.{path}.{end}", paths) for end in ("from", "to"))
         yield path, (least, most)
+
+
+def _confirm(document: Mapping[str, Any]) -> Number | None:
+    if "confirm_above" not in document:
+        return None
+    number = _number(document["confirm_above"], "confirm_above")
+    _check_range("confirm_above", number, CONFIRM)
+    return number
 
 
 def _members(said: Any, at: str, parts: set[str], may: set[str] | None = None) -> None:

@@ -3,7 +3,18 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mtss.rules.policy.reading import DWELL, HOW, LANGUAGE, LONG_TEXT, MAY, PARTS, SHORT_TEXT, VERSION, WHEN_UNKNOWN
+from mtss.rules.policy.reading import (
+    CONFIRM,
+    DWELL,
+    HOW,
+    LANGUAGE,
+    LONG_TEXT,
+    MAY,
+    PARTS,
+    SHORT_TEXT,
+    VERSION,
+    WHEN_UNKNOWN,
+)
 from mtss.rules.signals import SIGNALS, Range, Signal
 
 Schema = dict[str, Any]
@@ -38,6 +49,10 @@ def schema() -> Schema:
             "description": "What schools may change, by its path, and how far.",
         },
         "exempt_grades": _texts("Of these grades nothing is asked."),
+        "confirm_above": {
+            **_number(CONFIRM),
+            "description": "How many percent of students the next adoption may change without being confirmed again.",
+        },
     }
     shared = {
         "number": _number(None),

@@ -1,0 +1,120 @@
+"""Adopting a policy: first everybody is counted, then the district is decided anew, some students at a time.
+
+How far it came stands in the transaction of each batch, so whatever is killed goes on where it was.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from uuid import UUID
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from common.failpoints import failpoint
+from common.runtime import Runtime
+from mtss.handlers.decisions import reassess
+from mtss.handlers.facts import Touched
+from mtss.models import Adoption, Student, facts_of, find_policy, policies_in_force
+from mtss.rules import Standing, day_number, follow, standing_of
+
+AT_ONCE = 2000
+_NUMBER = sa.text("SELECT coalesce(max(number), 0) + 1 FROM mtss_adoption")
+
+
+async def work_off_adoptions(runtime: Runtime) -> None:
+    """Count, and decide anew, until no adoption waits for us."""
+    while await _batch(runtime):
+        runtime.beat(work_off_adoptions.__name__)
+
+
+async def _batch(runtime: Runtime) -> bool:
+    """One batch of the oldest adoption under way; whether there was one."""
+    async with runtime.transaction() as session:
+        under_way = (
+            sa.select(Adoption)
+            .where(col(Adoption.state).in_(("counting", "running")))
+            .order_by(col(Adoption.id))
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        adoption = (await session.scalars(under_way)).one_or_none()
+        if adoption is None:
+            return False
+        students = await _next(session, adoption.cursor)
+        if adoption.state == "counting":
+            await _count(session, adoption, students)
+        else:
+            adoption.changed += await reassess(session, Touched(school={row.student_id for row in students}))
+        adoption.done += len(students)
+        adoption.cursor = students[-1].student_id if students else adoption.cursor
+        if len(students) < AT_ONCE:
+            await _end(session, adoption, runtime.today())
+        session.add(adoption)
+        await session.flush()
+        failpoint("adoption-before-commit")
+    return True
+
+
+async def _next(session: AsyncSession, after: UUID | None) -> Sequence[Student]:
+    asked = sa.select(Student).order_by(col(Student.student_id)).limit(AT_ONCE)
+    if after is not None:
+        asked = asked.where(col(Student.student_id) > after)
+    return (await session.scalars(asked.execution_options(populate_existing=True))).all()
+
+
+async def _end(session: AsyncSession, adoption: Adoption, today: date) -> None:
+    if adoption.state == "running":
+        adoption.state = "done"
+    elif adoption.dry_run:
+        adoption.state = "counted"
+    elif adoption.sure or not await _is_much(session, adoption, today):
+        await begin(session, adoption)
+    else:
+        adoption.state = "waiting"
+
+
+async def _is_much(session: AsyncSession, adoption: Adoption, today: date) -> bool:
+    """Whether so many change that the policy in force wants a second confirmation."""
+    in_force = await policies_in_force(session)
+    most = in_force.on(day_number(today)).policy.confirm_above
+    return adoption.changed > 0 and (most is None or adoption.changed * 100 > most.value * adoption.with_tier)
+
+
+async def begin(session: AsyncSession, adoption: Adoption) -> None:
+    """The policy counts from here on; everybody is still to be decided anew."""
+    adoption.number = (await session.execute(_NUMBER)).scalar_one()
+    adoption.state, adoption.cursor, adoption.done, adoption.changed = "running", None, 0, 0
+
+
+async def _count(session: AsyncSession, adoption: Adoption, students: Sequence[Student]) -> None:
+    """Add whom of these the adoption would change, by school and by what would change."""
+    policy = await find_policy(session, adoption.version)
+    if not students or policy is None:
+        return
+    in_force = await policies_in_force(session)
+    facts = await facts_of(session, [each.student_id for each in students], [*in_force.every, (0, policy)])
+    now = standing_of(follow(facts, in_force.policies()))
+    # Counted as if it began on the last day of which anything is known, where it begins later.
+    first_day = min(day_number(adoption.first_on), int(facts.closed.day.max(initial=0)))
+    then = standing_of(follow(facts, in_force.after(policy, first_day).policies()))
+    counts = {school: Counter(of) for school, of in adoption.counts.items()}
+    for what, places in _changes(now, then).items():
+        for place in places:
+            counts.setdefault(str(students[place].school_id), Counter())[what] += 1
+    adoption.counts = {school: dict(of) for school, of in sorted(counts.items())}
+    adoption.changed = sum(of[what] for of in counts.values() for what in ("entered", "exited", "moved"))
+
+
+def _changes(now: Standing, then: Standing) -> dict[str, list[int]]:
+    known = now.decided
+    found = {
+        "entered": known & then.targeted & ~now.targeted,
+        "exited": known & now.targeted & ~then.targeted,
+        "moved": known & (now.targeted == then.targeted) & (now.since != then.since),
+        "proposed": known & then.candidate & ~now.candidate,
+        "no_longer_proposed": known & now.candidate & ~then.candidate,
+    }
+    return {what: np.flatnonzero(where).tolist() for what, where in found.items()}

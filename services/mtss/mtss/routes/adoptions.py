@@ -1,0 +1,168 @@
+"""Adoptions: how far the district was decided anew, whom it changes, and the second confirmation of one that changes many."""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import col
+
+from common.access import require
+from common.app import Router
+from common.auth import Principal
+from common.db import Session
+from common.errors import DomainError, NotFound
+from common.idempotency import repeatable
+from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.runtime import Now
+from mtss.models import Adoption, PolicyStep, Student
+
+router = Router("mtss")
+
+District = Annotated[Principal, require("district")]
+Person = Annotated[Principal, require("district", second_factor=True)]
+UNDER_WAY = ("counting", "waiting", "running")
+
+
+class NotWaiting(DomainError):
+    """The adoption does not wait for a confirmation: it is {state}."""
+
+
+class SecondPersonMissing(DomainError):
+    """Somebody else has to do this: one person drafts or asks, another approves or confirms."""
+
+
+class AdoptionUnderWay(DomainError):
+    """Another adoption is under way: wait until it is done, or withdraw it."""
+
+
+class AdoptionDocument(BaseModel):
+    """One adoption: what it changes, by school, and how far it came."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    version: str
+    first_on: date
+    state: Annotated[str, Field(description="counting, counted, waiting, running, done or withdrawn")]
+    dry_run: bool
+    tells_families: bool
+    asked_by: str
+    asked_at: datetime
+    confirmed_by: str | None
+    confirmed_at: datetime | None
+    total: Annotated[int, Field(description="All students.")]
+    with_tier: Annotated[int, Field(description="Students who have a tier: the cap is a share of these.")]
+    done: Annotated[int, Field(description="Students counted, or once it runs decided anew, so far.")]
+    changed: Annotated[
+        int, Field(description="Students whose tier or the day it began changes; once it runs, decisions made.")
+    ]
+    counts: Annotated[
+        dict[str, dict[str, int]],
+        Field(
+            description="By school and by what changes, as counted before anything was decided.",
+            examples=[{"255901001": {"entered": 12, "moved": 1}}],
+        ),
+    ]
+
+
+@router.get("/v1/adoptions")
+async def list_adoptions(
+    _: District, session: Session, cursor: Cursor = None, limit: Limit = 100
+) -> Page[AdoptionDocument]:
+    """Every adoption and dry run, the latest first."""
+    asked = sa.select(Adoption).order_by(col(Adoption.asked_at).desc(), col(Adoption.id).desc())
+    if cursor is not None:
+        asked_at, known = decode_cursor(cursor, 2)
+        before = sa.tuple_(sa.cast(asked_at, sa.DateTime(timezone=True)), sa.cast(known, sa.Uuid))
+        asked = asked.where(sa.tuple_(col(Adoption.asked_at), col(Adoption.id)) < before)
+    found = (await session.scalars(asked.limit(limit + 1))).all()
+    last = found[limit - 1] if len(found) > limit else None
+    return Page(
+        items=[AdoptionDocument.model_validate(each) for each in found[:limit]],
+        next=encode_cursor(last.asked_at.isoformat(), str(last.id)) if last else None,
+    )
+
+
+@router.get("/v1/adoptions/{adoption_id}")
+async def read_adoption(adoption_id: UUID, _: District, session: Session) -> AdoptionDocument:
+    """How far it came, and whom it changes."""
+    found = await session.get(Adoption, adoption_id)
+    if found is None:
+        raise NotFound(what="adoption")
+    return AdoptionDocument.model_validate(found)
+
+
+@router.post("/v1/adoptions/{adoption_id}/confirm")
+@repeatable("an adoption that was confirmed waits no longer")
+async def confirm_adoption(adoption_id: UUID, who: Person, session: Session, now: Now) -> AdoptionDocument:
+    """Let an adoption run that changes more students than the policy in force lets one person change.
+
+    Raises:
+        NotWaiting: it waits for no confirmation.
+        SecondPersonMissing: who asked for it cannot confirm it.
+    """
+    adoption = await _waiting(session, adoption_id, ("waiting",))
+    if who.subject == adoption.asked_by:
+        raise SecondPersonMissing
+    # It is counted anew, with the facts of now, and then begins.
+    adoption.confirmed_by, adoption.confirmed_at, adoption.sure = who.subject, now, True
+    adoption.state, adoption.cursor, adoption.done, adoption.changed, adoption.counts = "counting", None, 0, 0, {}
+    session.add_all((adoption, PolicyStep(version=adoption.version, step="confirmed", by=who.subject, at=now)))
+    return AdoptionDocument.model_validate(adoption)
+
+
+@router.post("/v1/adoptions/{adoption_id}/withdraw")
+@repeatable("an adoption that was withdrawn is not under way")
+async def withdraw_adoption(adoption_id: UUID, who: Person, session: Session, now: Now) -> AdoptionDocument:
+    """Give up an adoption that has not begun; one that runs goes on to its end and may be reverted.
+
+    Raises:
+        NotWaiting: it has begun, or is over.
+    """
+    adoption = await _waiting(session, adoption_id, ("waiting", "counting"))
+    adoption.state = "withdrawn"
+    session.add_all((adoption, PolicyStep(version=adoption.version, step="withdrawn", by=who.subject, at=now)))
+    return AdoptionDocument.model_validate(adoption)
+
+
+async def _waiting(session: Session, adoption_id: UUID, states: tuple[str, ...]) -> Adoption:
+    adoption = await session.get(Adoption, adoption_id, with_for_update=True)
+    if adoption is None:
+        raise NotFound(what="adoption")
+    if adoption.state not in states:
+        raise NotWaiting(state=adoption.state)
+    return adoption
+
+
+async def ask_for(
+    session: Session, who: Principal, now: datetime, version: str, first_on: date, *, dry_run: bool, **other: bool
+) -> AdoptionDocument:
+    """An adoption, or only its dry run, that our loop works off from here on.
+
+    Raises:
+        AdoptionUnderWay: another one is.
+    """
+    if not dry_run:
+        await session.execute(sa.text("LOCK TABLE mtss_adoption IN SHARE ROW EXCLUSIVE MODE"))
+        under_way = sa.exists().where(col(Adoption.state).in_(UNDER_WAY), ~col(Adoption.dry_run))
+        if await session.scalar(sa.select(under_way)):
+            raise AdoptionUnderWay
+    students = sa.select(sa.func.count(), sa.func.count(col(Student.tier))).select_from(Student)
+    total, with_tier = (await session.execute(students)).one()
+    adoption = Adoption(
+        version=version,
+        first_on=first_on,
+        state="counting",
+        dry_run=dry_run,
+        asked_by=who.subject,
+        asked_at=now,
+        total=total,
+        with_tier=with_tier,
+        tells_families=other.get("tells_families", False),
+        sure=other.get("sure", False),
+    )
+    session.add(adoption)
+    await session.flush()
+    return AdoptionDocument.model_validate(adoption)

@@ -1,0 +1,325 @@
+"""The life of policies: drafted, checked, rehearsed, approved by a second person, in force from a day, replaced, reverted."""
+
+from datetime import date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from fastapi import Header, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import col
+
+from common.app import Router
+from common.db import Session
+from common.errors import DomainError, NotFound
+from common.idempotency import ONCE, repeatable
+from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.runtime import Now, Today
+from mtss.models import (
+    DEFAULT_POLICY,
+    Adoption,
+    PolicyStep,
+    Rehearsal,
+    StoredPolicy,
+    find_policy,
+    policies_in_force,
+    policy_in_force,
+)
+from mtss.routes.adoptions import AdoptionDocument, District, Person, SecondPersonMissing, ask_for
+from mtss.rules import InForce, Policy, day_number, digest_of, policy_of
+from mtss.rules.policy.checking import findings
+from mtss.rules.policy.difference import difference
+from mtss.written import as_yaml, document_of
+
+router = Router("mtss")
+
+Version = Annotated[str, Path(max_length=80, description="The version that the document names.")]
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            kind: {"schema": {"type": "object", "description": "As docs/policies/tier-policy.v1.json has it."}}
+            for kind in ("application/json", "application/yaml")
+        },
+    }
+}
+_AS_YAML: dict[int | str, dict[str, Any]] = {200: {"content": {"application/yaml": {"schema": {"type": "string"}}}}}
+
+
+class VersionTaken(DomainError):
+    """There is another policy of this version, and a version never changes: name a new one in the document."""
+
+
+class NotChecked(DomainError):
+    """The policy was not checked, or the check found what is wrong with it."""
+
+
+class NotRehearsed(DomainError):
+    """The policy was not rehearsed: rehearse it, or say in without_rehearsal why not."""
+
+
+class AnotherDocument(DomainError):
+    """The digest is not that of this policy: read it again, then decide."""
+
+
+class NotInForce(DomainError):
+    """Only the policy that was adopted last can be reverted, and only while another one stood before it."""
+
+
+class FindingDocument(BaseModel):
+    """One reason to refuse a policy."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    field: Annotated[str, Field(examples=["clauses.attendance.exit.below"])]
+    rule: Annotated[
+        str, Field(examples=["must be below the entry: otherwise the tier comes and goes with single days"])
+    ]
+
+
+class StepDocument(BaseModel):
+    """What somebody did with a policy."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    step: Annotated[str, Field(examples=["approved"])]
+    by: str
+    at: datetime
+    note: str | None
+
+
+class PolicyLine(BaseModel):
+    """One policy of a list."""
+
+    version: str
+    title: str
+    digest: str
+    state: Annotated[str, Field(description="draft, refused, checked, rehearsed, approved, in_force or replaced")]
+    in_force_from: date | None
+
+
+class PolicyDocument(PolicyLine):
+    """A policy, and all that was done with it."""
+
+    document: dict[str, Any]
+    findings: list[FindingDocument] | None
+    history: list[StepDocument]
+
+
+class Adopting(BaseModel):
+    """From which day on a policy shall count. What is decided of days before stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    in_force_from: Annotated[date, Field(examples=["2027-01-11"])]
+
+
+class Approval(Adopting):
+    """What is approved, from which day on it shall count, and whether families are told of what that changes by itself."""
+
+    digest: Annotated[str, Field(description="Of the document that was read.", pattern=r"^[0-9a-f]{32}$")]
+    tells_families: bool = False
+    without_rehearsal: Annotated[
+        str | None, Field(min_length=10, max_length=400, description="Why it is approved without a rehearsal.")
+    ] = None
+
+
+@router.post("/v1/policies", status_code=201, dependencies=[ONCE], openapi_extra=_BODY)
+async def draft_policy(request: Request, who: District, session: Session, now: Now, today: Today) -> PolicyDocument:
+    """Keep a draft, in JSON or YAML. It says what it says for ever: what is changed gets another version.
+
+    Raises:
+        PolicyInvalid: the document cannot be read as a policy.
+        VersionTaken: there is one of this version.
+    """
+    document = document_of(await request.body())
+    policy = policy_of(document)
+    if await find_policy(session, policy.version) is not None:
+        raise VersionTaken
+    stored = StoredPolicy(
+        version=policy.version, document=document, digest=digest_of(document), drafted_by=who.subject, drafted_at=now
+    )
+    session.add_all((stored, PolicyStep(version=policy.version, step="drafted", by=who.subject, at=now)))
+    await session.flush()
+    return await _document(session, policy, stored, today)
+
+
+@router.get("/v1/policies")
+async def list_policies(
+    _: District, session: Session, today: Today, cursor: Cursor = None, limit: Limit = 100
+) -> Page[PolicyLine]:
+    """Every policy of the district by version, after the default one."""
+    in_force = await policies_in_force(session)
+    asked = sa.select(StoredPolicy).order_by(col(StoredPolicy.version))
+    if cursor is not None:
+        asked = asked.where(col(StoredPolicy.version) > decode_cursor(cursor, 1)[0])
+    found = (await session.scalars(asked.limit(limit + 1))).all()
+    default = [_line(DEFAULT_POLICY, None, in_force, today)] if cursor is None else []
+    return Page(
+        items=[*default, *(_line(policy_of(each.document), each, in_force, today) for each in found[:limit])],
+        next=encode_cursor(found[limit - 1].version) if len(found) > limit else None,
+    )
+
+
+@router.get("/v1/policies/{version}", response_model=PolicyDocument, responses=_AS_YAML)
+async def read_policy(
+    version: Version, _: District, session: Session, today: Today, accept: Annotated[str, Header()] = "*/*"
+) -> PolicyDocument | Response:
+    """A policy and what was done with it; only the document, to be changed and drafted anew, for ``Accept: application/yaml``."""
+    policy, stored = await _find(session, version)
+    if "yaml" in accept:
+        return Response(as_yaml(policy.document), media_type="application/yaml")
+    return await _document(session, policy, stored, today)
+
+
+@router.post("/v1/policies/{version}/check")
+@repeatable("the same document is found the same")
+async def check_policy(version: Version, who: District, session: Session, now: Now, today: Today) -> PolicyDocument:
+    """Say everything that is wrong with a draft, and note that it was checked."""
+    policy, stored = await _find(session, version)
+    if stored is not None and stored.findings is None:
+        stored.findings = [{"field": each.field, "rule": each.rule} for each in findings(policy)]
+        session.add_all((stored, PolicyStep(version=version, step="checked", by=who.subject, at=now)))
+        await session.flush()
+    return await _document(session, policy, stored, today)
+
+
+@router.post("/v1/policies/{version}/dry-runs", status_code=202, dependencies=[ONCE])
+async def count_policy(
+    version: Version, asked: Adopting, who: District, session: Session, now: Now
+) -> AdoptionDocument:
+    """Count whom a checked policy would change, without deciding anything."""
+    _, stored = await _find(session, version)
+    _require_checked(stored)
+    return await ask_for(session, who, now, version, asked.in_force_from, dry_run=True)
+
+
+@router.post("/v1/policies/{version}/approve", status_code=202, dependencies=[ONCE])
+async def approve_policy(
+    version: Version, approval: Approval, who: Person, session: Session, now: Now
+) -> AdoptionDocument:
+    """Approve what somebody else drafted: it is counted, and then in force from its day on.
+
+    Raises:
+        NotChecked: it was not checked, or something is wrong with it.
+        NotRehearsed: it was not rehearsed, and no reason is given.
+        SecondPersonMissing: who drafted it cannot approve it.
+        AnotherDocument: the digest is not its.
+        AdoptionUnderWay: another adoption is.
+    """
+    _, stored = await _find(session, version)
+    _require_checked(stored)
+    if stored is not None:
+        if who.subject == stored.drafted_by:
+            raise SecondPersonMissing
+        if approval.digest != stored.digest:
+            raise AnotherDocument
+        stored.rehearsal_id = await _rehearsal_of(session, stored)
+        if stored.rehearsal_id is None and approval.without_rehearsal is None:
+            raise NotRehearsed
+        stored.approved_by, stored.approved_at = who.subject, now
+        session.add(stored)
+    session.add(PolicyStep(version=version, step="approved", by=who.subject, at=now, note=approval.without_rehearsal))
+    return await ask_for(
+        session, who, now, version, approval.in_force_from, dry_run=False, tells_families=approval.tells_families
+    )
+
+
+@router.post("/v1/policies/{version}/revert", status_code=202, dependencies=[ONCE])
+async def revert_policy(version: Version, who: Person, session: Session, now: Now) -> AdoptionDocument:
+    """Let the policy before count again, from the day on which this one began to: one step, without a second confirmation.
+
+    Families are told of what this changes as they were told of what is taken back.
+
+    Raises:
+        NotInForce: it is not the policy that was adopted last.
+        AdoptionUnderWay: another adoption is.
+    """
+    in_force = await policies_in_force(session)
+    counting = in_force.counting()
+    if len(counting) < 2 or counting[-1].policy.version != version:
+        raise NotInForce
+    adopted = await session.scalar(sa.select(Adoption).where(col(Adoption.number) == counting[-1].number))
+    if adopted is None:
+        raise NotInForce
+    session.add(PolicyStep(version=version, step="reverted", by=who.subject, at=now))
+    before, told = counting[-2].policy.version, adopted.tells_families
+    return await ask_for(session, who, now, before, adopted.first_on, dry_run=False, sure=True, tells_families=told)
+
+
+@router.get("/v1/policies/{version}/difference")
+async def read_difference(
+    version: Version,
+    _: District,
+    session: Session,
+    today: Today,
+    against: Annotated[str | None, Query(max_length=80, description="A version; else the one in force today.")] = None,
+) -> list[str]:
+    """What this policy says otherwise, one sentence each."""
+    after, _stored = await _find(session, version)
+    before = (await _find(session, against))[0] if against else await policy_in_force(session, today)
+    return list(difference(before, after))
+
+
+def _require_checked(stored: StoredPolicy | None) -> None:
+    if stored is not None and stored.findings != []:
+        raise NotChecked
+
+
+async def _find(session: Session, version: str) -> tuple[Policy, StoredPolicy | None]:
+    if version == DEFAULT_POLICY.version:
+        return DEFAULT_POLICY, None
+    stored = await session.get(StoredPolicy, version)
+    if stored is None:
+        raise NotFound(what="policy")
+    return policy_of(stored.document), stored
+
+
+def _line(policy: Policy, stored: StoredPolicy | None, in_force: InForce, today: date) -> PolicyLine:
+    state, since = _state(policy.version, stored, in_force, today)
+    digest = stored.digest if stored else digest_of(policy.document)
+    return PolicyLine(version=policy.version, title=policy.title, digest=digest, state=state, in_force_from=since)
+
+
+async def _document(session: Session, policy: Policy, stored: StoredPolicy | None, today: date) -> PolicyDocument:
+    line = _line(policy, stored, await policies_in_force(session), today)
+    if line.state == "checked" and stored is not None and await _rehearsal_of(session, stored):
+        line.state = "rehearsed"
+    steps = sa.select(PolicyStep).where(col(PolicyStep.version) == policy.version).order_by(col(PolicyStep.id))
+    return PolicyDocument(
+        **line.model_dump(),
+        document=dict(policy.document),
+        findings=None if stored is None or stored.findings is None else _findings(stored.findings),
+        history=[StepDocument.model_validate(each) for each in await session.scalars(steps)],
+    )
+
+
+async def _rehearsal_of(session: Session, stored: StoredPolicy) -> UUID | None:
+    """The last rehearsal of exactly this document that came to its end."""
+    if stored.rehearsal_id is not None:
+        return stored.rehearsal_id
+    asked = sa.select(col(Rehearsal.id), col(Rehearsal.policy)).where(
+        col(Rehearsal.state) == "done", col(Rehearsal.policy)["version"].as_string() == stored.version
+    )
+    found = await session.execute(asked.order_by(col(Rehearsal.id).desc()))
+    return next((identity for identity, document in found if digest_of(document) == stored.digest), None)
+
+
+def _findings(found: list[dict[str, str]]) -> list[FindingDocument]:
+    return [FindingDocument.model_validate(each) for each in found]
+
+
+def _state(version: str, stored: StoredPolicy | None, in_force: InForce, today: date) -> tuple[str, date | None]:
+    counting = [step for step in in_force.counting() if step.policy.version == version]
+    since = next((step.began_on for step in counting), None)
+    if in_force.on(day_number(today)).policy.version == version:
+        return "in_force", since
+    if counting and counting[-1].first_day > day_number(today):
+        return "approved", since
+    if in_force.named(version) is not None:
+        return "replaced", None
+    if stored is None or stored.findings is None:
+        return "draft", None
+    if stored.findings:
+        return "refused", None
+    return ("approved" if stored.approved_by else "rehearsed" if stored.rehearsal_id else "checked"), None

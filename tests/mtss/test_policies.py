@@ -1,0 +1,331 @@
+"""The life of a policy: drafted, checked, approved by a second person, in force from a day, reverted."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from common.events import Cause, Event, Tier, TierDecided
+from mtss.handlers import adoptions
+from mtss.handlers.adoptions import work_off_adoptions
+from mtss.models import Decision, policies_in_force, verify
+from mtss.rehearsals.working import work_off as rehearse
+from mtss.rules import day_number
+from mtss.written import as_yaml, document_of
+from tests.harness import Running
+from tests.mtss.made_up import School, named, school_days
+from tests.mtss.test_rules_policy import ATTENDANCE, ENTRY, TEXT, changed, number
+
+ANNA, BEN = named("staff", "Anna"), named("staff", "Ben")
+SCHOOL = School(days=school_days(40))
+WHY = "There is no past of ours yet."
+
+
+def policy(version: str = "ours-1", entry: float = 8.5, **parts: Any) -> dict[str, Any]:
+    """The default policy with another entry: 2 days of 23 are enough."""
+    return changed(f"{ENTRY}/value", entry) | {"version": version} | parts
+
+
+async def ask(
+    mtss: Running, method: str, path: str, body: Any = None, staff: UUID = ANNA, **more: Any
+) -> tuple[int, Any]:
+    headers = mtss.headers("district", staff=staff) | more.pop("headers", {})
+    sent = {"json": body} if body is not None else {}
+    answer = await mtss.http.request(method, f"/mtss/v1{path}", headers=headers, **sent, **more)
+    return answer.status_code, answer.json()
+
+
+async def drafted(mtss: Running, document: dict[str, Any]) -> dict[str, Any]:
+    assert (await ask(mtss, "POST", "/policies", document))[0] == 201
+    status, found = await ask(mtss, "POST", f"/policies/{document['version']}/check")
+    assert (status, found["findings"], found["state"]) == (200, [], "checked")
+    return dict(found)
+
+
+async def approve(mtss: Running, found: dict[str, Any], day: int, staff: UUID = BEN, **other: Any) -> tuple[int, Any]:
+    body = {"digest": found["digest"], "in_force_from": SCHOOL.days[day].isoformat(), "without_rehearsal": WHY} | other
+    return await ask(mtss, "POST", f"/policies/{found['version']}/approve", body, staff)
+
+
+async def adopted(mtss: Running, document: dict[str, Any], day: int, **other: Any) -> dict[str, Any]:
+    status, adoption = await approve(mtss, await drafted(mtss, document), day, **other)
+    assert status == 202, adoption
+    await work_off_adoptions(mtss.runtime)
+    return await adoption_of(mtss, adoption["id"])
+
+
+async def adoption_of(mtss: Running, identity: str) -> dict[str, Any]:
+    return dict((await ask(mtss, "GET", f"/adoptions/{identity}"))[1])
+
+
+def students(count: int, missing: int) -> list[Event]:
+    """Of ``count`` students ``missing`` missed two days, so that they are over 8.5 percent until the 24th day."""
+    ids = [named("student", each) for each in range(count)]
+    said: list[Event] = [SCHOOL.calendar(), *(SCHOOL.enrols(each) for each in ids)]
+    # The 20th to 22nd day: 2 of 22 is 9 percent, and never was 10.
+    said += [SCHOOL.absent(day, each) for each in ids[:missing] for day in (20, 21)]
+    return [*said, *SCHOOL.closes_through(23)]
+
+
+async def causes(mtss: Running) -> list[tuple[Tier | None, Cause, bool]]:
+    said = await mtss.said(TierDecided)
+    return [(event.tier, event.cause, event.tells_families) for event in said if event.number > 1]
+
+
+async def test_a_policy_is_drafted_checked_approved_and_in_force(mtss: Running) -> None:
+    mtss.clock.set(datetime(2024, 9, 20, 18, tzinfo=UTC))
+    await mtss.deliver(*students(10, 1))
+    status, draft = await ask(mtss, "POST", "/policies", policy())
+    assert (status, draft["state"], draft["findings"], draft["in_force_from"]) == (201, "draft", None, None)
+    adoption = await adopted(mtss, policy("ours-2"), 21)
+    assert (adoption["state"], adoption["changed"], adoption["done"], adoption["total"]) == ("done", 1, 10, 10)
+    assert adoption["counts"] == {"100": {"entered": 1}}
+    assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)]
+    _, found = await ask(mtss, "GET", "/policies/ours-2")
+    assert (found["state"], found["in_force_from"]) == ("in_force", SCHOOL.days[21].isoformat())
+    assert [(step["step"], step["by"], step["note"]) for step in found["history"]] == [
+        ("drafted", str(ANNA), None),
+        ("checked", str(ANNA), None),
+        ("approved", str(BEN), WHY),
+    ]
+    _, page = await ask(mtss, "GET", "/policies")
+    assert [(each["version"], each["state"]) for each in page["items"]] == [
+        ("default-1", "replaced"),
+        ("ours-1", "draft"),
+        ("ours-2", "in_force"),
+    ]
+    assert (await mtss.said(TierDecided))[-1].policy == "ours-2"
+    async with mtss.session() as session:
+        ledger = (await session.scalars(sa.select(Decision))).all()
+        assert [found for found in await verify(session, ledger) if found] == []
+
+
+async def test_nothing_changes_before_the_day(mtss: Running) -> None:
+    await mtss.deliver(*students(4, 4))
+    adoption = await adopted(mtss, policy(), 30)
+    # Counted as if it began at once, so that nobody is surprised on the day.
+    assert (adoption["state"], adoption["counts"]) == ("waiting", {"100": {"entered": 4}})
+    assert (await ask(mtss, "POST", f"/adoptions/{adoption['id']}/confirm", staff=ANNA))[0] == 200
+    await work_off_adoptions(mtss.runtime)
+    assert (await adoption_of(mtss, adoption["id"]))["state"] == "done"
+    assert await causes(mtss) == []
+    await mtss.deliver(
+        *[SCHOOL.absent(29, named("student", each)) for each in range(4)], *SCHOOL.closes(*range(23, 30))
+    )
+    assert await causes(mtss) == [(Tier.TARGETED, Cause.ENTERED, True)] * 4
+    async with mtss.session() as session:
+        ledger = (await session.scalars(sa.select(Decision))).all()
+        assert [found for found in await verify(session, ledger) if found] == []
+
+
+async def test_on_its_first_day_a_policy_changes_what_the_facts_did_not(mtss: Running) -> None:
+    await mtss.deliver(*students(10, 1))
+    assert (await adopted(mtss, policy(), 23))["state"] == "done"
+    assert await causes(mtss) == []
+    await mtss.deliver(*SCHOOL.closes(23))
+    # 2 of 24 is under 8.5 percent, but the clause has stood since the 22nd day and has not ended.
+    assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)]
+    assert (await mtss.said(TierDecided))[-1].effective_on == SCHOOL.days[23]
+
+
+async def test_more_than_the_cap_waits_for_a_second_person(mtss: Running) -> None:
+    await mtss.deliver(*students(10, 3))
+    adoption = await adopted(mtss, policy(), 21)
+    assert (adoption["state"], adoption["changed"]) == ("waiting", 3)
+    assert await causes(mtss) == []
+    path = f"/adoptions/{adoption['id']}/confirm"
+    assert (await ask(mtss, "POST", path, staff=BEN))[1]["type"].endswith("second-person-missing")
+    assert (await ask(mtss, "POST", path, staff=ANNA))[0] == 200
+    assert (await ask(mtss, "POST", path, staff=ANNA))[1]["type"].endswith("not-waiting")
+    await work_off_adoptions(mtss.runtime)
+    assert (await adoption_of(mtss, adoption["id"]))["changed"] == 3
+    assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)] * 3
+
+
+async def test_what_waits_may_be_withdrawn_and_only_one_is_under_way(mtss: Running) -> None:
+    await mtss.deliver(*students(4, 4))
+    adoption = await adopted(mtss, policy(), 21)
+    other = await drafted(mtss, policy("ours-2", 9))
+    assert (await approve(mtss, other, 21))[1]["type"].endswith("adoption-under-way")
+    status, found = await ask(mtss, "POST", f"/adoptions/{adoption['id']}/withdraw")
+    assert (status, found["state"]) == (200, "withdrawn")
+    await work_off_adoptions(mtss.runtime)
+    assert await causes(mtss) == []
+    assert (await approve(mtss, other, 21))[0] == 202
+
+
+async def test_families_are_told_only_if_the_adoption_and_the_policy_say_so(mtss: Running) -> None:
+    await mtss.deliver(*students(10, 1))
+    await adopted(mtss, policy(), 21, tells_families=True)
+    assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, True)]
+    silent = policy("ours-2")
+    silent["tiers"]["targeted"]["tells_families"] = False
+    assert (await adopted(mtss, silent, 22))["state"] == "done"
+    # Three more absences of another student, by the facts: the policy tells nobody of it.
+    other = named("student", 9)
+    await mtss.deliver(*[SCHOOL.absent(day, other) for day in (18, 19, 20)])
+    assert (await mtss.said(TierDecided))[-1].student_id == other
+    assert (await causes(mtss))[-1] == (Tier.TARGETED, Cause.ENTERED, False)
+
+
+async def test_a_policy_is_reverted_in_one_step(mtss: Running) -> None:
+    await mtss.deliver(*students(4, 1))
+    adoption = await adopted(mtss, policy(confirm_above=number(100)), 21)
+    await ask(mtss, "POST", f"/adoptions/{adoption['id']}/confirm")
+    await work_off_adoptions(mtss.runtime)
+    assert (await ask(mtss, "POST", "/policies/default-1/revert"))[1]["type"].endswith("not-in-force")
+    assert (await ask(mtss, "POST", "/policies/ours-1/revert"))[0] == 202
+    await work_off_adoptions(mtss.runtime)
+    assert [cause for _, cause, _ in await causes(mtss)] == [Cause.ADOPTED, Cause.ADOPTED]
+    assert (await mtss.said(TierDecided))[-1].tier is Tier.UNIVERSAL
+    async with mtss.session() as session:
+        in_force = await policies_in_force(session)
+    assert {step.policy.version for step in in_force.counting()} == {"default-1"}
+    assert in_force.on(day_number(SCHOOL.days[30])).number == 2
+    assert (await ask(mtss, "GET", "/policies/ours-1"))[1]["state"] == "replaced"
+
+
+async def test_a_dry_run_counts_and_decides_nothing(mtss: Running) -> None:
+    await mtss.deliver(*students(10, 4))
+    await drafted(mtss, policy())
+    status, run = await ask(mtss, "POST", "/policies/ours-1/dry-runs", {"in_force_from": SCHOOL.days[0].isoformat()})
+    assert (status, run["state"], run["dry_run"]) == (202, "counting", True)
+    await work_off_adoptions(mtss.runtime)
+    found = await adoption_of(mtss, run["id"])
+    assert (found["state"], found["counts"], found["done"]) == ("counted", {"100": {"entered": 4}}, 10)
+    assert await causes(mtss) == []
+    _, page = await ask(mtss, "GET", "/adoptions?limit=1")
+    assert ([each["id"] for each in page["items"]], page["next"]) == ([run["id"]], None)
+
+
+# Who may
+
+
+async def test_nobody_approves_their_own_draft_an_unread_one_or_one_that_is_wrong(mtss: Running) -> None:
+    found = await drafted(mtss, policy())
+    assert (await approve(mtss, found, 21, ANNA))[1]["type"].endswith("second-person-missing")
+    assert (await approve(mtss, found | {"digest": "0" * 32}, 21))[1]["type"].endswith("another-document")
+    assert (await approve(mtss, found, 21, without_rehearsal=None))[1]["type"].endswith("not-rehearsed")
+    wrong = changed(f"{ATTENDANCE}/exit/below", number(12)) | {"version": "wrong"}
+    await ask(mtss, "POST", "/policies", wrong)
+    _, refused = await ask(mtss, "POST", "/policies/wrong/check")
+    assert (refused["state"], refused["findings"][0]["field"]) == ("refused", "clauses.attendance.exit.below")
+    assert (await approve(mtss, refused, 21))[1]["type"].endswith("not-checked")
+    unchecked = (await ask(mtss, "POST", "/policies", policy("ours-2")))[1]
+    assert (await approve(mtss, unchecked, 21))[1]["type"].endswith("not-checked")
+    async with mtss.session() as session:
+        assert await session.scalar(sa.text("SELECT count(*) FROM mtss_adoption")) == 0
+
+
+async def test_what_was_rehearsed_needs_no_reason(mtss: Running) -> None:
+    await mtss.deliver(*students(10, 1))
+    found = await drafted(mtss, policy())
+    assert (await ask(mtss, "POST", "/rehearsals", {"policy": policy(entry=9)}))[0] == 202
+    assert await rehearse(mtss.runtime)
+    assert (await approve(mtss, found, 21, without_rehearsal=None))[1]["type"].endswith("not-rehearsed")
+    assert (await ask(mtss, "POST", "/rehearsals", {"policy": policy()}))[0] == 202
+    assert await rehearse(mtss.runtime)
+    assert (await ask(mtss, "GET", "/policies/ours-1"))[1]["state"] == "rehearsed"
+    assert (await approve(mtss, found, 21, without_rehearsal=None))[0] == 202
+
+
+async def test_only_the_district_reads_and_changes_policies(mtss: Running) -> None:
+    headers = mtss.headers("principal", schools=["100"])
+    for method, path in (("GET", "/policies"), ("POST", "/policies"), ("GET", "/adoptions")):
+        assert (await ask(mtss, method, path, headers=headers))[0] == 403
+
+
+async def test_a_version_never_changes(mtss: Running) -> None:
+    await drafted(mtss, policy())
+    assert (await ask(mtss, "POST", "/policies", policy(entry=9)))[1]["type"].endswith("version-taken")
+    assert (await ask(mtss, "POST", "/policies", json.loads(TEXT)))[1]["type"].endswith("version-taken")
+    for statement in (
+        "UPDATE mtss_policy SET document = '{}'",
+        "DELETE FROM mtss_policy",
+        "DELETE FROM mtss_policy_step",
+    ):
+        with pytest.raises(sa.exc.DBAPIError, match="never change"):
+            async with mtss.session() as session:
+                await session.execute(sa.text(statement))
+
+
+# As text
+
+
+async def test_a_policy_comes_and_goes_as_yaml(mtss: Running) -> None:
+    headers = {"Content-Type": "application/yaml"}
+    status, _ = await ask(mtss, "POST", "/policies", content=as_yaml(policy()), headers=headers)
+    assert status == 201
+    headers = mtss.headers("district") | {"Accept": "application/yaml"}
+    answer = await mtss.http.get("/mtss/v1/policies/ours-1", headers=headers)
+    assert answer.headers["content-type"].startswith("application/yaml")
+    assert document_of(answer.content) == policy()
+    status, refused = await ask(mtss, "POST", "/policies", content=b"a: 1\na: 2")
+    assert (status, "line 2" in refused["detail"]) == (422, True)
+    assert (await ask(mtss, "GET", "/policies/none"))[0] == 404
+    assert (await ask(mtss, "GET", f"/adoptions/{ANNA}"))[0] == 404
+
+
+async def test_the_difference_is_told_in_plain_words(mtss: Running) -> None:
+    await drafted(mtss, policy())
+    said = ["Attendance: a student is now considered from 8.5 % instead of 10 % of enrolled days missed."]
+    assert (await ask(mtss, "GET", "/policies/ours-1/difference"))[1] == said
+    assert (await ask(mtss, "GET", "/policies/ours-1/difference?against=default-1"))[1] == said
+    assert (await ask(mtss, "GET", "/policies/default-1/difference?against=ours-1"))[1] != said
+
+
+# A run that is killed
+
+
+_CHILD = """
+import asyncio, sys
+from common.runtime import Runtime
+from common.keys import read_keys
+from common.settings import Settings
+from pathlib import Path
+from mtss.handlers import adoptions
+
+async def main():
+    settings = Settings(database_url=sys.argv[1], time_zone="America/Denver", public_url="http://testserver")
+    runtime = Runtime.start("mtss", settings, read_keys(Path(sys.argv[2])))
+    adoptions.AT_ONCE = 3
+    await adoptions.work_off_adoptions(runtime)
+    await runtime.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("batch", [2, 5, 7])
+async def test_a_run_that_is_killed_goes_on_where_it_was(
+    mtss: Running, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await mtss.deliver(*students(10, 2))
+    found = await drafted(mtss, policy())
+    _, adoption = await approve(mtss, found, 21)
+    url = mtss.runtime.engine.url.render_as_string(hide_password=False)
+    killed = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", _CHILD, url, str(mtss.keys / "mtss")],
+        env=os.environ | {"TRELLIS_FAILPOINT": f"adoption-before-commit:{batch}"},
+        check=False,
+        capture_output=True,
+    )
+    assert killed.returncode == -9, killed.stderr.decode()
+    between = await adoption_of(mtss, adoption["id"])
+    assert between["state"] == ("counting" if batch <= 4 else "running")
+    assert between["done"] == 3 * ((batch - 1) % 4)
+
+    monkeypatch.setattr(adoptions, "AT_ONCE", 3)
+    await work_off_adoptions(mtss.runtime)
+
+    after = await adoption_of(mtss, adoption["id"])
+    assert (after["state"], after["done"], after["changed"]) == ("done", 10, 2)
+    assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)] * 2
