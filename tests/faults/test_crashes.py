@@ -9,6 +9,7 @@ from tests.faults.checker import under_load, violations
 from tests.faults.district import District, Member
 from tests.faults.push import school
 from tests.faults.test_contact import SENDER
+from tests.mtss.test_policies import ADOPTION
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
@@ -22,7 +23,7 @@ PASSES = {
 
 
 def test_every_named_place_is_one_where_a_process_is_killed() -> None:
-    assert {*PASSES, SENDER} == set(NAMES)
+    assert {*PASSES, SENDER, ADOPTION} == set(NAMES)
 
 
 @pytest.mark.parametrize("name", PASSES)

@@ -283,6 +283,7 @@ async def test_the_difference_is_told_in_plain_words(mtss: Running) -> None:
 
 # A run that is killed
 
+ADOPTION = "adoption-before-commit"
 
 _CHILD = """
 import asyncio, sys
@@ -314,7 +315,7 @@ async def test_a_run_that_is_killed_goes_on_where_it_was(
     killed = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-c", _CHILD, url, str(mtss.keys / "mtss")],
-        env=os.environ | {"TRELLIS_FAILPOINT": f"adoption-before-commit:{batch}"},
+        env=os.environ | {"TRELLIS_FAILPOINT": f"{ADOPTION}:{batch}"},
         check=False,
         capture_output=True,
     )
