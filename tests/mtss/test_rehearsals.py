@@ -5,6 +5,7 @@ import copy
 import csv
 import io
 import json
+import random
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,7 @@ import sqlalchemy as sa
 from common.events import Event
 from mtss.loops import rehearse_policies
 from mtss.models import DEFAULT_POLICY, courses_of
-from mtss.models.rehearsal import facts_in_parts, students_of
+from mtss.models.rehearsal import changed_later, facts_in_parts, students_of
 from mtss.rehearsals import working
 from mtss.rehearsals.sheets import SHEETS, sheet
 from mtss.rules import day_number
@@ -26,7 +27,8 @@ from mtss.rules.rehearsal.district import district_of
 from mtss.rules.rehearsal.joining import joined
 from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED
-from tests.harness import Running, over_http
+from mtss.rules.rehearsal.then import run_as_known_then, with_versions
+from tests.harness import TIME_ZONE, Running, over_http
 from tests.mtss.folder import events_of
 from tests.mtss.made_up import School, named
 from tests.processes import trellis
@@ -94,6 +96,58 @@ async def test_the_policy_in_force_rehearsed_as_known_now_says_of_each_day_what_
             )
             compared += 1
     assert compared > 100 * 120
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_as_known_then_each_day_ends_with_the_tiers_that_then_stood(mtss: Running, seed: int) -> None:
+    chance, at, students = random.Random(seed), School(), [named("student", number) for number in range(6)]
+    await mtss.deliver(at.calendar(), *map(at.enrols, students))
+    stood: list[dict[UUID, str | None]] = []
+    for day in range(70):
+        missing = [each for each in students if chance.random() < 0.12]
+        await mtss.deliver(*(at.absent(day, each) for each in missing), *at.closes(day))
+        for _ in range(chance.choice([0, 0, 0, 1, 3])):
+            whom, changed = chance.choice(students), chance.randrange(day + 1)
+            await mtss.deliver(at.absent(changed, whom, chance.choice([0, 100, 100])))
+        stood.append(await _end_of(mtss, at.days[day]))
+
+    async with mtss.session() as session:
+        known = await students_of(session, [])
+        facts = joined([part async for part in facts_in_parts(session, known, [DEFAULT_POLICY])])
+        later = await changed_later(session, known, facts.schools, 7, TIME_ZONE)
+    facts, versions = with_versions(facts, later)
+    district = district_of(facts, [DEFAULT_POLICY])
+    states = run_as_known_then(district, versions, DEFAULT_POLICY).states
+
+    assert states is not None
+    assert len(versions.until) > 10
+    for on, tiers in zip(at.days, stood, strict=False):
+        row = np.searchsorted(district.days, day_number(on))
+        assert [tiers[each] == "targeted" for each in known] == (states[row] & TARGETED > 0).tolist(), on
+
+
+async def _end_of(mtss: Running, day: date) -> dict[UUID, str | None]:
+    """The tiers that stand; and what was heard today was heard on ``day``."""
+    async with mtss.session() as session:
+        for table in ("mtss_closed_day", "mtss_attendance_change"):
+            said = f"UPDATE {table} SET known_at = CAST(:day AS date) + TIME '18:00' WHERE known_at > CAST(:day AS date) + INTERVAL '1 year'"
+            await session.execute(sa.text(said), {"day": day})
+        rows = await session.execute(sa.text("SELECT student_id, tier FROM mtss_student"))
+        return {row.student_id: row.tier for row in rows}
+
+
+async def test_a_rehearsal_as_known_then_leaves_days_of_a_later_load_as_known_now(mtss: Running) -> None:
+    at = School()
+    await mtss.deliver(at.calendar(), at.enrols(), *(at.absent(day) for day in range(8)), *at.closes_through(60))
+    await mtss.deliver(at.absent(7, hundredths=50))
+    rehearsal = await _ask(mtss, known="then")
+
+    await rehearse_policies(mtss.runtime)
+
+    report = (await _get(mtss, rehearsal)).json()
+    assert report["known"] == {"as": "then", "closed_days": 60, "closed_late": 60, "changed_later": 1}
+    assert report["policies"][0]["flow"]["entries"] == 1
+    assert "As known then." in (await _get(mtss, rehearsal, "/report.html")).text
 
 
 async def test_facts_read_in_parts_are_those_read_at_once(
@@ -180,7 +234,7 @@ async def test_a_rehearsal_that_is_cancelled_stops_and_leaves_no_report(
     assert (await _get(mtss, rehearsal)).status_code == 409
 
 
-def _endless(_district: Any, _asked: Any, step: Any) -> None:
+def _endless(_district: Any, _asked: Any, step: Any, _versions: Any) -> None:
     import time
 
     while True:

@@ -12,7 +12,8 @@ from sqlmodel import Field
 
 from common.db import Table
 from mtss.models.reading import facts_of
-from mtss.rules import NEVER, Facts, Policy
+from mtss.rules import KINDS, NEVER, Facts, Policy
+from mtss.rules.rehearsal.then import Later
 
 STUDENTS_AT_ONCE = 5_000
 """So many students are read by one statement: their facts fit in memory twice, and progress is seen."""
@@ -39,6 +40,24 @@ _KNOWN = sa.text(
       AND (cardinality(CAST(:schools AS text[])) = 0 OR school_id = ANY(CAST(:schools AS text[])))
     """
 )
+_CHANGED_LATER = sa.text(
+    """
+    SELECT array_agg(student), array_agg(school), array_agg(day), array_agg(before), array_agg(after),
+           array_agg(coalesce(kind_before, -1)), array_agg(coalesce(kind_after, -1)), array_agg(known)
+    FROM (
+        SELECT (g.place - 1)::int AS student, (s.place - 1)::int AS school, c.day - DATE '1970-01-01' AS day, c.before, c.after,
+               array_position(CAST(:kinds AS text[]), c.kind_before) - 1 AS kind_before,
+               array_position(CAST(:kinds AS text[]), c.kind_after) - 1 AS kind_after,
+               CAST(c.known_at AT TIME ZONE CAST(:zone AS text) AS date) - DATE '1970-01-01' AS known
+        FROM mtss_attendance_change AS c
+        JOIN mtss_closed_day AS d ON d.school_id = c.school_id AND d.day = c.day
+        JOIN unnest(CAST(:students AS uuid[])) WITH ORDINALITY AS g(student_id, place) ON g.student_id = c.student_id
+        JOIN unnest(CAST(:schools AS text[])) WITH ORDINALITY AS s(school_id, place) ON s.school_id = c.school_id
+        WHERE d.superseded_at IS NULL AND NOT d.deleted AND d.known_at < c.day + CAST(:late AS int)
+        ORDER BY c.revision
+    ) AS changed
+    """
+)
 _SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
 
 
@@ -56,6 +75,8 @@ class Rehearsal(Table, table=True):
     asked_at: datetime = Field(sa_type=sa.DateTime(timezone=True))
     policy: dict[str, Any] = Field(sa_type=JSONB)
     against: dict[str, Any] = Field(sa_type=JSONB)
+    known: str = Field(sa_column_kwargs={"server_default": "now"})
+    """``now`` or ``then``: by which knowledge each day is judged."""
     school_years: list[int] = Field(sa_type=ARRAY(sa.Integer))
     schools: list[str] = Field(sa_type=ARRAY(sa.String))
     done: int = Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
@@ -92,3 +113,11 @@ async def known_when(session: AsyncSession, schools: Sequence[str], late_days: i
     """How many days schools closed, how many of them by a later load, and how many entries changed after their day was closed."""
     found = await session.execute(_KNOWN, {"schools": list(schools), "late": late_days})
     return dict(found.mappings().one())
+
+
+async def changed_later(
+    session: AsyncSession, students: Sequence[UUID], schools: Sequence[str], late_days: int, zone: str
+) -> Later:
+    """What changed after its day was closed; students and schools are named by their places. Days of a later load are left out."""
+    given = {"students": students, "schools": list(schools), "late": late_days, "zone": zone, "kinds": list(KINDS)}
+    return Later.of(*(await session.execute(_CHANGED_LATER, given)).one())

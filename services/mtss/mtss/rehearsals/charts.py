@@ -75,8 +75,8 @@ def _caseload(report: Report, state: str) -> Any:
 def _schools(report: Report) -> Any:
     targeted, enrolled = report["caseload"]["policy"]["targeted"], report["enrolled"]
     rows = [
-        {"week": at, "school": school, "share": 100 * targeted[at][place] / enrolled[at][place]}
-        for at in range(len(report["weeks"]))
+        {"week": week, "school": school, "share": 100 * targeted[at][place] / enrolled[at][place]}
+        for at, week in enumerate(report["weeks"])
         for place, school in enumerate(report["schools"])
         if enrolled[at][place]
     ]
@@ -86,8 +86,8 @@ def _schools(report: Report) -> Any:
         .encode(
             x=alt.X(
                 "week:O",
-                title="week of the time rehearsed, from the first",
-                axis=alt.Axis(labelOverlap=True, labelAngle=0),
+                title="week through (month and day)",
+                axis=alt.Axis(values=report["weeks"][::4], labelExpr="slice(datum.label, 5)", labelAngle=0),
             ),
             y=alt.Y("school:N", title="school", sort=list(report["schools"])),
             color=alt.Color("share:Q", title="percent of enrolled students", scale=alt.Scale(scheme="blues")),

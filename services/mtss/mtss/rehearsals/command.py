@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,13 @@ _ASK_SECONDS = 0.25
 _LINE = "  {:<34} {:>9} {:>8} {:>8} {:>9} {:>9} {:>10} {:>7}"
 
 
+class Known(StrEnum):
+    """By which knowledge each day is judged."""
+
+    NOW = "now"
+    THEN = "then"
+
+
 def rehearse(
     policy: Annotated[Path, typer.Argument(metavar="POLICY.json", help="The policy to try.")],
     against: Annotated[
@@ -29,6 +37,9 @@ def rehearse(
         typer.Option(help="A school year, by the year it ends in; may be given again.  [default: all]"),
     ] = None,
     school: Annotated[list[str] | None, typer.Option(help="A school; may be given again.  [default: all]")] = None,
+    known: Annotated[
+        Known, typer.Option(help="Judge each day by what is known now, or by the attendance known at its end.")
+    ] = Known.NOW,
     page: Annotated[Path | None, typer.Option(help="Write the page to read or print to this file.")] = None,
     sheets: Annotated[Path | None, typer.Option("--csv", help="Write every table as CSV into this folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON and nothing else.")] = False,
@@ -50,6 +61,7 @@ def rehearse(
         asked = {
             "policy": _document(policy),
             "against": _document(against) if against else None,
+            "known": known,
             "school_years": years or [],
             "schools": school or [],
         }

@@ -1,7 +1,6 @@
 """One rehearsal, worked off: the district is read, computed over in a thread, and the result kept."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,13 +16,14 @@ from common.db import is_transient
 from common.errors import DomainError
 from common.logs import place_of
 from common.runtime import Runtime
-from mtss.models.rehearsal import STUDENTS_AT_ONCE, facts_in_parts, known_when, students_of
+from mtss.models.rehearsal import STUDENTS_AT_ONCE, changed_later, facts_in_parts, known_when, students_of
 from mtss.rules import Facts, policy_of
 from mtss.rules.rehearsal.comparison import Comparison, read_comparison
 from mtss.rules.rehearsal.district import district_of
 from mtss.rules.rehearsal.joining import joined
 from mtss.rules.rehearsal.past import still_running
 from mtss.rules.rehearsal.report import Asked, rehearse
+from mtss.rules.rehearsal.then import Later, with_versions
 
 COMPARISON: Comparison = read_comparison(files("mtss").joinpath("policies", "comparison.json").read_text("utf-8"))
 _BEAT_SECONDS = 0.5
@@ -44,7 +44,7 @@ _TAKE = sa.text(
         )
         ORDER BY asked_at LIMIT 1 FOR UPDATE SKIP LOCKED
     )
-    RETURNING id, policy, against, school_years, schools
+    RETURNING id, policy, against, known, school_years, schools
     """
 )
 _GIVE_UP = sa.text(
@@ -156,13 +156,19 @@ async def _result(runtime: Runtime, taken: Any, progress: Progress) -> dict[str,
         async for part in facts_in_parts(session, students, asked.policies):
             parts.append(part)
             progress.step()
-        known = await known_when(session, taken.schools, COMPARISON.late_days)
-    if not parts:
-        raise NobodyRecorded
-    return {"known": known} | await asyncio.to_thread(_compute, asked, parts, progress)
+        if not parts:
+            raise NobodyRecorded
+        facts, late = joined(parts), COMPARISON.late_days
+        known = {"as": taken.known} | await known_when(session, taken.schools, late)
+        later = None
+        if taken.known == "then":
+            later = await changed_later(session, students, facts.schools, late, runtime.settings.zone.key)
+    return {"known": known} | await asyncio.to_thread(_compute, asked, facts, later, progress)
 
 
-def _compute(asked: Asked, parts: Sequence[Facts], progress: Progress) -> dict[str, Any]:
-    facts = joined(parts)
-    found = rehearse(district_of(facts, asked.policies), asked, progress.step)
+def _compute(asked: Asked, facts: Facts, later: Later | None, progress: Progress) -> dict[str, Any]:
+    versions = None
+    if later is not None:
+        facts, versions = with_versions(facts, later)
+    found = rehearse(district_of(facts, asked.policies), asked, progress.step, versions)
     return found | {"still_running": still_running(facts)}

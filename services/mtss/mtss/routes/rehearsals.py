@@ -31,6 +31,7 @@ from mtss.rules.policy.checking import check
 router = Router("mtss", tags=["rehearsals"])
 
 District = Annotated[Principal, require("district")]
+Known = Literal["now", "then"]
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
@@ -47,6 +48,9 @@ class RehearsalAsked(BaseModel):
     against: Annotated[
         dict[str, Any] | None, Field(description="The policy to hold it against; without it the one in force.")
     ] = None
+    known: Annotated[
+        Known, Field(description="Judge each day by what is known now, or by the attendance that was known at its end.")
+    ] = "now"
     school_years: Annotated[
         list[Annotated[int, Field(ge=1900, le=2200)]],
         Field(
@@ -68,6 +72,7 @@ class RehearsalDocument(BaseModel):
     state: State
     asked_by: str
     asked_at: datetime
+    known: Known
     school_years: list[int]
     schools: list[str]
     done: int
@@ -89,6 +94,7 @@ async def ask_for_rehearsal(asked: RehearsalAsked, who: District, session: Sessi
         asked_at=await transaction_time(session),
         policy=asked.policy,
         against=dict(against),
+        known=asked.known,
         school_years=asked.school_years,
         schools=asked.schools,
         worker=None,

@@ -17,6 +17,7 @@ from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.otherwise import Moved, alone, grounds, moved
 from mtss.rules.rehearsal.outcome import CANDIDATE, Outcome
 from mtss.rules.rehearsal.past import Past, past_of
+from mtss.rules.rehearsal.then import Versions, of_students, run_as_known_then
 
 Step = Callable[[], None]
 """Hears that a step is done; what it raises ends the rehearsal."""
@@ -49,23 +50,23 @@ class Asked:
         return 1 + len(self.policies) + len(grounds(self.policy)) + len(self.moved)
 
 
-def rehearse(district: District, asked: Asked, step: Step) -> Figures:
-    """All figures of a rehearsal, as JSON holds them.
+def rehearse(district: District, asked: Asked, step: Step, versions: Versions | None = None) -> Figures:
+    """All figures of a rehearsal, as JSON holds them: as known now, or with ``versions`` as known then.
 
     Raises:
         PolicyInvalid: a policy cannot be rehearsed.
     """
-    return _Rehearsal(district, asked, step).report()
+    return _Rehearsal(district, asked, step, versions).report()
 
 
 class _Rehearsal:
-    def __init__(self, district: District, asked: Asked, step: Step) -> None:
-        self._district, self._asked, self._step = district, asked, step
+    def __init__(self, district: District, asked: Asked, step: Step, versions: Versions | None) -> None:
+        self._district, self._asked, self._step, self._versions = district, asked, step, versions
 
     def report(self) -> Figures:
         asked = self._asked
-        tables = tables_of(self._district, asked.policy)
-        past = past_of(self._district, tables, asked.comparison, asked.school_years, asked.schools)
+        district = of_students(self._district, self._versions.students) if self._versions else self._district
+        past = past_of(district, tables_of(district, asked.policy), asked.comparison, asked.school_years, asked.schools)
         self._step()
         policy, against = (self._run(each) for each in (asked.policy, asked.against))
         rules = [self._run(rule.policy) for rule in asked.comparison.rules]
@@ -79,7 +80,10 @@ class _Rehearsal:
         }
 
     def _run(self, policy: Policy) -> Outcome:
-        outcome = run(self._district, policy)
+        if self._versions:
+            outcome = run_as_known_then(self._district, self._versions, policy)
+        else:
+            outcome = run(self._district, policy)
         self._step()
         return outcome
 
