@@ -22,7 +22,6 @@ from common.idempotency import ONCE
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Today
 from mtss.models import Rehearsal, policy_in_force
-from mtss.rehearsals.page import rehearsal_page
 from mtss.rehearsals.sheets import sheet
 from mtss.routes.documents import NO_CONTROL
 from mtss.rules import PolicyInvalid
@@ -162,7 +161,13 @@ async def show_report(rehearsal_id: UUID, who: District, session: Session) -> HT
     """The report as one page to read, print and hear."""
     found = await _find(session, rehearsal_id)
     result = await _report(session, rehearsal_id)
-    return await asyncio.to_thread(rehearsal_page, result, found.asked_at)
+    return await asyncio.to_thread(_page, result, found.asked_at)
+
+
+def _page(report: Mapping[str, Any], asked_at: datetime) -> HTMLResponse:
+    from mtss.rehearsals.page import rehearsal_page  # what draws takes a second and 60 MB of every start
+
+    return rehearsal_page(report, asked_at)
 
 
 def _require_checked(document: Mapping[str, Any]) -> None:
