@@ -560,6 +560,13 @@ def _member(member: Member) -> Any:
     return st.lists(value, max_size=3) | anything if member.many else value
 
 
+def test_an_older_name_of_a_member_is_read_where_the_newer_is_missing():
+    shape = {"new": Member(text(10), older="old")}
+    assert read_shape(shape, {"old": "a"}) == {"new": "a"}
+    assert read_shape(shape, {"old": "a", "new": "b"}) == {"new": "b"}
+    assert read_shape(shape, {}) == {}
+
+
 # Descriptors are all made alike: one of them stands for the others.
 EACH_SHAPE = {name: one for name, one in RESOURCES.items() if name not in list(DESCRIPTORS)[1:]}
 
