@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -45,12 +46,15 @@ async def relate(session: AsyncSession, who: Principal, relation: StaffRelation)
     about = sa.literal(relation.student_id, sa.Uuid), sa.literal(relation.school_id, sa.Text)
     if not await session.scalar(sa.select(_seen(who, *about))):
         raise NobodyNamed
+    session.add(relation)
+    try:
+        await session.flush()
+    except ProgrammingError:  # row security refuses whom ``who`` does not see
+        raise NobodyNamed from None
     await see_all(session)  # members of staff and schools are seen by nobody's students
     named = {"staff": relation.staff_id, "student": relation.student_id, "school": key_text([relation.school_id])}
     if not await session.scalar(_KNOWN, named):
         raise NobodyNamed
-    session.add(relation)
-    await session.flush()
     await _say(session, relation.made_at, relation)
 
 
