@@ -1,0 +1,118 @@
+"""Every route of a service, asked by everybody of Ana and of Ben: what a cell of the table says."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from common.access import Permission, permissions_of
+from common.limits import Limits
+from tests.harness import Running
+from tests.matrix.districts import Asked, District, Fill
+
+Headers = Mapping[str, str]
+
+_PLACE = re.compile(r"{(\w+)(?::\w+)?}")
+_BOUNDED = frozenset({"principal", "counselor", "facilitator", "teacher"})
+"""Roles that see some students and not others."""
+_ANY = {"resource": "schools", "section": "descriptors", "school_year": "2026", "day": "2026-09-01", "source": "a"}
+_NOBODY = str(UUID(int=7))
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method of one path, and the body that its description gives as an example."""
+
+    method: str
+    path: str
+    permission: Permission | None
+    example: Any
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def of_students(self) -> bool:
+        """Whether it is answered differently to people who see different students."""
+        return self.permission is not None and bool(self.permission.roles & _BOUNDED)
+
+
+def routes_of(app: FastAPI) -> list[Route]:
+    """What the service answers, described in its OpenAPI document or not, and that document itself."""
+    described = app.openapi()
+    found = [Route("GET", str(app.openapi_url), None, None)]
+    for context in iter_route_contexts(app.routes):
+        if isinstance(context.original_route, APIRoute):
+            (permission,) = permissions_of(context.dependant)
+            for method in sorted(context.methods or ()):
+                example = _example(described, context.path or "", method.lower())
+                found.append(Route(method, context.path or "", permission, example))
+    missing = {(method.upper(), path) for path, of in described["paths"].items() for method in of}
+    assert missing <= {(route.method, _PLACE.sub(r"{\1}", route.path)) for route in found}
+    return sorted(found, key=lambda route: (not route.of_students, route.path, route.method))
+
+
+def _example(described: Any, path: str, method: str) -> Any:
+    operation = described["paths"].get(_PLACE.sub(r"{\1}", path), {}).get(method, {})
+    schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    named = described["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], schema)
+    return named.get("example") or next(iter(named.get("examples", [])), {})
+
+
+@dataclass
+class Matrix:
+    """A service with its district, asked route by route."""
+
+    running: Running
+    district: District
+    sisters: Mapping[str, Headers]
+
+    async def cell(self, route: Route, everybody: Sequence[Headers]) -> str:
+        """What these people of one role are answered, which is one word where they are answered alike."""
+        self.running.app.state.limits = Limits.empty()
+        words: list[str] = []
+        for headers in everybody if route.of_students else everybody[:1]:
+            words.append(await self._word(route, headers))
+            if words[0] == "403":  # by role, so the others are too
+                break
+        return " or ".join(dict.fromkeys(words))
+
+    async def _word(self, route: Route, headers: Headers) -> str:
+        ana = await self._ask(route, headers, self.district.ana)
+        if ana.status_code in (401, 403):
+            return str(ana.status_code)
+        if not route.of_students:
+            return "yes"
+        ben = await self._ask(route, headers, self.district.ben)
+        words = [self._shown(route, ana, self.district.ana, "own"), self._shown(route, ben, self.district.ben, "Ben")]
+        seen = [word for word in dict.fromkeys(words) if word]
+        if not seen:
+            return "404" if ana.status_code == 404 else "none"
+        return "all" if seen == ["own", "Ben"] else " + ".join(seen)
+
+    async def _ask(self, route: Route, headers: Headers, fill: Fill) -> httpx.Response:
+        asked = self.district.asked.get(route.name, Asked())
+        path = _PLACE.sub(lambda place: fill.get(place[1], _ANY.get(place[1], _NOBODY)), route.path)
+        body = asked.body(fill) if asked.body else route.example if route.of_students else {}
+        options: dict[str, Any] = {} if route.method == "GET" else {"json": body}
+        query = asked.query(fill) if asked.query else {}
+        answer = await self.running.http.request(route.method, path, headers=headers, params=query, **options)
+        assert answer.status_code < 500 or answer.status_code == 503, (route.name, answer.text)
+        assert answer.status_code != 429
+        return answer
+
+    def _shown(self, route: Route, answer: httpx.Response, fill: Fill, whose: str) -> str:
+        """``whose`` if a row of the student was in the answer, ``zeros`` if only numbers of nobody were, or nothing."""
+        if answer.status_code == 404:
+            return ""
+        of_one = bool(_PLACE.search(route.path))
+        counted = self.district.asked.get(route.name, Asked()).counted
+        if counted:
+            return whose if answer.json()[counted] else "zeros" * of_one
+        return whose if of_one or route.method != "GET" or fill["student_id"] in answer.text else ""

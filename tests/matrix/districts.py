@@ -1,0 +1,172 @@
+"""The smallest district in which every route about a student has one of each school to be asked about."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from common.events import TierDecided
+from common.scope import keep_scope
+from tests.harness import Running
+from tests.matrix.people import GRADE, NORTH, SOUTH
+from tests.mtss.made_up import School, school_days
+from tests.notifications.made_up import (
+    FRIDAY_MORNING,
+    Sisters,
+    address,
+    calendar,
+    contact,
+    rows,
+    targeted,
+    weekdays,
+    work,
+)
+from tests.restorative.conftest import Restorative
+from tests.scoped import ANA, BEN, enrolled
+from tests.sis.conftest import Sis, school, student
+from tests.surveys.conftest import TODAY, Surveys
+
+Fill = dict[str, str]
+
+
+@dataclass
+class Asked:
+    """What a route is asked with where its description does not say it, and the number in its answer that
+    counts students or what was decided about them."""
+
+    body: Callable[[Fill], Any] | None = None
+    query: Callable[[Fill], dict[str, str]] | None = None
+    counted: str = ""
+
+
+@dataclass
+class District:
+    """What parts of a path stand for, of Ana in the north and of Ben in the south, and what is particular to some routes."""
+
+    ana: Fill
+    ben: Fill
+    asked: dict[str, Asked] = field(default_factory=dict)
+
+
+async def mtss(running: Running) -> District:
+    """Two students who were absent so often that it was decided about each."""
+    running.clock.set(datetime(2024, 11, 1, 18, tzinfo=UTC))
+    for name, who in ((NORTH, ANA), (SOUTH, BEN)):
+        at = School(name, days=school_days(60))
+        absent = [at.absent(day, who) for day in (18, 19)]
+        await running.deliver(at.calendar(), at.enrols(who, grade=GRADE), *absent, *at.closes_through(30))
+    decided = {str(event.student_id): str(event.decision_id) for event in await running.said(TierDecided)}
+    ana, ben = (
+        {"student_id": str(who), "school_id": name, "decision_id": decided[str(who)]}
+        for name, who in ((NORTH, ANA), (SOUTH, BEN))
+    )
+    return District(
+        ana,
+        ben,
+        {
+            "GET /mtss/v1/students/{student_id}/known": Asked(query=lambda _: {"on": "2024-09-30"}),
+            "GET /mtss/v1/schools/{school_id}/summary": Asked(counted="students"),
+            "POST /mtss/v1/decisions/verify": Asked(
+                query=lambda fill: {"school": fill["school_id"]}, counted="verified"
+            ),
+        },
+    )
+
+
+async def restorative(running: Running) -> District:
+    """Two students who were excluded, so that a referral is open for each."""
+    made = Restorative(running)
+    fills = []
+    for name, who in ((NORTH, ANA), (SOUTH, BEN)):
+        made.student, made.incident = who, uuid4()
+        await made.hear(
+            made.enrolled(school_id=name, grade=GRADE), made.happened(school_id=name), made.excluded(school_id=name)
+        )
+        fills.append({"student_id": str(who), "incident_id": str(made.incident), "school_id": name})
+    lines = (await made.get("/referrals", "district")).json()["items"]
+    ids = {line["student_id"]: line["id"] for line in lines}
+    ana, ben = (fill | {"referral_id": ids[fill["student_id"]]} for fill in fills)
+    somebody = {"kind": "named", "role": "supporter", "name": "Rosa Example"}
+    return District(
+        ana,
+        ben,
+        {
+            "POST /restorative/v1/referrals": Asked(
+                body=lambda fill: {name: fill[name] for name in ("student_id", "incident_id")}
+            ),
+            "POST /restorative/v1/referrals/{referral_id}/parties": Asked(body=lambda _: somebody),
+        },
+    )
+
+
+async def notifications(running: Running, families: Sisters) -> District:
+    """Two families, each with a letter in the print queue and one that no font can print, which makes a task."""
+    running.clock.set(FRIDAY_MORNING)
+    await running.deliver(calendar(*weekdays()))
+    sending, headers = "/notifications/v1/sending", running.headers("district")
+    seen = (await running.http.get(sending, headers=headers)).headers["ETag"]
+    on = await running.http.post(sending, json={"on": True}, headers=headers | {"If-Match": seen})
+    assert on.status_code == 200, on.text
+    for name, who in ((NORTH, ANA), (SOUTH, BEN)):
+        families.families[who] = [
+            contact(address=address()),
+            contact(first_name="\U00013080", address=address("1 B")),
+        ]
+        await running.deliver(enrolled(who, name), targeted(who))
+    await work(running)
+    letters = {each["student_id"]: str(each["id"]) for each in await rows(running, "letter")}
+    tasks = {each["student_id"]: str(each["id"]) for each in await rows(running, "task")}
+    ana, ben = ({"student_id": str(who), "letter_id": letters[who], "task_id": tasks[who]} for who in (ANA, BEN))
+    never = Asked(body=lambda _: {"outcome": "none of these"})
+    return District(ana, ben, {"POST /notifications/v1/tasks/{task_id}/resolve": never})
+
+
+async def surveys(running: Running) -> District:
+    """A window at each of two schools, each with a student."""
+    made = Surveys(running)
+    made.on(TODAY)
+    await running.deliver(enrolled(ANA, NORTH), enrolled(BEN, SOUTH))
+    ana, ben = [
+        {"student_id": str(who), "window_id": await made.window(key=name, schools=[name])}
+        for name, who in ((NORTH, ANA), (SOUTH, BEN))
+    ]
+    return District(ana, ben, {"GET /surveys/v1/windows/{window_id}": Asked(counted="students")})
+
+
+async def sis(running: Running) -> District:
+    """Two students, each with somebody who answers for them."""
+    running.clock.set(datetime(2026, 10, 14, 18, tzinfo=UTC))
+    made = Sis(running)
+    await made.put_in("schools", school(int(NORTH)), school(int(SOUTH)))
+    students = await made.put_in("students", student("ana"), student("ben"))
+    (staff,) = await made.put_in("staffs", {"staffUniqueId": "t1"})
+    fills = []
+    for name, who in zip((NORTH, SOUTH), students, strict=True):
+        await tell(running, [enrolled(UUID(who), name, date(2026, 8, 17))])
+        about = {"staff_id": staff, "kind": "caseload", "student_id": who}
+        made_one = await made.call("POST", "/sis/v1/relations", "district", json=about)
+        fills.append({"student_id": who, "relation_id": made_one.json()["id"]})
+    ana, ben = fills
+    relate = Asked(body=lambda fill: {"staff_id": staff, "kind": "caseload", "student_id": fill["student_id"]})
+    return District(ana, ben, {"POST /sis/v1/relations": relate})
+
+
+DISTRICTS: dict[str, Callable[..., Awaitable[District]]] = {
+    "sis": sis,
+    "surveys": surveys,
+    "mtss": mtss,
+    "restorative": restorative,
+    "notifications": notifications,
+}
+
+
+def day_of(running: Running) -> date:
+    """Today, as the service has it."""
+    return running.runtime.today()
+
+
+async def tell(running: Running, events: Any) -> None:
+    """Let the service know who is where."""
+    async with running.session() as session:
+        await keep_scope(events, session)

@@ -1,0 +1,155 @@
+"""Who may ask what, and of whom: every route by everybody as ``table.md`` says, and by either of the two nets alone."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+
+from common.embedded import Cluster
+from tests.harness import SERVICES, Running, run_service
+from tests.matrix.asking import Headers, Matrix, Route, routes_of
+from tests.matrix.districts import DISTRICTS, tell
+from tests.matrix.nets import NETS
+from tests.matrix.people import everybody, facts, sisters, stranger
+from tests.notifications.made_up import Sisters
+
+TABLE = Path(__file__).with_name("table.md")
+Columns = dict[str, list[Headers]]
+Rows = dict[str, list[str]]
+
+
+@dataclass
+class Found:
+    """What a service answers, what the table says of it, and what is answered when both nets are cut."""
+
+    columns: list[str]
+    answered: Rows
+    written: Rows
+    bare: set[str]
+
+
+@pytest_asyncio.fixture(params=SERVICES, scope="module", loop_scope="session")
+async def found(
+    request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Found]:
+    """One service, asked everything by everybody."""
+    name, families = request.param, Sisters()
+    peers = {"sis": families.sis(), "mtss": families.mtss()} if name == "notifications" else None
+    async with run_service(name, cluster, peers=peers) as running:
+        await running.empty()
+        district = await DISTRICTS[name](running, *([families] if peers else []))
+        matrix = Matrix(running, district, sisters(running))
+        people = await _people(matrix)
+        anybody = _anybody(running, tmp_path_factory.mktemp("elsewhere"))
+        columns = ["route", *anybody, "sister services", *people, "one net alone"]
+        answered = await _ask_everything(matrix, anybody, people)
+        yield Found(columns, answered, _written(name), await _bare(matrix, people))
+
+
+async def _people(matrix: Matrix) -> Columns:
+    today, ana = matrix.running.runtime.today(), UUID(matrix.district.ana["student_id"])
+    people = everybody(today, ana)
+    await tell(matrix.running, facts(people, today, ana))
+    return {column: [each.headers(matrix.running) for each in of] for column, of in people.items()}
+
+
+def _anybody(running: Running, folder: Path) -> Columns:
+    return {
+        "no token": [{}],
+        "another district": [stranger(folder)],
+        "SIS": [running.headers("sis")],
+        "district": [running.headers("district")],
+    }
+
+
+async def _ask_everything(matrix: Matrix, anybody: Columns, people: Columns) -> Rows:
+    """The cells of each route; those about students first, so that what others change is not in their way."""
+    routes = routes_of(matrix.running.app)
+    of_students = [route for route in routes if route.of_students]
+    rows = {route.name: await _row(matrix, route, anybody, people) for route in of_students}
+    gaps = await _gaps(matrix, of_students, people, {name: row[-len(people) :] for name, row in rows.items()})
+    rows |= {route.name: await _row(matrix, route, anybody, people) for route in routes if not route.of_students}
+    return {name: [*row, gaps.get(name, "-")] for name, row in rows.items()}
+
+
+async def _row(matrix: Matrix, route: Route, anybody: Columns, people: Columns) -> list[str]:
+    cells = [await matrix.cell(route, who) for who in anybody.values()]
+    asking = {name: await matrix.cell(route, [headers]) for name, headers in matrix.sisters.items()}
+    return [*cells, _sisters(asking), *[await matrix.cell(route, who) for who in people.values()]]
+
+
+def _sisters(asking: dict[str, str]) -> str:
+    """One word if they are answered alike, else who is let in."""
+    if len(set(asking.values())) == 1:
+        return next(iter(asking.values()))
+    return ", ".join(name for name, word in asking.items() if word not in ("401", "403"))
+
+
+async def _gaps(matrix: Matrix, routes: list[Route], people: Columns, rows: Rows) -> dict[str, str]:
+    """By route: that each net alone answers the same, or what is otherwise with which of them for whom."""
+    gaps: dict[str, list[str]] = {route.name: [] for route in routes}
+    for left, alone in NETS.items():
+        async with alone(matrix.running):
+            for route in routes:
+                gaps[route.name] += await _otherwise(matrix, route, people, rows[route.name], left)
+    return {name: "; ".join(found) or "each" for name, found in gaps.items()}
+
+
+async def _otherwise(matrix: Matrix, route: Route, people: Columns, row: list[str], left: str) -> list[str]:
+    by_word: dict[str, list[str]] = {}
+    for (column, who), cell in zip(people.items(), row, strict=True):
+        # Of each column two whose grounds or days differ most: all of them have been asked with both nets.
+        word = cell if cell == "403" else await matrix.cell(route, [who[0], who[-1]])
+        if word != cell:
+            by_word.setdefault(word, []).append(column)
+    return [f"{left}: {word} for {', '.join(columns)}" for word, columns in by_word.items()]
+
+
+async def _bare(matrix: Matrix, people: Columns) -> set[str]:
+    """What principals of one school are answered about both students when neither net is there."""
+    async with AsyncExitStack() as nets:
+        for alone in NETS.values():
+            await nets.enter_async_context(alone(matrix.running))
+        routes = [route for route in routes_of(matrix.running.app) if route.of_students and route.method == "GET"]
+        return {await matrix.cell(route, people["principal"]) for route in routes}
+
+
+def _written(service: str) -> Rows:
+    rows = [_cells(line) for line in TABLE.read_text().splitlines() if line.startswith("| `")]
+    return {route: cells for route, *cells in rows if route.split()[1].split("/")[1] == service}
+
+
+def test_the_table_has_these_columns(found: Found) -> None:
+    headers = {tuple(_cells(line)) for line in TABLE.read_text().splitlines() if line.startswith("| route")}
+    assert headers == {tuple(found.columns)}
+
+
+def test_every_route_answers_everybody_as_the_table_says(found: Found) -> None:
+    answered, written = found.answered, found.written
+    otherwise = [_line(route, cells) for route, cells in answered.items() if written.get(route, [])[:-1] != cells[:-1]]
+    assert otherwise == [], f"rows that {TABLE.name} lacks or has otherwise:\n" + "\n".join(otherwise)
+    assert written.keys() - answered.keys() == set(), "rows of routes that are gone"
+
+
+def test_either_net_alone_holds_or_the_table_says_what_does_not(found: Found) -> None:
+    written = found.written
+    otherwise = [
+        _line(route, cells) for route, cells in found.answered.items() if written.get(route, [""])[-1] != cells[-1]
+    ]
+    assert otherwise == [], f"rows that {TABLE.name} has otherwise:\n" + "\n".join(otherwise)
+
+
+def test_with_both_nets_cut_every_page_shows_the_other_student_too(found: Found) -> None:
+    assert found.bare == {"all"}
+
+
+def _line(route: str, cells: list[str]) -> str:
+    return f"| `{route}` | {' | '.join(cells)} |"
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip("` ") for cell in line.strip().strip("|").split("|")]
