@@ -27,6 +27,10 @@ CANARY = "canary.person@district.example"
 SENSITIVE = {
     "{'GET'} /notifications/v1/letters/{letter_id}.pdf",
     "{'GET'} /sis/v1/sources/{source}/rejected.csv",
+    "{'POST'} /mtss/v1/adoptions/{adoption_id}/confirm",
+    "{'POST'} /mtss/v1/adoptions/{adoption_id}/withdraw",
+    "{'POST'} /mtss/v1/policies/{version}/approve",
+    "{'POST'} /mtss/v1/policies/{version}/revert",
     "{'POST'} /notifications/v1/sending",
     "{'POST'} /surveys/v1/windows/{window_id}/links",
     "{'PUT'} /sis/v1/students/{student_id}/contacts/{contact_id}/restriction",
