@@ -46,6 +46,8 @@ from mtss.models.reading import _FACTS, facts_from
 from mtss.rules import KINDS, Grounds, Standing, always, course_of, follow, standing_of
 
 BATCH, PARTITIONS = 500, 6
+_SETTINGS = {"timezone": "UTC", "jit": "off", "trellis.sees": "all"}
+"""What handles events sees every student, as in the service."""
 
 
 _DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for its dialects
@@ -77,7 +79,7 @@ _FACTS_GIVEN: dict[str, Callable[[Locked], Any]] = {
 
 async def consume(url: str, bootstrap: str) -> None:
     """Hear the topic ``sis`` from where the database says, for ever."""
-    database = await asyncpg.connect(url, server_settings={"timezone": "UTC", "jit": "off"})
+    database = await asyncpg.connect(url, server_settings=_SETTINGS)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, group_id="by-hand", enable_auto_commit=False, fetch_max_wait_ms=100
     )
@@ -97,7 +99,7 @@ async def consume(url: str, bootstrap: str) -> None:
 
 async def relay(url: str, bootstrap: str) -> None:
     """Send what was decided to the topic ``mtss``, for ever."""
-    database = await asyncpg.connect(url, server_settings={"timezone": "UTC", "jit": "off"})
+    database = await asyncpg.connect(url, server_settings=_SETTINGS)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
     await producer.start()
     said = asyncio.Event()
