@@ -25,22 +25,19 @@ from common.inbox import _OFFSETS, _REMEMBER
 from common.kafka import record_headers
 from common.outbox import _INSERT, _MARK, _UNPUBLISHED, Record
 from common.parking import _BLOCKED
-from mtss.handlers.decisions import (
+from mtss.handlers.decisions import _LOCK, _NEW, _proposals_that_differ, tiers_that_differ
+from mtss.handlers.facts import _RECORDED
+from mtss.handlers.ledger import (
     _CLOSE_PROPOSALS,
     _DECIDE,
-    _LOCK,
-    _NEW,
     _PROPOSE,
     Line,
     Locked,
     Proposed,
     _event,
-    _line,
-    _proposal,
-    _proposals_that_differ,
-    tiers_that_differ,
+    line_of,
+    proposal_of,
 )
-from mtss.handlers.facts import _RECORDED
 from mtss.models import DEFAULT_POLICY as POLICY
 from mtss.models.reading import _FACTS, facts_from
 from mtss.rules import KINDS, Grounds, Standing, always, course_of, follow, standing_of
@@ -162,7 +159,7 @@ async def reassess(database: Any, students: Sequence[UUID]) -> None:
     courses = follow(known, always(POLICY))
     standing, grounds = standing_of(courses), Grounds(known)
     lines = [
-        _line(locked, place, standing, course_of(known, courses, place), grounds)
+        line_of(locked, place, standing, course_of(known, courses, place), grounds)
         for place in tiers_that_differ(locked, standing)
     ]
     if lines:
@@ -171,7 +168,7 @@ async def reassess(database: Any, students: Sequence[UUID]) -> None:
     if ended := _proposals_that_differ(locked, standing):
         await database.execute(CLOSE_PROPOSALS, [locked.students[place] for place in ended])
         proposals = [
-            _proposal(locked, place, standing, course_of(known, courses, place))
+            proposal_of(locked, place, standing, course_of(known, courses, place))
             for place in ended
             if is_candidate(standing, place)
         ]

@@ -1,23 +1,17 @@
 """The ledger: students are locked, their courses followed, and what differs from the last decision is decided."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import date
 from itertools import islice
 from operator import attrgetter
-from typing import Any
-from uuid import UUID
 
 import numpy as np
 import sqlalchemy as sa
-import uuid_utils.compat as uuid_utils
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.db import next_revision
-from common.events import Cause, Tier, TierDecided
-from common.outbox import publish
+from common.events import Tier
 from mtss.handlers.facts import Touched
+from mtss.handlers.ledger import Locked, Rests, close_proposals, decide, line_of, proposal_of, propose
 from mtss.models import LAST_ADOPTION, facts_of, policies_after, policies_in_force
 from mtss.rules import (
     NEVER,
@@ -26,18 +20,11 @@ from mtss.rules import (
     Grounds,
     InForce,
     Ints,
-    Said,
     Standing,
-    cause_of,
     course_of,
     day_number,
-    day_of,
-    digest_of,
-    documents,
     follow,
-    said_of,
     standing_of,
-    what_would_change,
 )
 
 AT_ONCE = 2000
@@ -82,72 +69,6 @@ _LAST_ENROLMENT = sa.text(
     WHERE s.student_id = given.student_id
     """
 )
-_DECIDE = sa.text(
-    """
-    WITH decided AS (
-        SELECT * FROM unnest(
-            CAST(:id AS uuid[]), CAST(:student_id AS uuid[]), CAST(:number AS int[]), CAST(:school_id AS text[]),
-            CAST(:tier AS text[]), CAST(:tier_before AS text[]), CAST(:cause AS text[]), CAST(:effective_on AS date[]),
-            CAST(:since AS date[]), CAST(:through AS date[]), CAST(:revision AS bigint[]), CAST(:clauses AS text[]),
-            CAST(:what_would_change_it AS text[]), CAST(:facts AS text[]), CAST(:digest AS text[]),
-            CAST(:tells_families AS boolean[]), CAST(:adoption AS int[]), CAST(:adopted_after AS int[]),
-            CAST(:policy AS text[])
-        ) AS d(id, student_id, number, school_id, tier, tier_before, cause, effective_on, since, through, revision,
-               clauses, what_would_change_it, facts, digest, tells_families, adoption, adopted_after, policy)
-    ), written AS (
-        INSERT INTO mtss_decision (id, student_id, number, school_id, tier, tier_before, cause, policy, effective_on,
-                                   through, known_at, revision, clauses, what_would_change_it, facts, digest,
-                                   tells_families, adoption, adopted_after)
-        SELECT id, student_id, number, school_id, tier, tier_before, cause, policy, effective_on,
-               through, now(), revision, clauses::jsonb, what_would_change_it, facts::jsonb, digest,
-               tells_families, adoption, adopted_after FROM decided
-    )
-    UPDATE mtss_student AS s
-    SET tier = d.tier, since = d.since, decision_id = d.id, decisions = d.number, revision = d.revision
-    FROM decided d WHERE s.student_id = d.student_id
-    """
-)
-_CLOSE_PROPOSALS = sa.text(
-    """
-    WITH closed AS (
-        UPDATE mtss_proposal SET closed_at = now()
-        WHERE student_id = ANY(CAST(:students AS uuid[])) AND closed_at IS NULL RETURNING student_id
-    )
-    UPDATE mtss_student AS s SET proposal_id = NULL, proposal_since = NULL
-    FROM closed WHERE s.student_id = closed.student_id
-    """
-)
-_PROPOSE = sa.text(
-    """
-    WITH proposed AS (
-        SELECT * FROM unnest(
-            CAST(:id AS uuid[]), CAST(:student_id AS uuid[]), CAST(:school_id AS text[]), CAST(:since AS date[]),
-            CAST(:clauses AS text[]), CAST(:policy AS text[])
-        ) AS p(id, student_id, school_id, since, clauses, policy)
-    ), written AS (
-        INSERT INTO mtss_proposal (id, student_id, school_id, tier, since, policy, clauses, known_at)
-        SELECT id, student_id, school_id, :tier, since, policy, clauses::jsonb, now() FROM proposed
-    )
-    UPDATE mtss_student AS s SET proposal_id = p.id, proposal_since = p.since
-    FROM proposed p WHERE s.student_id = p.student_id
-    """
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """The students of one evaluation, in order, and where the last decision left each."""
-
-    known_at: datetime
-    students: Sequence[UUID]
-    schools: Sequence[str | None]
-    tiers: Sequence[str | None]
-    sinces: Sequence[date | None]
-    decisions: Sequence[int]
-    revisions: Sequence[int | None]
-    proposals: Sequence[date | None]
-    adoptions: Sequence[int]
-    last_adoption: UUID | None
 
 
 async def reassess(session: AsyncSession, touched: Touched) -> int:
@@ -188,29 +109,15 @@ async def _decide(session: AsyncSession, locked: Locked) -> int:
     differ, grounds = tiers_that_differ(locked, standing), Grounds(facts)
     adopted = _adopted(in_force, facts, locked, standing, differ)
     rests = {place: adopted.get(place, Rests(in_force.number)) for place in differ}
-    lines = [_line(locked, place, standing, course(place), grounds, rests[place]) for place in differ]
+    lines = [line_of(locked, place, standing, course(place), grounds, rests[place]) for place in differ]
     if lines:
-        await session.execute(_DECIDE, _columns(lines))
-        await publish(session, *(_event(line, locked.known_at) for line in lines))
+        await decide(session, lines, locked.known_at)
     await _note_reached(session, locked, in_force, standing)
     if ended := _proposals_that_differ(locked, standing):
-        await session.execute(_CLOSE_PROPOSALS, {"students": [locked.students[place] for place in ended]})
+        await close_proposals(session, [locked.students[place] for place in ended])
         if begun := [place for place in ended if _is_candidate(standing, place)]:
-            proposals = _columns([_proposal(locked, place, standing, course(place)) for place in begun])
-            await session.execute(_PROPOSE, {"tier": Tier.INTENSIVE.value} | proposals)
+            await propose(session, [proposal_of(locked, place, standing, course(place)) for place in begun])
     return len(lines)
-
-
-@dataclass(frozen=True, slots=True)
-class Rests:
-    """Which adoptions a decision rests on: the last one, and what counted before where it alone changes the decision."""
-
-    adoption: int
-    adopted_after: int | None = None
-    tells_families: bool = True
-
-
-_NO_ADOPTION = Rests(0)
 
 
 def _adopted(
@@ -237,43 +144,6 @@ async def _note_reached(session: AsyncSession, locked: Locked, in_force: InForce
         await session.execute(_REACHED, {"students": students, "adoptions": adoptions})
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One new line of the ledger, as the statement takes it."""
-
-    id: UUID
-    student_id: UUID
-    number: int
-    school_id: str
-    tier: str | None
-    tier_before: str | None
-    cause: str
-    effective_on: date
-    since: date | None
-    through: date | None
-    revision: int
-    clauses: str
-    what_would_change_it: str
-    facts: str
-    digest: str
-    tells_families: bool
-    adoption: int
-    adopted_after: int | None
-    policy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Proposed:
-    """One new proposal, as the statement takes it."""
-
-    id: UUID
-    student_id: UUID
-    school_id: str
-    since: date
-    clauses: str
-    policy: str
-
-
 def tiers_that_differ(locked: Locked, standing: Standing) -> list[int]:
     """The places of students whose tier, or the day it began, is not what the last decision said."""
     code: dict[str | None, int] = {None: -1, Tier.UNIVERSAL: 0, Tier.TARGETED: 1}
@@ -296,71 +166,3 @@ def _numbers(days: Sequence[date | None]) -> Ints:
 
 def _is_candidate(standing: Standing, place: int) -> bool:
     return bool(standing.decided[place] and standing.candidate[place])
-
-
-def _line(
-    locked: Locked, place: int, standing: Standing, course: Course, grounds: Grounds, rests: Rests = _NO_ADOPTION
-) -> Line:
-    last, now = Said(_tier(locked.tiers[place]), locked.sinces[place]), said_of(standing, place)
-    cause, effective_on = cause_of(last, now), now.since or last.since
-    if cause is None or effective_on is None:
-        raise AssertionError("a student without a difference was taken for one with")
-    clauses = course.clauses() if len(course) else ()
-    said: dict[str, Any] = {
-        "id": uuid_utils.uuid7(),
-        "student_id": locked.students[place],
-        "number": locked.decisions[place] + 1,
-        "school_id": course.school() if len(course) else str(locked.schools[place]),
-        "tier": now.tier,
-        "tier_before": last.tier,
-        "cause": cause if rests.adopted_after is None else Cause.ADOPTED,
-        "effective_on": effective_on,
-        "through": course.on(-1) if len(course) else None,
-        "revision": next_revision(locked.revisions[place], locked.known_at),
-        "clauses": documents(clauses),
-        "what_would_change_it": what_would_change(now.tier, clauses, course.policy),
-        "facts": grounds.of(place),
-        "policy": course.policy.version,
-        "tells_families": course.policy.targeted.tells_families and rests.tells_families,
-        "adoption": rests.adoption,
-        "adopted_after": rests.adopted_after,
-    }
-    digest = digest_of({**said, "known_at": locked.known_at})
-    texts = {name: json.dumps(said[name]) for name in ("clauses", "facts")}
-    return Line(**{**said, **texts}, since=now.since, digest=digest)
-
-
-def _proposal(locked: Locked, place: int, standing: Standing, course: Course) -> Proposed:
-    return Proposed(
-        id=uuid_utils.uuid7(),
-        student_id=locked.students[place],
-        school_id=course.school(),
-        since=day_of(standing.candidate_since[place]),
-        clauses=json.dumps(documents(course.clauses())),
-        policy=course.policy.version,
-    )
-
-
-def _tier(name: str | None) -> Tier | None:
-    return None if name is None else Tier(name)
-
-
-def _columns(rows: Sequence[Line] | Sequence[Proposed]) -> dict[str, list[Any]]:
-    return {each.name: [getattr(row, each.name) for row in rows] for each in fields(rows[0])}
-
-
-def _event(line: Line, known_at: datetime) -> TierDecided:
-    return TierDecided(
-        student_id=line.student_id,
-        school_id=line.school_id,
-        decision_id=line.id,
-        number=line.number,
-        tier=_tier(line.tier),
-        tier_before=_tier(line.tier_before),
-        cause=Cause(line.cause),
-        policy=line.policy,
-        effective_on=line.effective_on,
-        known_at=known_at,
-        revision=line.revision,
-        tells_families=line.tells_families,
-    )

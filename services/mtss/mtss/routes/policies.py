@@ -1,8 +1,7 @@
 """The life of policies: drafted, checked, rehearsed, approved by a second person, in force from a day, replaced, reverted."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any
-from uuid import UUID
 
 import sqlalchemy as sa
 from fastapi import Header, Path, Query, Request, Response
@@ -19,14 +18,14 @@ from mtss.models import (
     DEFAULT_POLICY,
     Adoption,
     PolicyStep,
-    Rehearsal,
     StoredPolicy,
     find_policy,
     policies_in_force,
     policy_in_force,
 )
 from mtss.routes.adoptions import AdoptionDocument, District, Person, SecondPersonMissing, ask_for
-from mtss.rules import InForce, Policy, day_number, digest_of, policy_of
+from mtss.routes.policy_documents import PolicyDocument, PolicyLine, line_of, rehearsal_of, told
+from mtss.rules import Policy, digest_of, policy_of
 from mtss.rules.policy.checking import findings
 from mtss.rules.policy.difference import difference
 from mtss.written import as_yaml, document_of
@@ -66,46 +65,6 @@ class NotInForce(DomainError):
     """Only the policy that was adopted last can be reverted, and only while another one stood before it."""
 
 
-class FindingDocument(BaseModel):
-    """One reason to refuse a policy."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    field: Annotated[str, Field(examples=["clauses.attendance.exit.below"])]
-    rule: Annotated[
-        str, Field(examples=["must be below the entry: otherwise the tier comes and goes with single days"])
-    ]
-
-
-class StepDocument(BaseModel):
-    """What somebody did with a policy."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    step: Annotated[str, Field(examples=["approved"])]
-    by: str
-    at: datetime
-    note: str | None
-
-
-class PolicyLine(BaseModel):
-    """One policy of a list."""
-
-    version: str
-    title: str
-    digest: str
-    state: Annotated[str, Field(description="draft, refused, checked, rehearsed, approved, in_force or replaced")]
-    in_force_from: date | None
-
-
-class PolicyDocument(PolicyLine):
-    """A policy, and all that was done with it."""
-
-    document: dict[str, Any]
-    findings: list[FindingDocument] | None
-    history: list[StepDocument]
-
-
 class Adopting(BaseModel):
     """From which day on a policy shall count. What is decided of days before stays as it is."""
 
@@ -141,7 +100,7 @@ async def draft_policy(request: Request, who: District, session: Session, now: N
     )
     session.add_all((stored, PolicyStep(version=policy.version, step="drafted", by=who.subject, at=now)))
     await session.flush()
-    return await _document(session, policy, stored, today)
+    return await told(session, policy, stored, today)
 
 
 @router.get("/v1/policies")
@@ -154,9 +113,9 @@ async def list_policies(
     if cursor is not None:
         asked = asked.where(col(StoredPolicy.version) > decode_cursor(cursor, 1)[0])
     found = (await session.scalars(asked.limit(limit + 1))).all()
-    default = [_line(DEFAULT_POLICY, None, in_force, today)] if cursor is None else []
+    default = [line_of(DEFAULT_POLICY, None, in_force, today)] if cursor is None else []
     return Page(
-        items=[*default, *(_line(policy_of(each.document), each, in_force, today) for each in found[:limit])],
+        items=[*default, *(line_of(policy_of(each.document), each, in_force, today) for each in found[:limit])],
         next=encode_cursor(found[limit - 1].version) if len(found) > limit else None,
     )
 
@@ -169,7 +128,7 @@ async def read_policy(
     policy, stored = await _find(session, version)
     if "yaml" in accept:
         return Response(as_yaml(policy.document), media_type="application/yaml")
-    return await _document(session, policy, stored, today)
+    return await told(session, policy, stored, today)
 
 
 @router.post("/v1/policies/{version}/check")
@@ -181,7 +140,7 @@ async def check_policy(version: Version, who: District, session: Session, now: N
         stored.findings = [{"field": each.field, "rule": each.rule} for each in findings(policy)]
         session.add_all((stored, PolicyStep(version=version, step="checked", by=who.subject, at=now)))
         await session.flush()
-    return await _document(session, policy, stored, today)
+    return await told(session, policy, stored, today)
 
 
 @router.post("/v1/policies/{version}/dry-runs", status_code=202, dependencies=[ONCE])
@@ -214,7 +173,7 @@ async def approve_policy(
             raise SecondPersonMissing
         if approval.digest != stored.digest:
             raise AnotherDocument
-        stored.rehearsal_id = await _rehearsal_of(session, stored)
+        stored.rehearsal_id = await rehearsal_of(session, stored)
         if stored.rehearsal_id is None and approval.without_rehearsal is None:
             raise NotRehearsed
         stored.approved_by, stored.approved_at = who.subject, now
@@ -273,53 +232,3 @@ async def _find(session: Session, version: str) -> tuple[Policy, StoredPolicy | 
     if stored is None:
         raise NotFound(what="policy")
     return policy_of(stored.document), stored
-
-
-def _line(policy: Policy, stored: StoredPolicy | None, in_force: InForce, today: date) -> PolicyLine:
-    state, since = _state(policy.version, stored, in_force, today)
-    digest = stored.digest if stored else digest_of(policy.document)
-    return PolicyLine(version=policy.version, title=policy.title, digest=digest, state=state, in_force_from=since)
-
-
-async def _document(session: Session, policy: Policy, stored: StoredPolicy | None, today: date) -> PolicyDocument:
-    line = _line(policy, stored, await policies_in_force(session), today)
-    if line.state == "checked" and stored is not None and await _rehearsal_of(session, stored):
-        line.state = "rehearsed"
-    steps = sa.select(PolicyStep).where(col(PolicyStep.version) == policy.version).order_by(col(PolicyStep.id))
-    return PolicyDocument(
-        **line.model_dump(),
-        document=dict(policy.document),
-        findings=None if stored is None or stored.findings is None else _findings(stored.findings),
-        history=[StepDocument.model_validate(each) for each in await session.scalars(steps)],
-    )
-
-
-async def _rehearsal_of(session: Session, stored: StoredPolicy) -> UUID | None:
-    """The last rehearsal of exactly this document that came to its end."""
-    if stored.rehearsal_id is not None:
-        return stored.rehearsal_id
-    asked = sa.select(col(Rehearsal.id), col(Rehearsal.policy)).where(
-        col(Rehearsal.state) == "done", col(Rehearsal.policy)["version"].as_string() == stored.version
-    )
-    found = await session.execute(asked.order_by(col(Rehearsal.id).desc()))
-    return next((identity for identity, document in found if digest_of(document) == stored.digest), None)
-
-
-def _findings(found: list[dict[str, str]]) -> list[FindingDocument]:
-    return [FindingDocument.model_validate(each) for each in found]
-
-
-def _state(version: str, stored: StoredPolicy | None, in_force: InForce, today: date) -> tuple[str, date | None]:
-    counting = [step for step in in_force.counting() if step.policy.version == version]
-    since = next((step.began_on for step in counting), None)
-    if in_force.on(day_number(today)).policy.version == version:
-        return "in_force", since
-    if counting and counting[-1].first_day > day_number(today):
-        return "approved", since
-    if in_force.named(version) is not None:
-        return "replaced", None
-    if stored is None or stored.findings is None:
-        return "draft", None
-    if stored.findings:
-        return "refused", None
-    return ("approved" if stored.approved_by else "rehearsed" if stored.rehearsal_id else "checked"), None

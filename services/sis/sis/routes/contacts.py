@@ -19,13 +19,13 @@ from common.preconditions import IfMatch, check_seen, etag_of
 from common.problems import PRECONDITION_RESPONSES
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
-from sis.documents import open_secret
 from sis.languages import LANGUAGES
 from sis.policy import CONTACTS
 from sis.resources import key_text
 from sis.rules.contacts import Address, Coding, RestrictionCode, RestrictionState, restriction_state
 from sis.rules.enrolment import Enrolment, counting
 from sis.rules.values import code_value
+from sis.storing import open_secret
 
 router = Router("sis", tags=["contacts"])
 

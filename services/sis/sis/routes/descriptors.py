@@ -13,7 +13,6 @@ from common.db import Session
 from common.runtime import RuntimeOf
 from common.sealed import Vault
 from sis.clients.bounds import check_whole
-from sis.documents import open_secret
 from sis.languages import LANGUAGES
 from sis.listing import is_sealed, used_openly
 from sis.policy import UNDERSTOOD
@@ -22,6 +21,7 @@ from sis.resources.core import kind_of
 from sis.resources.kinds import leaves
 from sis.rules.members import values_at
 from sis.rules.values import code_value
+from sis.storing import open_secret
 
 router = Router("sis", tags=["descriptors"])
 

@@ -1,0 +1,105 @@
+"""Policies as answers tell them: a line of a list, or the document with its findings, its state and its history."""
+
+from datetime import date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import col
+
+from common.db import Session
+from mtss.models import PolicyStep, Rehearsal, StoredPolicy, policies_in_force
+from mtss.rules import InForce, Policy, day_number, digest_of
+
+
+class FindingDocument(BaseModel):
+    """One reason to refuse a policy."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    field: Annotated[str, Field(examples=["clauses.attendance.exit.below"])]
+    rule: Annotated[
+        str, Field(examples=["must be below the entry: otherwise the tier comes and goes with single days"])
+    ]
+
+
+class StepDocument(BaseModel):
+    """What somebody did with a policy."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    step: Annotated[str, Field(examples=["approved"])]
+    by: str
+    at: datetime
+    note: str | None
+
+
+class PolicyLine(BaseModel):
+    """One policy of a list."""
+
+    version: str
+    title: str
+    digest: str
+    state: Annotated[str, Field(description="draft, refused, checked, rehearsed, approved, in_force or replaced")]
+    in_force_from: date | None
+
+
+class PolicyDocument(PolicyLine):
+    """A policy, and all that was done with it."""
+
+    document: dict[str, Any]
+    findings: list[FindingDocument] | None
+    history: list[StepDocument]
+
+
+def line_of(policy: Policy, stored: StoredPolicy | None, in_force: InForce, today: date) -> PolicyLine:
+    """A policy as a list has it."""
+    state, since = _state(policy.version, stored, in_force, today)
+    digest = stored.digest if stored else digest_of(policy.document)
+    return PolicyLine(version=policy.version, title=policy.title, digest=digest, state=state, in_force_from=since)
+
+
+async def told(session: Session, policy: Policy, stored: StoredPolicy | None, today: date) -> PolicyDocument:
+    """A policy, and all that was done with it."""
+    line = line_of(policy, stored, await policies_in_force(session), today)
+    if line.state == "checked" and stored is not None and await rehearsal_of(session, stored):
+        line.state = "rehearsed"
+    steps = sa.select(PolicyStep).where(col(PolicyStep.version) == policy.version).order_by(col(PolicyStep.id))
+    return PolicyDocument(
+        **line.model_dump(),
+        document=dict(policy.document),
+        findings=None if stored is None or stored.findings is None else _findings(stored.findings),
+        history=[StepDocument.model_validate(each) for each in await session.scalars(steps)],
+    )
+
+
+async def rehearsal_of(session: Session, stored: StoredPolicy) -> UUID | None:
+    """The last rehearsal of exactly this document that came to its end."""
+    if stored.rehearsal_id is not None:
+        return stored.rehearsal_id
+    asked = sa.select(col(Rehearsal.id), col(Rehearsal.policy)).where(
+        col(Rehearsal.state) == "done", col(Rehearsal.policy)["version"].as_string() == stored.version
+    )
+    found = await session.execute(asked.order_by(col(Rehearsal.id).desc()))
+    return next((identity for identity, document in found if digest_of(document) == stored.digest), None)
+
+
+def _findings(found: list[dict[str, str]]) -> list[FindingDocument]:
+    return [FindingDocument.model_validate(each) for each in found]
+
+
+def _state(version: str, stored: StoredPolicy | None, in_force: InForce, today: date) -> tuple[str, date | None]:
+    counting = [step for step in in_force.counting() if step.policy.version == version]
+    since = next((step.began_on for step in counting), None)
+    if in_force.on(day_number(today)).policy.version == version:
+        return "in_force", since
+    if counting and counting[-1].first_day > day_number(today):
+        return "approved", since
+    if in_force.named(version) is not None:
+        return "replaced", None
+    if stored is None or stored.findings is None:
+        return "draft", None
+    if stored.findings:
+        return "refused", None
+    return ("approved" if stored.approved_by else "rehearsed" if stored.rehearsal_id else "checked"), None
