@@ -7,10 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from common.access import UndeclaredPermission, declared, require
+from common.access import UndeclaredPermission, declared, public, require
 from common.app import Router, create_app
 from common.auth import PERMISSIONS
 from common.commands import services
+from common.scope import access_policy
 from tests.harness import Running
 
 CANARY = "Aurelia-Canary"
@@ -133,7 +134,28 @@ async def test_a_named_permission_is_no_role(echo: Running) -> None:
 @pytest.mark.parametrize("permission", ["root", ""])
 def test_a_route_cannot_demand_a_permission_that_nobody_can_be_given(permission: str) -> None:
     with pytest.raises(ValueError, match="unknown"):
-        require("district", permission=permission)
+        require("district", permission=permission, reads=["non_personal"], purpose="operations")
+
+
+@pytest.mark.parametrize(
+    "said", [{"reads": [], "purpose": "operations"}, {"reads": ["secrets"], "purpose": "operations"}]
+    + [{"reads": ["directory"], "purpose": purpose} for purpose in ("", "curiosity")],
+)  # fmt: skip
+def test_a_route_that_does_not_say_what_it_tells_and_for_what_fails_at_start(said: Any) -> None:
+    with pytest.raises(ValueError, match="field classes or purpose"):
+        require("district", **said)
+    with pytest.raises(ValueError, match="field classes or purpose"):
+        public("anybody may see", **said)
+
+
+def test_what_a_route_tells_is_within_its_purpose_and_for_one_of_its_roles_at_least() -> None:
+    policy = access_policy()
+    for load in services().values():
+        for route, (permission,) in declared(load()):
+            gives, purpose = permission.reads | permission.mixes, permission.purpose
+            assert gives <= policy.for_purpose[purpose] | {"non_personal"}, route
+            for role in permission.roles:
+                assert permission.reads <= policy.may_read(role, purpose), (route, role)
 
 
 def test_every_permission_that_can_be_given_is_demanded_by_a_route() -> None:

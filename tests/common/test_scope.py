@@ -17,7 +17,7 @@ from common.db import create_engine
 from common.embedded import Cluster
 from common.events.sis import Relation
 from common.policies import PolicyInvalid, merged
-from common.scope import EVERYTHING, GROUNDS, NOTHING, Sight, access_policy, see_all, seen, seen_school
+from common.scope import EVERYTHING, FIELD_CLASSES, GROUNDS, NOTHING, Sight, access_policy, see_all, seen, seen_school
 from common.scope.policy import read_policy
 from tests.harness import Running, run_service
 from tests.scoped import (
@@ -316,8 +316,8 @@ def test_the_policy_has_known_words_and_a_source_for_each_line() -> None:
 
     assert policy.grounds["teacher"] == {"section", "grade", "caseload", "trusted_adult"}
     assert not [role for role, reads in policy.reads.items() if "survey_answer" in reads]
-    assert policy.may_read("teacher", "support") == {"directory", "education_record"}
-    assert policy.may_read("unknown", "support") == set()
+    assert policy.may_read("teacher", "support") == {"non_personal", "directory", "education_record"}
+    assert policy.may_read("unknown", "support") == {"non_personal"}
 
 
 def test_a_district_may_bound_a_role_and_not_invent_a_ground() -> None:
@@ -345,3 +345,5 @@ def test_the_page_says_what_the_policy_says() -> None:
         assert f"| {role} | {', '.join(each['grounds'])} | {', '.join(each['reads'])} |" in page
     for purpose, each in said["purposes"].items():
         assert f"| {purpose} | {', '.join(each['reads'])} |" in page
+    for each in FIELD_CLASSES:
+        assert f"| {each} | " in page

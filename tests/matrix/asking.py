@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from common.access import Permission, permissions_of
 from common.limits import Limits
+from common.scope import FIELD_CLASSES
 from tests.harness import Running
 from tests.matrix.districts import Asked, District, Fill
 
@@ -38,9 +39,21 @@ class Route:
         return f"{self.method} {self.path}"
 
     @property
+    def tells(self) -> str:
+        """The classes of fields that it tells, in brackets those that only some of its roles may read, and for what."""
+        if self.permission is None:
+            return "non_personal for operations"
+        mixed = f" ({_in_order(self.permission.mixes)})" if self.permission.mixes else ""
+        return f"{_in_order(self.permission.reads)}{mixed} for {self.permission.purpose}"
+
+    @property
     def of_students(self) -> bool:
         """Whether it is answered differently to people who see different students."""
         return self.permission is not None and bool(self.permission.roles & _BOUNDED)
+
+
+def _in_order(classes: frozenset[str]) -> str:
+    return ", ".join(each for each in FIELD_CLASSES if each in classes)
 
 
 def routes_of(app: FastAPI) -> list[Route]:

@@ -45,7 +45,7 @@ async def found(
         matrix = Matrix(running, district, sisters(running))
         people = await _people(matrix)
         anybody = _anybody(running, tmp_path_factory.mktemp("elsewhere"))
-        columns = ["route", *anybody, "sister services", *people, "one net alone"]
+        columns = ["route", "tells", *anybody, "sister services", *people, "one net alone"]
         answered = await _ask_everything(matrix, anybody, people)
         yield Found(columns, answered, _written(name), await _bare(matrix, people))
 
@@ -79,7 +79,7 @@ async def _ask_everything(matrix: Matrix, anybody: Columns, people: Columns) -> 
 async def _row(matrix: Matrix, route: Route, anybody: Columns, people: Columns) -> list[str]:
     cells = [await matrix.cell(route, who) for who in anybody.values()]
     asking = {name: await matrix.cell(route, [headers]) for name, headers in matrix.sisters.items()}
-    return [*cells, _sisters(asking), *[await matrix.cell(route, who) for who in people.values()]]
+    return [route.tells, *cells, _sisters(asking), *[await matrix.cell(route, who) for who in people.values()]]
 
 
 def _sisters(asking: dict[str, str]) -> str:

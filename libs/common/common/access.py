@@ -33,12 +33,24 @@ class Permission:
 
     roles: frozenset[str]
     services: frozenset[str]
+    reads: frozenset[str]
+    purpose: str
+    mixes: frozenset[str] = frozenset()
     public: str = ""
     named: str | None = None
     second_factor: bool = False
-    reads: frozenset[str] = frozenset()
-    mixes: frozenset[str] = frozenset()
-    purpose: str | None = None
+
+    def __post_init__(self) -> None:
+        named = {self.named} - PERMISSIONS - {None}
+        unknown = self.roles - STAFF_ROLES | named | self._gives - {*FIELD_CLASSES} | {self.purpose} - {*PURPOSES}
+        if unknown or not self.reads or not (self.roles or self.services or self.public):
+            raise ValueError(
+                f"unknown or missing roles, permissions, field classes or purpose: {sorted(map(str, unknown))}"
+            )
+
+    @property
+    def _gives(self) -> frozenset[str]:
+        return self.reads | self.mixes
 
     async def __call__(self, request: Request) -> Principal:
         """The principal behind the request.
@@ -77,13 +89,12 @@ class Permission:
         return principal
 
     def _reading(self, principal: Principal) -> Principal:
-        if self.purpose is None:
-            return principal
-        gives = self.reads | self.mixes
-        may = gives if principal.service else access_policy().may_read(principal.role, self.purpose)
+        if self.public or principal.service:
+            return replace(principal, reads=self._gives)
+        may = access_policy().may_read(principal.role, self.purpose)
         if not self.reads <= may:
             raise FieldsForbidden
-        return replace(principal, reads=gives & may)
+        return replace(principal, reads=self._gives & may)
 
 
 async def _principal(runtime: Runtime, token: str) -> Principal:
@@ -94,42 +105,36 @@ async def _principal(runtime: Runtime, token: str) -> Principal:
 
 def require(
     *roles: str,
+    reads: Collection[str],
+    purpose: str,
+    mixes: Collection[str] = (),
     services: tuple[str, ...] = (),
     permission: str | None = None,
     second_factor: bool = False,
-    reads: Collection[str] = (),
-    mixes: Collection[str] = (),
-    purpose: str | None = None,
 ) -> Any:
     """The dependency that lets in these roles and these sister services, and gives the :class:`Principal`.
 
-    Use it as ``who: Annotated[Principal, require("district")]``, or in ``dependencies=[…]``. With ``permission`` the role
-    is not enough: a staff token must carry it by name. ``second_factor`` asks a person for one, see :class:`Permission`.
-    A route that gives student rows says which classes of fields it ``reads``, which it ``mixes`` in for those who may read
-    them (``who.reads``), and for what ``purpose``.
+    Use it as ``who: Annotated[Principal, require("district", reads=["directory"], purpose="support")]``, or in
+    ``dependencies=[…]``. The answer tells of the classes of fields that the route ``reads``, and of those that it ``mixes``
+    in for who may read them (``who.reads``), for ``purpose``. With ``permission`` the role is not enough: a staff token must
+    carry it by name. ``second_factor`` asks a person for one, see :class:`Permission`.
     """
-    said = {*roles, permission, *reads, *mixes, purpose} - {None}
-    unknown = said - STAFF_ROLES - PERMISSIONS - {*FIELD_CLASSES, *PURPOSES}
-    if unknown or not (roles or services) or bool(reads or mixes) != bool(purpose):
-        raise ValueError(
-            f"unknown or missing roles, permissions, field classes or purpose: {sorted(map(str, unknown))}"
-        )
     return Depends(
         Permission(
             frozenset(roles),
             frozenset(services),
+            frozenset(reads),
+            purpose,
+            mixes=frozenset(mixes),
             named=permission,
             second_factor=second_factor,
-            reads=frozenset(reads),
-            mixes=frozenset(mixes),
-            purpose=purpose,
         )
     )
 
 
-def public(reason: str) -> Any:
+def public(reason: str, *, reads: Collection[str], purpose: str) -> Any:
     """The dependency of a route that needs no token; the reason is for the reader."""
-    return Depends(Permission(frozenset(), frozenset(), reason))
+    return Depends(Permission(frozenset(), frozenset(), frozenset(reads), purpose, public=reason))
 
 
 def visible_to(principal: Principal, student: ColumnElement[UUID] | Any) -> ColumnElement[bool]:

@@ -91,7 +91,10 @@ async def forget_old_events(runtime: Runtime) -> None:
 
 def operations_router(name: str, events: EventRouter) -> APIRouter:
     """The routes that every service has for its operators."""
-    router, operators = Router(name, tags=["operations"]), [require("district")]
+    router, operators = (
+        Router(name, tags=["operations"]),
+        [require("district", reads=["non_personal"], purpose="operations")],
+    )
 
     @router.get("/v1/status", dependencies=operators)
     async def read_status(session: Session, runtime: RuntimeOf) -> Status:
@@ -121,7 +124,10 @@ def operations_router(name: str, events: EventRouter) -> APIRouter:
         """Handle a parked event again, and those parked behind it."""
         return Done(events=await request.app.state.inbox.replay(event_id))
 
-    @router.post("/v1/events/parked/{event_id}/discard", dependencies=[require("district", second_factor=True)])
+    @router.post(
+        "/v1/events/parked/{event_id}/discard",
+        dependencies=[require("district", second_factor=True, reads=["non_personal"], purpose="operations")],
+    )
     @repeatable("an event is given up once")
     async def discard_parked(event_id: UUID, session: Session) -> Done:
         """Give up a parked event; it stays on record. Those behind it are handled by a replay of one of them."""

@@ -42,7 +42,11 @@ class Note(BaseModel):
     on: date | None = None
 
 
-@router.post("/v1/notes", dependencies=[require("district", "principal"), ONCE], status_code=201)
+@router.post(
+    "/v1/notes",
+    dependencies=[require("district", "principal", reads=["directory"], purpose="support"), ONCE],
+    status_code=201,
+)
 async def record_note(note: Note, session: Session) -> dict[str, str]:
     if note.number < 0:
         raise TooShort(least=0)
@@ -52,30 +56,47 @@ async def record_note(note: Note, session: Session) -> dict[str, str]:
 
 
 @router.get("/v1/who")
-async def read_who(who: Annotated[Principal, require("principal", services=("mtss",))]) -> dict[str, list[str]]:
+async def read_who(
+    who: Annotated[Principal, require("principal", services=("mtss",), reads=["directory"], purpose="support")],
+) -> dict[str, list[str]]:
     return {"schools": sorted(who.schools)}
 
 
-@router.get("/v1/drawer", dependencies=[require("district", services=("mtss",), permission="surveys.import-paper")])
+@router.get(
+    "/v1/drawer",
+    dependencies=[
+        require(
+            "district", services=("mtss",), permission="surveys.import-paper", reads=["directory"], purpose="support"
+        )
+    ],
+)
 async def read_drawer() -> None: ...
 
 
 @router.get("/v1/vault")
-async def read_vault(who: Annotated[Principal, require("district", "counselor", second_factor=True)]) -> dict[str, str]:
+async def read_vault(
+    who: Annotated[
+        Principal, require("district", "counselor", second_factor=True, reads=["directory"], purpose="support")
+    ],
+) -> dict[str, str]:
     return {"role": who.role, "subject": who.subject, "staff_id": str(who.staff_id)}
 
 
 @router.get("/v1/desk")
-async def read_desk(who: Annotated[Principal, require("district", "counselor")]) -> dict[str, str]:
+async def read_desk(
+    who: Annotated[Principal, require("district", "counselor", reads=["directory"], purpose="support")],
+) -> dict[str, str]:
     return {"role": who.role, "subject": who.subject, "staff_id": str(who.staff_id)}
 
 
-@router.get("/v1/open/{number}", dependencies=[public("a test needs one")])
+@router.get(
+    "/v1/open/{number}", dependencies=[public("a test needs one", reads=["non_personal"], purpose="operations")]
+)
 async def read_open(number: Annotated[int, Path(ge=1)]) -> dict[str, int]:
     return {"number": number}
 
 
-@router.get("/v1/broken", dependencies=[public("a test needs one")])
+@router.get("/v1/broken", dependencies=[public("a test needs one", reads=["non_personal"], purpose="operations")])
 async def read_broken() -> None:
     raise HandlerBug("a canary that must not be seen")
 

@@ -10,6 +10,7 @@ from common.policies import PolicyInvalid, policy_of
 GROUNDS = ("district", "school", "grade", "section", "caseload", "counselor", "trusted_adult", "conference")
 """On which a person sees a student; ``district`` is every student."""
 FIELD_CLASSES = (
+    "non_personal",
     "directory",
     "education_record",
     "discipline",
@@ -18,7 +19,9 @@ FIELD_CLASSES = (
     "contact_address",
     "survey_answer",
 )
-PURPOSES = ("instruction", "support", "discipline", "contact", "administration", "operations")
+PURPOSES = ("records", "instruction", "support", "discipline", "contact", "administration", "operations")
+
+_ALWAYS = frozenset({"non_personal"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,8 @@ class AccessPolicy:
     for_purpose: Mapping[str, frozenset[str]]
 
     def may_read(self, role: str, purpose: str) -> frozenset[str]:
-        """The field classes that ``role`` may read for ``purpose``."""
-        return self.reads.get(role, frozenset()) & self.for_purpose[purpose]
+        """The field classes that ``role`` may read for ``purpose``: what tells of no student always."""
+        return self.reads.get(role, frozenset()) & self.for_purpose[purpose] | _ALWAYS
 
 
 def read_policy(said: Mapping[str, Any]) -> AccessPolicy:

@@ -71,8 +71,8 @@ NOTHING = Sight()
 
 
 def sight_of(who: Principal, today: date) -> Sight:
-    """Whom ``who`` sees on ``today``. A SIS and a sister service see all: their routes say what they get."""
-    if who.role in ("sis", "service"):
+    """Whom ``who`` sees on ``today``. A sister service sees all: its route says what it gets."""
+    if who.service:
         return EVERYTHING
     grounds = access_policy().grounds.get(who.role, frozenset())
     return Sight(grounds, who.staff_id, who.schools, today)

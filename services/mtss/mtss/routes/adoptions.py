@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col
 
-from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
@@ -17,11 +16,10 @@ from common.idempotency import repeatable
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Now
 from mtss.models import Adoption, PolicyStep, Student
+from mtss.routes.documents import District, Person
 
 router = Router("mtss")
 
-District = Annotated[Principal, require("district")]
-Person = Annotated[Principal, require("district", second_factor=True)]
 UNDER_WAY = ("counting", "waiting", "running")
 
 

@@ -20,6 +20,8 @@ WholeReader = Annotated[
     Principal, require("district", "principal", "counselor", reads=(*READS, *MIXES), purpose=PURPOSE)
 ]
 """Who reads every clause: what is told here cannot be told in part."""
+District = Annotated[Principal, require("district", reads=(*READS, *MIXES), purpose=PURPOSE)]
+Person = Annotated[Principal, require("district", second_factor=True, reads=(*READS, *MIXES), purpose=PURPOSE)]
 PROPOSAL = "support_plan"
 """That a proposal is open tells that several grounds stand, whichever they are."""
 

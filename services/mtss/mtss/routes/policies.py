@@ -23,7 +23,8 @@ from mtss.models import (
     policies_in_force,
     policy_in_force,
 )
-from mtss.routes.adoptions import AdoptionDocument, District, Person, SecondPersonMissing, ask_for
+from mtss.routes.adoptions import AdoptionDocument, SecondPersonMissing, ask_for
+from mtss.routes.documents import District, Person
 from mtss.routes.policy_documents import PolicyDocument, PolicyLine, line_of, rehearsal_of, told
 from mtss.rules import Policy, digest_of, policy_of
 from mtss.rules.policy.checking import findings

@@ -13,9 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col
 
-from common.access import require
 from common.app import Router
-from common.auth import Principal
 from common.db import Session, transaction_time
 from common.errors import DomainError, Invalid, NotFound
 from common.idempotency import ONCE
@@ -23,13 +21,12 @@ from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Today
 from mtss.models import Rehearsal, policy_in_force
 from mtss.rehearsals.sheets import sheet
-from mtss.routes.documents import NO_CONTROL
+from mtss.routes.documents import NO_CONTROL, District
 from mtss.rules import PolicyInvalid
 from mtss.rules.policy.checking import check
 
 router = Router("mtss", tags=["rehearsals"])
 
-District = Annotated[Principal, require("district")]
 Known = Literal["now", "then"]
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 

@@ -25,6 +25,8 @@ from notifications.models import Switch
 
 router = Router("notifications")
 
+_DISTRICT = require("district", reads=["non_personal"], purpose="operations")
+
 # A family is known by the least id of its household, which is sorted: siblings have notices of their own, and who is the
 # recipient among the parents may differ from child to child.
 _TOLD = sa.text(
@@ -172,7 +174,7 @@ class SwitchRead(BaseModel):
     last: Switched | None
 
 
-@router.get("/v1/summary", dependencies=[require("district")])
+@router.get("/v1/summary", dependencies=[_DISTRICT])
 async def read_summary(session: Session, runtime: RuntimeOf, now: Now) -> Summary:
     """Families told by channel and language, waiting until when, and held back for which reason."""
     gate = await gate_of(runtime)
@@ -186,7 +188,7 @@ async def read_summary(session: Session, runtime: RuntimeOf, now: Now) -> Summar
     return Summary(told=await _counted(session, _TOLD), waiting=_by_time(pending), held_back=held, sending=gate.reason)
 
 
-@router.get("/v1/preview", dependencies=[require("district")])
+@router.get("/v1/preview", dependencies=[_DISTRICT])
 async def read_preview(session: Session, runtime: RuntimeOf) -> Preview:
     """How many families would be told once sending is on."""
     gate, server = await gate_of(runtime), mail_server(runtime.settings.smtp_url)
@@ -201,7 +203,7 @@ async def read_preview(session: Session, runtime: RuntimeOf) -> Preview:
     )
 
 
-@router.get("/v1/sending", dependencies=[require("district")])
+@router.get("/v1/sending", dependencies=[_DISTRICT])
 async def read_sending(session: Session, response: Response) -> SwitchRead:
     """How sending was switched last. Its ETag goes into If-Match of who switches it on."""
     last = await last_switch(session)
@@ -212,7 +214,7 @@ async def read_sending(session: Session, response: Response) -> SwitchRead:
 @router.post("/v1/sending", dependencies=[ONCE], responses=PRECONDITION_RESPONSES)
 async def switch_sending(
     asked: SwitchSending,
-    who: Annotated[Principal, require("district", second_factor=True)],
+    who: Annotated[Principal, require("district", second_factor=True, reads=["non_personal"], purpose="operations")],
     session: Session,
     runtime: RuntimeOf,
     now: Now,

@@ -16,7 +16,13 @@ from notifications.texts import TEXTS
 
 router = Router(
     "notifications",
-    dependencies=[public("whoever holds the link owns the mailbox it was sent to, and stopping must need no account")],
+    dependencies=[
+        public(
+            "whoever holds the link owns the mailbox it was sent to, and stopping must need no account",
+            reads=["non_personal"],
+            purpose="contact",
+        )
+    ],
 )
 
 _PAGE = Environment(autoescape=True).from_string(

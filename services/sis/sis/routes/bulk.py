@@ -3,12 +3,11 @@
 import json
 from collections.abc import Callable, Mapping
 from itertools import islice
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import Request, Response
 from pydantic_core import to_json
 
-from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.idempotency import repeatable
@@ -21,12 +20,11 @@ from sis.plan import Result
 from sis.policy import BULK_ROWS
 from sis.resources import Resource
 from sis.routes.answers import ATTENDANCE_EXAMPLE, body_of, line_of
+from sis.routes.fields import Pusher
 from sis.rows import Row, read_deletion, read_row
 from sis.rules.members import InvalidMember
 
 router = Router("sis", tags=["bulk"])
-
-Sis = Annotated[Principal, require("sis")]
 
 _LINES, _SHEET = "application/jsonl", "text/csv"
 _SHEET_EXAMPLE = (
@@ -55,7 +53,7 @@ def _bodies(example: str) -> dict[str, Any]:
 )
 @repeatable("documents are known by their natural keys")
 async def record_documents(
-    resource: str, request: Request, runtime: RuntimeOf, who: Sis, believed: Believed = None
+    resource: str, request: Request, runtime: RuntimeOf, who: Pusher, believed: Believed = None
 ) -> Response:
     """Take in up to 500 documents in one transaction; rows that are refused leave the others alone.
 
@@ -73,7 +71,7 @@ async def record_documents(
 )
 @repeatable("what is gone stays gone")
 async def delete_documents(
-    resource: str, request: Request, runtime: RuntimeOf, who: Sis, believed: Believed = None
+    resource: str, request: Request, runtime: RuntimeOf, who: Pusher, believed: Believed = None
 ) -> Response:
     """Take away up to 500 documents by natural key in one transaction; as ``text/csv`` up to 10,000."""
     return await _answer(granted(who, resource), request, runtime, read_deletion, who, believed, deletes=True)

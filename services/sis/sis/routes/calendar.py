@@ -67,7 +67,10 @@ class CalendarTaken(BaseModel):
     openapi_extra=body_of("text/csv", "school_id,date,instructional\n255901001,2026-08-24,true\n"),
 )
 async def record_calendar(
-    request: Request, session: Session, runtime: RuntimeOf, who: Annotated[Principal, require("sis")]
+    request: Request,
+    session: Session,
+    runtime: RuntimeOf,
+    who: Annotated[Principal, require("sis", reads=["non_personal"], purpose="records")],
 ) -> CalendarTaken:
     """Set the instructional days of every school year that the file names; days it does not name do not count.
 

@@ -9,7 +9,10 @@ from common.db import Session
 from sis.problems import RESPONSES
 
 router = Router(
-    "availableChangeVersions", tags=["Ed-Fi"], responses=RESPONSES, dependencies=[require("sis", "district")]
+    "availableChangeVersions",
+    tags=["Ed-Fi"],
+    responses=RESPONSES,
+    dependencies=[require("sis", "district", reads=["non_personal"], purpose="records")],
 )
 
 # Whoever writes documents holds this until that is committed: once we have it alone, every version given out is settled.

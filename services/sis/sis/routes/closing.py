@@ -22,7 +22,7 @@ from sis.resources import key_text
 
 router = Router("sis", tags=["closing"])
 
-Sis = Annotated[Principal, require("sis")]
+Sis = Annotated[Principal, require("sis", reads=["non_personal"], purpose="records")]
 _SCHOOL = sa.text("SELECT id FROM sis_document WHERE resource = 'schools' AND NOT deleted AND key = :key")
 
 
@@ -44,7 +44,11 @@ class Lease(BaseModel):
 
 @router.post("/v1/schools/{school_id}/days/{day}/close", dependencies=[ONCE])
 async def close_school_day(
-    school_id: str, day: date, session: Session, today: Today, who: Annotated[Principal, require("sis", "district")]
+    school_id: str,
+    day: date,
+    session: Session,
+    today: Today,
+    who: Annotated[Principal, require("sis", "district", reads=["non_personal"], purpose="records")],
 ) -> DaysClosed:
     """Close this day and all earlier instructional days of the school; a day that is closed stays closed.
 

@@ -143,7 +143,10 @@ async def read_contacts(
     )
 
 
-@router.get("/v1/students/{student_id}/contacts/{contact_id}/restriction", dependencies=[require("district")])
+@router.get(
+    "/v1/students/{student_id}/contacts/{contact_id}/restriction",
+    dependencies=[require("district", reads=["contact_address"], purpose="contact")],
+)
 async def read_restriction(
     student_id: UUID, contact_id: UUID, session: Session, runtime: RuntimeOf, response: Response
 ) -> RestrictionShown:
@@ -161,7 +164,7 @@ async def code_restriction(
     coding: RestrictionCoding,
     session: Session,
     runtime: RuntimeOf,
-    who: Annotated[Principal, require("district", second_factor=True)],
+    who: Annotated[Principal, require("district", second_factor=True, reads=["contact_address"], purpose="contact")],
     response: Response,
     expected: IfMatch = None,
 ) -> RestrictionShown:

@@ -61,7 +61,9 @@ class UnmappedList(BaseModel):
 
 @router.get("/v1/descriptors/unmapped")
 async def list_unmapped(
-    session: Session, runtime: RuntimeOf, who: Annotated[Principal, require("district", "sis")]
+    session: Session,
+    runtime: RuntimeOf,
+    who: Annotated[Principal, require("district", "sis", reads=["non_personal"], purpose="operations")],
 ) -> UnmappedList:
     """Code values in use that are not understood: grade levels, relations, languages and the like. Nothing says who has them."""
     check_whole(who)

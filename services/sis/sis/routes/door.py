@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from fastapi import Header, Request, Response
 from fastapi.responses import JSONResponse
 
-from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
@@ -22,6 +21,7 @@ from sis.problems import RESPONSES, EdFiProblem
 from sis.queries import DOCUMENTS, shown
 from sis.resources import Resource
 from sis.routes.answers import ATTENDANCE_EXAMPLE, Identified, body_of, identified, status_of, written
+from sis.routes.fields import Pusher, Reader
 from sis.rows import Row, read_row
 from sis.rules.documents import Content
 from sis.rules.members import InvalidMember
@@ -46,7 +46,7 @@ async def record_document(
     resource: str,
     request: Request,
     runtime: RuntimeOf,
-    who: Annotated[Principal, require("sis")],
+    who: Pusher,
     believed: Believed = None,
 ) -> Response:
     """Take in one document: 201 if it is new, 200 if its natural key is known.
@@ -73,7 +73,7 @@ async def read_document(
     response: Response,
     session: Session,
     runtime: RuntimeOf,
-    who: Annotated[Principal, require("sis", "district", second_factor=True)],
+    who: Reader,
     known: IfNoneMatch = None,
 ) -> Any:
     """One document; sealed members are never answered here. ``_waiting`` says since when it waits, and for which resources."""
@@ -97,7 +97,7 @@ async def replace_document(
     document_id: UUID,
     request: Request,
     runtime: RuntimeOf,
-    who: Annotated[Principal, require("sis")],
+    who: Pusher,
     expected: IfMatch = None,
 ) -> Response:
     """Let one document say something else; what identifies it must stay.
@@ -128,7 +128,7 @@ async def delete_document(
     resource: str,
     document_id: UUID,
     runtime: RuntimeOf,
-    who: Annotated[Principal, require("sis")],
+    who: Pusher,
     expected: IfMatch = None,
 ) -> None:
     """Take one document away; 409 while others refer to it."""

@@ -2,14 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
-from typing import Annotated
 
 import sqlalchemy as sa
 from fastapi import Request
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.errors import DomainError
@@ -25,6 +23,7 @@ from sis.plan import Result, Written
 from sis.policy import BULK_ROWS
 from sis.resources import NAMED
 from sis.routes.answers import ATTENDANCE_EXAMPLE, body_of
+from sis.routes.fields import Pusher
 from sis.rows import read_deletion, read_row
 
 router = Router("sis", tags=["CloudEvents"])
@@ -105,7 +104,7 @@ _BODIES["requestBody"]["content"] |= {
     },
 )
 @repeatable("an event is known by its source and id")
-async def hear_events(request: Request, runtime: RuntimeOf, who: Annotated[Principal, require("sis")]) -> Heard | Batch:
+async def hear_events(request: Request, runtime: RuntimeOf, who: Pusher) -> Heard | Batch:
     """Take in CloudEvents in binary, structured or batched mode; the same source and id again is ``repeated``.
 
     A batch keeps its good events and names the bad. Where a document has no ``_lastModifiedDate``, the event's time

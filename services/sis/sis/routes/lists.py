@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from fastapi import Query, Request, Response
 from pydantic import BaseModel
 
-from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
@@ -17,13 +16,13 @@ from sis.clients.bounds import granted, only_own
 from sis.problems import RESPONSES
 from sis.queries import Page, Paging, agrees, key_asked_for, partition, query_of, read_page, shown
 from sis.resources import Resource
+from sis.routes.fields import Reader
 from sis.rules.members import value_at
 from sis.waiting import waiting_for_key
 
 router = Router("ed-fi", tags=["Ed-Fi"], responses=RESPONSES)
 
 Asked = Annotated[Paging, Query()]
-Reader = Annotated[Principal, require("sis", "district", second_factor=True)]
 
 
 class Partitions(BaseModel):

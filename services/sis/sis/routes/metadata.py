@@ -14,7 +14,13 @@ from sis.metadata.documents import SECTIONS, dependencies, discovery, openapi, s
 router = Router(
     "sis",
     tags=["Ed-Fi metadata"],
-    dependencies=[public("what the door offers is no secret, and clients ask before they have a token")],
+    dependencies=[
+        public(
+            "what the door offers is no secret, and clients ask before they have a token",
+            reads=["non_personal"],
+            purpose="operations",
+        )
+    ],
 )
 
 

@@ -28,7 +28,9 @@ _BODY_BYTES = 16 * 1024
 """Many times what a request for a token holds; more is not read from somebody unknown."""
 _NOT_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _FORM = "application/x-www-form-urlencoded"
-_PUBLIC = public("a client proves itself by its secret, and has no token yet")
+_PUBLIC = public(
+    "a client proves itself by its secret, and has no token yet", reads=["non_personal"], purpose="operations"
+)
 _SCHOOLS = sa.text(
     """
     SELECT school_id, body ->> 'nameOfInstitution' AS name FROM sis_document
@@ -129,7 +131,9 @@ async def grant_token(request: Request, runtime: RuntimeOf) -> JSONResponse:
 
 @router.get("/{school_year:int}/oauth/token_info", include_in_schema=False)
 @router.get("/oauth/token_info", response_model=TokenInfo)
-async def read_token_info(runtime: RuntimeOf, who: Annotated[Principal, require("sis")]) -> JSONResponse:
+async def read_token_info(
+    runtime: RuntimeOf, who: Annotated[Principal, require("sis", reads=["non_personal"], purpose="operations")]
+) -> JSONResponse:
     """What the token of this request may do."""
     return await _info(runtime, who)
 
@@ -143,7 +147,9 @@ async def read_token_info(runtime: RuntimeOf, who: Annotated[Principal, require(
 )
 @repeatable("it only reads")
 async def read_info_of_token(
-    request: Request, runtime: RuntimeOf, who: Annotated[Principal, require("sis")]
+    request: Request,
+    runtime: RuntimeOf,
+    who: Annotated[Principal, require("sis", reads=["non_personal"], purpose="operations")],
 ) -> JSONResponse:
     """What a token of this same client may do; of any other token only that it is not active."""
     fields = await _fields(request)

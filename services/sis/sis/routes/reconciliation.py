@@ -25,7 +25,7 @@ from sis.rules.values import day, school_id, text
 
 router = Router("sis", tags=["sources"])
 
-Teller = Annotated[Principal, require("sis", "district")]
+Teller = Annotated[Principal, require("sis", "district", reads=["non_personal"], purpose="operations")]
 _COLUMNS = ("resource", "school_id", "day", "count")
 _MOST = 10**12
 _EXAMPLE = {"resource": ENROLMENT, "school_id": "255901001", "day": "2027-01-29", "count": 612}

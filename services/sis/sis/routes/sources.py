@@ -25,11 +25,11 @@ from sis.arrivals.sheets import write_sheet
 from sis.clients.bounds import bound
 from sis.resources import resource_named
 from sis.routes.answers import own
+from sis.routes.fields import RowReader
 
 router = Router("sis", tags=["sources"])
 
-Reader = Annotated[Principal, require("district", "sis")]
-Exporter = Annotated[Principal, require("district", "sis", second_factor=True)]
+Reader = Annotated[Principal, require("district", "sis", reads=["non_personal"], purpose="operations")]
 _ON_PAGE = 500
 _COUNTED = ("calendar.csv", "events")
 """Stand where a resource does: the calendar file, and events of which it cannot be read what they are about."""
@@ -76,7 +76,11 @@ async def list_sources(
     )
 
 
-@router.get("/v1/sources.html", dependencies=[require("district")], response_class=HTMLResponse)
+@router.get(
+    "/v1/sources.html",
+    dependencies=[require("district", reads=["non_personal"], purpose="operations")],
+    response_class=HTMLResponse,
+)
 async def show_sources(session: Session, runtime: RuntimeOf, now: Now) -> HTMLResponse:
     """The same as a page to read or print, with the counts that differ."""
     lines = await overview(session, limit=_ON_PAGE)
@@ -93,7 +97,7 @@ async def show_sources(session: Session, runtime: RuntimeOf, now: Now) -> HTMLRe
 )
 async def read_rejected(
     source: str,
-    who: Exporter,
+    who: RowReader,
     runtime: RuntimeOf,
     resource: Annotated[str, Query(max_length=100, description="The resource, such as students.")],
     deletes: Annotated[bool, Query(description="Rows that were to take documents away.")] = False,

@@ -38,7 +38,9 @@ class StaffNamed(BaseModel):
     staff_id: UUID
 
 
-@router.post("/v1/staff/sign-in", dependencies=[require(services=_SISTERS)])
+@router.post(
+    "/v1/staff/sign-in", dependencies=[require(services=_SISTERS, reads=["non_personal"], purpose="operations")]
+)
 @repeatable("it only looks up")
 async def read_staff_named(told: NameTold, session: Session, runtime: RuntimeOf) -> StaffNamed:
     """The one member of staff of this name; a name that several share is nobody's."""

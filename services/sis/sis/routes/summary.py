@@ -11,7 +11,9 @@ from common.db import Session
 from common.events import AttendanceRecorded, SchoolDayClosed, StudentEnrolled
 from common.runtime import Today
 
-router = Router("sis", tags=["summary"], dependencies=[require("district")])
+router = Router(
+    "sis", tags=["summary"], dependencies=[require("district", reads=["non_personal"], purpose="operations")]
+)
 
 _COUNTS = sa.text(
     """

@@ -36,7 +36,7 @@ class Waiting(BaseModel):
 @router.get("/v1/waiting")
 async def list_waiting(
     session: Session,
-    who: Annotated[Principal, require("sis", "district")],
+    who: Annotated[Principal, require("sis", "district", reads=["non_personal"], purpose="records")],
     limit: Limit = 100,
     cursor: Cursor = None,
     all: Annotated[bool, Query(description="Also those that wait for less than a day.")] = False,  # noqa: A002 (its name in the address)

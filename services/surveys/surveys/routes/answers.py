@@ -32,7 +32,9 @@ from surveys.rules import Answers, Door
 
 router = Router("surveys")
 
-_LINK_IS_THE_KEY = public("a personal link of 128 random bits is its own key")
+_LINK_IS_THE_KEY = public(
+    "a personal link of 128 random bits is its own key", reads=["survey_answer"], purpose="support"
+)
 _SKIP = "skip"
 _PAGES: dict[int | str, dict[str, Any]] = {
     status: {"description": meaning, "content": {"text/html": {}}}

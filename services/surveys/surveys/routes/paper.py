@@ -86,7 +86,10 @@ class Imported(BaseModel):
 
 @router.post(
     "/v1/windows/{window_id}/responses/import",
-    dependencies=[require("district", permission="surveys.import-paper"), ONCE],
+    dependencies=[
+        require("district", permission="surveys.import-paper", reads=["non_personal"], purpose="administration"),
+        ONCE,
+    ],
     response_model_exclude_none=True,
 )
 async def import_responses(

@@ -26,6 +26,7 @@ from surveys.rules import ConsentState, KeyTaken, NoticeKind, NoticeRecorded, St
 
 router = Router("surveys")
 
+_DISTRICT = require("district", reads=["non_personal"], purpose="administration")
 _NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
 
 
@@ -102,7 +103,7 @@ class WindowCounted(WindowRead):
 @router.post(
     "/v1/windows",
     status_code=201,
-    dependencies=[require("district"), ONCE],
+    dependencies=[_DISTRICT, ONCE],
     responses={200: {"model": WindowRead}},
 )
 async def create_window(asked: WindowAsked, session: Session, today: Today, response: Response) -> WindowRead:
@@ -120,7 +121,7 @@ async def create_window(asked: WindowAsked, session: Session, today: Today, resp
     return WindowRead.model_validate(_told(window, today))
 
 
-@router.put("/v1/windows/{window_id}/notice", dependencies=[require("district")])
+@router.put("/v1/windows/{window_id}/notice", dependencies=[_DISTRICT])
 async def record_notice(window_id: UUID, notice: Notice, session: Session, today: Today) -> WindowRead:
     """Record what families were told, once. Without it a window never opens."""
     window = await window_with(session, window_id, for_update=True)
