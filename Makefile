@@ -65,6 +65,6 @@ $(INSTALLED): requirements-install.lock requirements-dev.lock $(PROJECTS)
 		{ echo 'Python lacks venv: apt-get install python3-venv'; exit 1; }
 	@umask 022 && $(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	@umask 022 && $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-install.lock
-	@umask 022 && $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.lock
+	@umask 022 && $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements-dev.lock
 	@umask 022 && $(BIN)/uv pip install --quiet --no-deps --no-build-isolation $(PROJECTS:%/pyproject.toml=-e %)
 	@touch $@

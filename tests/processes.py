@@ -1,5 +1,6 @@
 """`trellis` as a process, for tests that use it as an operator does."""
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -10,25 +11,52 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import httpx
 import pytest
 
 from common import embedded
+from common.cli import main
 
 TRELLIS = [sys.executable, "-c", "from common.cli import main; main()"]
 
 
+@cache
+def _warm() -> ForkServerContext:
+    """A process that has loaded what every command loads, and forks: a fresh start takes a second of processor time."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["common.app", "common.cli", "numpy"])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("COLUMNS", "200")
+        forkserver.ensure_running()
+    return context
+
+
 def trellis(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*TRELLIS, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-        env=os.environ | {"COLUMNS": "200"} | environment,
-    )
+    """What the command answers. It runs in a process of its own that read nothing of a service before."""
+    with tempfile.TemporaryDirectory() as folder:
+        said = Path(folder, "out"), Path(folder, "err")
+        process = _warm().Process(target=_command, args=(arguments, dict(os.environ) | environment, Path.cwd(), said))
+        process.start()
+        process.join(180)
+        if process.exitcode is None:
+            process.kill()
+            raise TimeoutError(f"trellis {arguments} still runs")
+        return subprocess.CompletedProcess(arguments, process.exitcode, *(file.read_text() for file in said))
+
+
+def _command(arguments: tuple[str, ...], environment: dict[str, str], folder: Path, said: tuple[Path, Path]) -> None:
+    for descriptor, file in enumerate(said, start=1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["trellis", *arguments]
+    main()
 
 
 def free_port() -> int:
