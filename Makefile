@@ -22,11 +22,14 @@ run: install ## start PostgreSQL, all services and a made-up district; Ctrl-C st
 
 RULES := tests/*/test_rules*.py
 AT_ONCE := --numprocesses 2 --dist
+# The files that take longest begin, so that no process is left with one of them alone at the end.
+LONGEST := tests/trial/ tests/e2e/
+IN_ORDER := $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/*/))
 
 test: install ## every test but the fault tests
 	$(BIN)/pytest -q $(RULES) $(AT_ONCE) worksteal --cov --cov-report=
 	$(BIN)/coverage report --include='services/*/*/rules.py,services/*/*/rules/*' --fail-under=100
-	$(BIN)/pytest -m 'not faults' --ignore-glob='$(RULES)' $(AT_ONCE) loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m 'not faults' --ignore-glob='$(RULES)' $(AT_ONCE) loadfile --no-loadscope-reorder $(IN_ORDER)
 
 faults: install ## kill, freeze and cut parts of a running system, then check what must never happen
 	$(BIN)/pytest -m faults tests/faults

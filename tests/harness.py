@@ -97,13 +97,25 @@ class Running:
         """Forget everything: rows, the clock and what was said."""
         self.clock.at = None
         async with self.admin.begin() as connection:
-            tables = await connection.execute(
-                sa.text(
-                    "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables "
-                    "WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
-                )
-            )
-            await connection.execute(sa.text(f"TRUNCATE {tables.scalar_one()} RESTART IDENTITY CASCADE"))
+            await connection.execute(_EMPTY)
+
+
+# Most tables are empty: deleting costs a hundredth of TRUNCATE, which makes new files for each. As a replica, no trigger asks.
+_EMPTY = sa.text(
+    """
+    DO $$
+    DECLARE each regclass;
+    BEGIN
+        SET LOCAL session_replication_role = replica;
+        FOR each IN SELECT oid FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+        LOOP
+            EXECUTE format('DELETE FROM %s', each);
+        END LOOP;
+        PERFORM setval(seqrelid, seqstart, false) FROM pg_sequence;
+    END $$
+    """
+)
 
 
 def record(event: Event, *, identity: UUID | None = None) -> Record:
