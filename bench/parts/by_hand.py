@@ -7,7 +7,7 @@ a router, and without a thought for what may go wrong. ``python -m bench.parts.b
 import asyncio
 import gc
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
@@ -20,14 +20,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
-from common.events import AttendanceRecorded, Tier
+from common.events import AttendanceRecorded
 from common.inbox import _OFFSETS, _REMEMBER
 from common.kafka import record_headers
 from common.outbox import _INSERT, _MARK, _UNPUBLISHED, Record
 from common.parking import _BLOCKED
-from mtss.handlers.decisions import _LOCK, _NEW, _proposals_that_differ, tiers_that_differ
+from mtss.deciding import _LOCK, _NEW, is_proposed, proposals_that_differ, tiers_that_differ
 from mtss.handlers.facts import _RECORDED
-from mtss.handlers.ledger import (
+from mtss.ledger import (
     _CLOSE_PROPOSALS,
     _DECIDE,
     _PROPOSE,
@@ -39,8 +39,8 @@ from mtss.handlers.ledger import (
     proposal_of,
 )
 from mtss.models import DEFAULT_POLICY as POLICY
-from mtss.models.reading import _FACTS, facts_from
-from mtss.rules import KINDS, Grounds, Standing, always, course_of, follow, standing_of
+from mtss.models.reading import _FACTS, PLACES, facts_from
+from mtss.rules import Grounds, always, course_of, follow, standing_of
 
 BATCH, PARTITIONS = 500, 6
 _SETTINGS = {"timezone": "UTC", "jit": "off", "trellis.sees": "all"}
@@ -67,11 +67,7 @@ PROPOSE = _as_asyncpg_takes_it(_PROPOSE)
 OFFSETS = _as_asyncpg_takes_it(_OFFSETS)
 UNPUBLISHED = _as_asyncpg_takes_it(_UNPUBLISHED)
 MARK = _as_asyncpg_takes_it(_MARK)
-_FACTS_GIVEN: dict[str, Callable[[Locked], Any]] = {
-    "students": lambda locked: locked.students,
-    "kinds": lambda _: list(KINDS),
-    "subscales": lambda _: list(POLICY.subscales),
-}
+_FACTS_GIVEN: dict[str, Any] = {**PLACES, "subscales": list(POLICY.subscales)}
 
 
 async def consume(url: str, bootstrap: str) -> None:
@@ -154,7 +150,9 @@ async def reassess(database: Any, students: Sequence[UUID]) -> None:
     """Follow the courses of ``students`` and write what differs from the last decisions."""
     await database.execute(NEW, students)
     locked = Locked(*await database.fetchrow(LOCK, students))
-    found = await database.fetchrow(FACTS, *(_FACTS_GIVEN[name](locked) for name in FACTS_NAMES))
+    found = await database.fetchrow(
+        FACTS, *({"students": locked.students, **_FACTS_GIVEN}[name] for name in FACTS_NAMES)
+    )
     known = facts_from(len(locked.students), found, POLICY.subscales)
     courses = follow(known, always(POLICY))
     standing, grounds = standing_of(courses), Grounds(known)
@@ -165,20 +163,15 @@ async def reassess(database: Any, students: Sequence[UUID]) -> None:
     if lines:
         await database.execute(DECIDE, *columns(lines))
         await say(database, locked, lines)
-    if ended := _proposals_that_differ(locked, standing):
+    if ended := proposals_that_differ(locked, standing):
         await database.execute(CLOSE_PROPOSALS, [locked.students[place] for place in ended])
         proposals = [
             proposal_of(locked, place, standing, course_of(known, courses, place))
             for place in ended
-            if is_candidate(standing, place)
+            if is_proposed(standing, place)
         ]
         if proposals:
-            await database.execute(PROPOSE, *columns(proposals), Tier.INTENSIVE.value)
-
-
-def is_candidate(standing: Standing, place: int) -> bool:
-    """Whether the course calls for a proposal."""
-    return bool(standing.decided[place] and standing.candidate[place])
+            await database.execute(PROPOSE, *columns(proposals))
 
 
 async def say(database: Any, locked: Locked, lines: Sequence[Line]) -> None:

@@ -50,17 +50,18 @@ class District:
 
 
 async def mtss(running: Running) -> District:
-    """Two students who were absent so often that it was decided about each."""
+    """Two students about whom it was decided and ruled, each with a proposal that is open."""
     running.clock.set(datetime(2024, 11, 1, 18, tzinfo=UTC))
     for name, who in ((NORTH, ANA), (SOUTH, BEN)):
         at = School(name, days=school_days(60))
         absent = [at.absent(day, who) for day in (18, 19)]
-        await running.deliver(at.calendar(), at.enrols(who, grade=GRADE), *absent, *at.closes_through(30))
+        grounds = (*absent, at.scores(20, 2.0, who))
+        await running.deliver(at.calendar(), at.enrols(who, grade=GRADE), *grounds, *at.closes_through(30))
     decided = {str(event.student_id): str(event.decision_id) for event in await running.said(TierDecided)}
-    ana, ben = (
-        {"student_id": str(who), "school_id": name, "decision_id": decided[str(who)]}
+    ana, ben = [
+        {"student_id": str(who), "school_id": name, "decision_id": decided[str(who)]} | await _ruled(running, who)
         for name, who in ((NORTH, ANA), (SOUTH, BEN))
-    )
+    ]
     return District(
         ana,
         ben,
@@ -72,6 +73,20 @@ async def mtss(running: Running) -> District:
             ),
         },
     )
+
+
+async def _ruled(running: Running, who: UUID) -> Fill:
+    """A student whose tier was overridden until somebody withdrew that, so that a proposal is open again."""
+    path, why = f"/mtss/v1/students/{who}", {"reason": "Seen by the team."}
+
+    async def ask(method: str, path: str, **more: Any) -> Any:
+        seen = (await running.http.get(f"/mtss/v1/students/{who}", headers=running.headers("district"))).headers["ETag"]
+        headers = running.headers("district") | {"If-Match": seen}
+        return (await running.http.request(method, path, headers=headers, **more)).json()
+
+    override = (await ask("POST", f"{path}/overrides", json=why | {"tier": "targeted", "until": "2024-11-05"}))["id"]
+    await ask("POST", f"/mtss/v1/overrides/{override}/withdraw", json=why)
+    return {"override_id": override, "proposal_id": (await ask("GET", path))["proposal"]["id"]}
 
 
 async def restorative(running: Running) -> District:

@@ -9,7 +9,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from mtss.models import Decision, verify
-from mtss.rules import digest_of
+from mtss.rules import digest_of_decision
 from tests.harness import Running
 from tests.mtss.made_up import STUDENT, School, named, school_days
 
@@ -102,7 +102,7 @@ async def test_a_decision_that_was_rewritten_with_its_digest_still_differs_from_
     async with decided.admin.begin() as connection:
         row = (await connection.execute(sa.text("SELECT * FROM mtss_decision WHERE number = 2"))).mappings().one()
         said = {name: value for name, value in row.items() if name != "digest"} | {"tier": "universal"}
-        forged = {"digest": digest_of(said), "id": row["id"]}
+        forged = {"digest": digest_of_decision(said), "id": row["id"]}
         await connection.execute(
             sa.text("UPDATE mtss_decision SET tier = 'universal', digest = :digest WHERE id = :id"), forged
         )

@@ -102,6 +102,14 @@ def test_a_number_without_a_source() -> None:
     refused(changed(ENTRY, number(9, source=" ")), "clauses.attendance.entry.at_least.source", "a text")
 
 
+@pytest.mark.parametrize(("soon", "most"), [(5, 5), (10, 5)])
+def test_an_override_that_ends_soon_from_its_first_day_on(soon: int, most: int) -> None:
+    document = changed("review/override_ends_soon", number(soon))
+    document["review"]["override_at_most"] = number(most)
+    refused(document, "review.override_ends_soon", "below")
+    assert check(changed("review", {"override_ends_soon": number(soon)})) == ()
+
+
 # Tiers
 
 

@@ -51,6 +51,11 @@ def test_a_number(path: str, value: float, said: str) -> None:
     assert otherwise(path, value) == [f"Attendance: {said}"]
 
 
+def test_what_people_are_bound_to() -> None:
+    (said,) = otherwise("review/proposal_due", 3)
+    assert said == "Review: proposal due is now 3 instead of 5 instructional days until a proposal is to be answered."
+
+
 def test_a_mean() -> None:
     (said,) = otherwise("clauses/adult_support/entry/at_most", 2)
     assert said == "Adult_support: a student is now considered up to 2 instead of 2.5 mean of items from 1 to 5."

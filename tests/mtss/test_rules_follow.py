@@ -85,7 +85,7 @@ def test_who_is_targeted_under_both_keeps_the_day_it_began() -> None:
     facts = facts_of(said, [STUDENT, other])
     standing = standing_of(follow(facts, [(EVER, USUAL), (day_number(school.days[30]), EARLIER)]))
     assert standing.since.tolist() == [day_number(school.days[19]), day_number(school.days[30])]
-    assert standing.targeted.tolist() == [True, True]
+    assert standing.tier.tolist() == [1, 1]
     assert standing.through.tolist() == [day_number(school.days[39])] * 2
 
 

@@ -103,6 +103,10 @@ def test_what_is_no_document_is_refused(text: str) -> None:
         ("bounds", {"clauses.attendance.entry.at_least": {"from": 5}}, "bounds.clauses.attendance.entry.at_least"),
         ("exempt_grades", "Preschool", "exempt_grades"),
         ("confirm_above", number(101), "confirm_above"),
+        ("review", [], "review"),
+        ("review/proposal_due", number(0), "review.proposal_due"),
+        ("review/proposal_due", 5, "review.proposal_due"),
+        ("review/surprise", number(5), "review.surprise"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_its_place(path: str, value: Any, field: str) -> None:

@@ -17,6 +17,7 @@ from mtss.rules import (
     course_of,
     differences,
     digest_of,
+    digest_of_decision,
     documents,
     follow,
     said_of,
@@ -56,6 +57,7 @@ def test_a_ground_counts_the_rows_of_each_kind() -> None:
         "absences": 1,
         "referrals": 1,
         "scores": 1,
+        "rulings": 0,
     }
 
 
@@ -95,6 +97,13 @@ def test_a_digest_depends_on_what_is_said_and_not_on_its_order() -> None:
     assert digest_of(said) == digest_of(dict(reversed(said.items())))
     assert digest_of(said) == digest_of({**said, "tier": "targeted", "on": "2025-01-02"})
     assert digest_of(said) != digest_of({**said, "number": 3})
+
+
+def test_a_decision_of_before_anybody_could_rule_has_the_digest_that_it_had() -> None:
+    said = {"tier": None, "number": 2}
+    assert digest_of_decision({**said, "ruling": 0, "tier_beneath": None}) == digest_of(said)
+    assert digest_of_decision({**said, "ruling": 1, "tier_beneath": None}) != digest_of(said)
+    assert digest_of_decision({**said, "tier": Tier.TARGETED}) != digest_of(said)
 
 
 def test_what_differs_is_named_with_both_sides() -> None:

@@ -41,7 +41,16 @@ async def test_what_the_policy_tells_nobody_is_told_to_nobody_also_not_later(not
     assert await occasions(notifications) == []
 
 
-@pytest.mark.parametrize("tier", [Tier.UNIVERSAL, Tier.INTENSIVE, None])
+async def test_who_gets_more_or_less_support_is_told_once_that_there_is_some(notifications: Running) -> None:
+    student = uuid4()
+    await notifications.deliver(decided(student, Tier.INTENSIVE, on=THURSDAY, before=None, revision=1))
+    more = [(Tier.TARGETED, Tier.INTENSIVE), (Tier.INTENSIVE, Tier.TARGETED)]
+    for revision, (tier, before) in enumerate(more, start=2):
+        await notifications.deliver(decided(student, tier, on=THURSDAY, before=before, revision=revision))
+    assert await occasions(notifications) == [("tier", "targeted", THURSDAY, "open")]
+
+
+@pytest.mark.parametrize("tier", [Tier.UNIVERSAL, None])
 async def test_other_tiers_are_told_to_nobody(notifications: Running, tier: Tier | None) -> None:
     await notifications.deliver(decided(uuid4(), tier, on=THURSDAY, before=None, revision=1))
     assert await occasions(notifications) == []

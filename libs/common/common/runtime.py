@@ -109,7 +109,11 @@ class Runtime:
 
     def today(self) -> date:
         """The date in the district's time zone."""
-        return self.clock().astimezone(self.settings.zone).date()
+        return self.date_of(self.clock())
+
+    def date_of(self, at: datetime) -> date:
+        """The date of a moment in the district's time zone."""
+        return at.astimezone(self.settings.zone).date()
 
     def beat(self, loop: str, *, within: float = 90) -> None:
         """Say that ``loop`` is alive, and will say so again ``within`` seconds."""

@@ -21,6 +21,10 @@ events = EventRouter()
 events.include(scope_events)
 
 
+_SUPPORTED = (Tier.TARGETED, Tier.INTENSIVE)
+"""Families are told of extra support once: a student who gets more, or less of it, still has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What an event says about one matter, in the words of notifications."""
@@ -122,9 +126,9 @@ def _in_our_words(event: TierDecided | ConferenceOffered | AgreementCompleted) -
                 school_id=event.school_id,
                 effective_on=event.effective_on,
                 revision=event.revision,
-                stands=event.tier is Tier.TARGETED and not event.deleted,
-                changed=event.tier_before is not Tier.TARGETED,
-                taken_back=event.tier is not Tier.TARGETED and event.cause in (Cause.WITHDRAWN, Cause.CORRECTED),
+                stands=event.tier in _SUPPORTED and not event.deleted,
+                changed=event.tier_before not in _SUPPORTED,
+                taken_back=event.tier not in _SUPPORTED and event.cause in (Cause.WITHDRAWN, Cause.CORRECTED),
                 decision_id=event.decision_id,
                 told=event.tells_families,
             )

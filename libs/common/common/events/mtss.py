@@ -28,6 +28,12 @@ class Cause(StrEnum):
     WITHDRAWN = "withdrawn"
     ADOPTED = "adopted"
     """The facts are the same: the district adopted another policy."""
+    ACCEPTED = "accepted"
+    """A person accepted what the policy proposed."""
+    OVERRIDDEN = "overridden"
+    """A person decided otherwise than the policy, for a time."""
+    RESUMED = "resumed"
+    """That time is over, or was ended early: the policy counts again."""
 
 
 class TierDecided(Event):

@@ -18,7 +18,7 @@ from common.events import (
 )
 from common.routing import EventRouter
 from common.scope import events as scope_events
-from mtss.handlers.decisions import reassess
+from mtss.deciding import reassess
 from mtss.handlers.facts import store
 from mtss.models import Decision, Student
 

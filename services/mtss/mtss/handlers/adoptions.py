@@ -15,10 +15,9 @@ from sqlmodel import col
 
 from common.failpoints import failpoint
 from common.runtime import Runtime
-from mtss.handlers.decisions import reassess
-from mtss.handlers.facts import Touched
+from mtss.deciding import Touched, reassess
 from mtss.models import Adoption, Student, facts_of, find_policy, policies_in_force
-from mtss.rules import Standing, day_number, follow, standing_of
+from mtss.rules import NO_PROPOSAL, Standing, day_number, follow, standing_of
 
 AT_ONCE = 2000
 _NUMBER = sa.text("SELECT coalesce(max(number), 0) + 1 FROM mtss_adoption")
@@ -109,12 +108,12 @@ async def _count(session: AsyncSession, adoption: Adoption, students: Sequence[S
 
 
 def _changes(now: Standing, then: Standing) -> dict[str, list[int]]:
-    known = now.decided
+    known, before, after = now.decided, now.proposal != NO_PROPOSAL, then.proposal != NO_PROPOSAL
     found = {
-        "entered": known & then.targeted & ~now.targeted,
-        "exited": known & now.targeted & ~then.targeted,
-        "moved": known & (now.targeted == then.targeted) & (now.since != then.since),
-        "proposed": known & then.candidate & ~now.candidate,
-        "no_longer_proposed": known & now.candidate & ~then.candidate,
+        "entered": known & (then.tier > now.tier),
+        "exited": known & (then.tier < now.tier),
+        "moved": known & (now.tier == then.tier) & (now.since != then.since),
+        "proposed": known & after & ~before,
+        "no_longer_proposed": known & before & ~after,
     }
     return {what: np.flatnonzero(where).tolist() for what, where in found.items()}

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -19,19 +19,8 @@ from common.events import (
     StudentEnrolled,
     SurveyScored,
 )
+from mtss.deciding import Touched
 from mtss.models import Calendar, ClosedDay, Enrolment, Incident, Score
-
-
-@dataclass(slots=True)
-class Touched:
-    """The students whose course may have changed, and how we came to them."""
-
-    enrolled: set[UUID] = field(default_factory=set)
-    """An enrolment of theirs changed."""
-    own: set[UUID] = field(default_factory=set)
-    """Another fact of their own changed; they may be unknown to us until now."""
-    school: set[UUID] = field(default_factory=set)
-    """A fact of a school of theirs changed."""
 
 
 @dataclass(frozen=True, slots=True)

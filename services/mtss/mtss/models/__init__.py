@@ -24,6 +24,7 @@ from mtss.models.tables import (
     Enrolment,
     Incident,
     Proposal,
+    Ruling,
     Score,
     Student,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "PolicyStep",
     "Proposal",
     "Rehearsal",
+    "Ruling",
     "Score",
     "StoredPolicy",
     "Student",

@@ -16,8 +16,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from mtss.models.reading import facts_from, subscales_of
-from mtss.rules import KINDS, NEVER, Facts, Policies
+from mtss.models.reading import PLACES, facts_from, subscales_of
+from mtss.rules import NEVER, Facts, Policies
 
 _SEEN = (
     "({0}_at <= {1}.at AND coalesce(pg_visible_in_snapshot({0}_by, {1}.snapshot) OR {0}_by = {1}.transaction, true))"
@@ -52,7 +52,7 @@ _FACTS = sa.text(
         SELECT school_id, moment.*, (row_number() OVER (ORDER BY school_id COLLATE "C", moment) - 1)::int AS school
         FROM (SELECT DISTINCT school_id, moment FROM enrolment) AS each JOIN moment USING (moment)
     )
-    SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, seen.*
+    SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, rulings.*, seen.*
     FROM (SELECT array_agg(school_id ORDER BY school) FROM school) AS schools,
     (
         SELECT array_agg(student), array_agg(school), array_agg(entry_day), array_agg(exit_day), array_agg(is_primary),
@@ -111,7 +111,17 @@ _FACTS = sa.text(
             ) AS known, jsonb_array_elements(scores) AS each
             WHERE each->>'subscale' = ANY(CAST(:subscales AS text[])) OFFSET 0
         ) AS s
-    ) AS scores, (SELECT NULL, NULL, NULL) AS seen
+    ) AS scores,
+    (
+        SELECT array_agg(student), array_agg(r.number), array_agg(array_position(CAST(:rulings AS text[]), r.kind) - 1),
+               array_agg(array_position(CAST(:tiers AS text[]), r.tier) - 1), array_agg(r.day), array_agg(r.until),
+               array_agg(r.by)
+        FROM asked, LATERAL (
+            SELECT number, kind, tier, made_on - DATE '1970-01-01' AS day,
+                   coalesce(until - DATE '1970-01-01', {NEVER}) AS until, by
+            FROM mtss_ruling WHERE student_id = asked.student_id AND {_SEEN.format("known", "asked")} OFFSET 0
+        ) AS r
+    ) AS rulings, (SELECT NULL, NULL, NULL) AS seen
     """  # noqa: S608 (the only things filled in are constants of ours)
 )
 
@@ -138,7 +148,7 @@ async def facts_known(session: AsyncSession, asked: Sequence[tuple[UUID, Moment]
         "times": [moment.at for moment in moments],
         "snapshots": [moment.snapshot for moment in moments],
         "transactions": [moment.transaction for moment in moments],
-        "kinds": list(KINDS),
+        **PLACES,
         "subscales": subscales,
     }
     return facts_from(len(asked), (await session.execute(_FACTS, given)).one(), subscales)

@@ -1,6 +1,7 @@
 """Policies as the district keeps them, and which of them are in force."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from importlib.resources import files
 from typing import Any
@@ -122,7 +123,13 @@ async def find_policy(session: AsyncSession, version: str) -> Policy | None:
     if version == DEFAULT_POLICY.version:
         return DEFAULT_POLICY
     stored = await session.get(StoredPolicy, version)
-    return policy_of(stored.document) if stored else None
+    return _whole(stored.document) if stored else None
+
+
+def _whole(document: Any) -> Policy:
+    """A policy of the district; what it leaves out of ``review`` is as in the default one."""
+    policy = policy_of(document)
+    return replace(policy, review={**DEFAULT_POLICY.review, **policy.review})
 
 
 def _steps(found: Sequence[Any]) -> list[Step]:
@@ -130,7 +137,7 @@ def _steps(found: Sequence[Any]) -> list[Step]:
         Step(
             row.number,
             day_number(row.first_on),
-            DEFAULT_POLICY if row.document is None else policy_of(row.document),
+            DEFAULT_POLICY if row.document is None else _whole(row.document),
             row.tells_families,
         )
         for row in found

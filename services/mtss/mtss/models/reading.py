@@ -8,7 +8,21 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from mtss.rules import KINDS, NEVER, Absences, Calendar, Closed, Enrolments, Facts, Policies, Referrals, Scores
+from mtss.rules import (
+    KINDS,
+    NEVER,
+    RULINGS,
+    TIERS,
+    Absences,
+    Calendar,
+    Closed,
+    Enrolments,
+    Facts,
+    Policies,
+    Referrals,
+    Rulings,
+    Scores,
+)
 
 # Every column is one array, and students, schools and days are numbers: a thousand students are read as fast as one row.
 # OFFSET 0 keeps each LATERAL a look-up by index for each student or school, also where the planner knows no numbers yet.
@@ -28,7 +42,7 @@ _FACTS = sa.text(
         SELECT school_id, (row_number() OVER (ORDER BY school_id COLLATE "C") - 1)::int AS school
         FROM (SELECT DISTINCT school_id FROM enrolment) AS each
     )
-    SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, seen.*
+    SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, rulings.*, seen.*
     FROM (SELECT array_agg(school_id ORDER BY school) FROM school) AS schools,
     (
         SELECT array_agg(student), array_agg(school), array_agg(entry_day), array_agg(exit_day), array_agg(is_primary),
@@ -76,17 +90,31 @@ _FACTS = sa.text(
             WHERE student_id = student.student_id AND superseded_at IS NULL AND NOT deleted
               AND each->>'subscale' = ANY(CAST(:subscales AS text[])) OFFSET 0
         ) AS s
-    ) AS scores, (
+    ) AS scores,
+    (
+        SELECT array_agg(student), array_agg(r.number), array_agg(array_position(CAST(:rulings AS text[]), r.kind) - 1),
+               array_agg(array_position(CAST(:tiers AS text[]), r.tier) - 1), array_agg(r.day), array_agg(r.until),
+               array_agg(r.by)
+        FROM student, LATERAL (
+            SELECT number, kind, tier, made_on - DATE '1970-01-01' AS day,
+                   coalesce(until - DATE '1970-01-01', {NEVER}) AS until, by
+            FROM mtss_ruling WHERE student_id = student.student_id OFFSET 0
+        ) AS r
+    ) AS rulings, (
         SELECT clock_timestamp(), pg_current_snapshot()::text, pg_current_xact_id_if_assigned()::text
     ) AS seen
     """  # noqa: S608 (the only thing filled in is a constant of ours)
 )
 
 
+PLACES = {"kinds": list(KINDS), "rulings": list(RULINGS), "tiers": list(TIERS)}
+"""Words that facts name by their place."""
+
+
 async def facts_of(session: AsyncSession, students: Sequence[UUID], policies: Policies) -> Facts:
     """All that is known now and decides about ``students``, who are named by their place from here on."""
     subscales = subscales_of(policies)
-    given = {"students": students, "kinds": list(KINDS), "subscales": subscales}
+    given = {"students": students, **PLACES, "subscales": subscales}
     return facts_from(len(students), (await session.execute(_FACTS, given)).one(), subscales)
 
 
@@ -98,6 +126,7 @@ def subscales_of(policies: Policies) -> Sequence[str]:
 def facts_from(students: int, columns: Sequence[Any], subscales: Sequence[str]) -> Facts:
     """What the statement read, as the rules take it."""
     grades, grade = np.unique(np.array(columns[6] or (), np.str_), return_inverse=True)
+    authors, author = np.unique(np.array(columns[33] or (), np.str_), return_inverse=True)
     return Facts(
         students=students,
         schools=tuple(columns[0] or ()),
@@ -109,7 +138,9 @@ def facts_from(students: int, columns: Sequence[Any], subscales: Sequence[str]) 
         absences=Absences.of(*columns[13:18]),
         referrals=Referrals.of(*columns[18:20]),
         scores=Scores.of(*columns[20:27]),
-        seen=dict(zip(("at", "snapshot", "transaction"), map(_text, columns[27:30]), strict=True)),
+        rulings=Rulings.of(*columns[27:33], author.tolist()),
+        authors=tuple(map(str, authors)),
+        seen=dict(zip(("at", "snapshot", "transaction"), map(_text, columns[34:37]), strict=True)),
     )
 
 

@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import sqlalchemy as sa
+import uuid_utils.compat as uuid_utils
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlmodel import Field
 
 from common.db import Table
+from common.sealed import Sealed
 
 
 class XID8(sa.types.UserDefinedType[int]):
@@ -66,6 +68,9 @@ class Student(Table, table=True):
     revision: int | None = Field(default=None, sa_type=sa.BigInteger)
     proposal_id: UUID | None
     proposal_since: date | None
+    proposal_tier: str | None
+    ruling: int = Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
+    """The number of the ruling by which the tier began; 0 where the facts did."""
     adoption: int = Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
     """The number of the last adoption that counted on their last closed day when they were last decided about."""
 
@@ -231,24 +236,53 @@ class Decision(Table, table=True):
     tells_families: bool = Field(default=True, sa_column_kwargs={"server_default": sa.true()})
     adoption: int = Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
     """The number of the last adoption when it was made."""
+    ruling: int = Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
+    """The number of the ruling by which the tier began; 0 where the facts did."""
+    tier_beneath: str | None
+    """The tier without the override, where one stands."""
     adopted_after: int | None
     """Where it was made by an adoption alone, the one under which the decision before would still stand."""
 
 
 class Proposal(Table, table=True):
-    """Intensive support put before a person, with its evidence; open until its ground is gone."""
+    """The beginning or the end of a tier put before a person, with its evidence; open until answered or its ground is gone."""
 
     __tablename__ = "mtss_proposal"
     __table_args__ = (
         sa.Index("mtss_proposal_open", "student_id", unique=True, postgresql_where=sa.text("closed_at IS NULL")),
+        sa.Index("mtss_proposal_school", "school_id", postgresql_where=sa.text("closed_at IS NULL")),
     )
 
     id: UUID = Field(primary_key=True)
     student_id: UUID
     school_id: str
     tier: str
+    tier_before: str | None
     since: date
     policy: str
     clauses: list[dict[str, Any]] = Field(sa_type=JSONB)
     known_at: datetime = _moment()
     closed_at: datetime | None = _moment(nullable=True)
+
+
+class Ruling(Table, table=True):
+    """What a person decided about one student: never changed, never removed, only followed by another.
+
+    ``kind``: accepted or declined (a proposal), overridden (the policy, until a day), or withdrawn (an override).
+    """
+
+    __tablename__ = "mtss_ruling"
+    __table_args__ = (sa.UniqueConstraint("student_id", "number"),)
+
+    id: UUID = Field(primary_key=True, default_factory=uuid_utils.uuid7)
+    student_id: UUID
+    number: int
+    kind: str
+    tier: str
+    made_on: date
+    until: date | None = None
+    proposal_id: UUID | None = None
+    reason: bytes = Field(default=None, sa_type=Sealed)
+    by: str
+    known_at: datetime = _moment()
+    known_by: int = _transaction()

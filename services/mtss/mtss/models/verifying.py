@@ -13,24 +13,27 @@ from mtss.models.knowing import Moment, facts_known
 from mtss.models.policy import policies_in_force
 from mtss.models.tables import Decision
 from mtss.rules import (
+    NOTHING,
     Difference,
     Facts,
     Grounds,
     InForce,
     Said,
+    beneath_of,
     cause_of,
     course_of,
     differences,
-    digest_of,
+    digest_of_decision,
     documents,
     follow,
+    said_before,
     said_of,
     standing_of,
 )
 
 _BEFORE = sa.text(
     """
-    SELECT d.student_id, d.number, d.tier, d.effective_on
+    SELECT d.student_id, d.number, d.tier, d.effective_on, d.ruling
     FROM unnest(CAST(:students AS uuid[]), CAST(:numbers AS int[])) AS of(student_id, number)
     JOIN mtss_decision d ON d.student_id = of.student_id AND d.number = of.number - 1
     """
@@ -73,7 +76,10 @@ async def _before(session: AsyncSession, decisions: Sequence[Decision]) -> Mappi
     """What the decision before each one said."""
     given = {"students": [each.student_id for each in decisions], "numbers": [each.number for each in decisions]}
     rows = (await session.execute(_BEFORE, given)).all()
-    return {(student, number + 1): Said(tier and Tier(tier), tier and since) for student, number, tier, since in rows}
+    return {
+        (student, number + 1): Said(tier and Tier(tier), tier and since, ruling)
+        for student, number, tier, since, ruling in rows
+    }
 
 
 def _again(
@@ -85,7 +91,7 @@ def _again(
     earlier = None if adopted_after is None else standing_of(follow(facts, in_force.policies(adopted_after)))
     for student, said in before.items():
         now, course = said_of(standing, student), course_of(facts, courses, student)
-        last = said or Said(None, None)
+        last = said_before(courses, student, said.tier, said.since, said.ruling) if said else NOTHING
         adopted = earlier is not None and said_of(earlier, student) == last != now
         found: dict[str, Any] = {
             "tier": now.tier,
@@ -94,6 +100,8 @@ def _again(
             "policy": course.policy.version,
             "clauses": documents(course.clauses()) if len(course) else [],
             "facts": grounds.of(student),
+            "ruling": now.ruling,
+            "tier_beneath": beneath_of(standing, student),
         }
         if len(course):
             found |= {"effective_on": now.since, "through": course.on(-1), "school_id": course.school()}
@@ -119,12 +127,14 @@ _SAID = (
     "tells_families",
     "adoption",
     "adopted_after",
+    "ruling",
+    "tier_beneath",
 )
 
 
 def _compared(decision: Decision, again: Mapping[str, Any] | None, before: Said | None) -> list[Difference]:
     said = {name: getattr(decision, name) for name in _SAID}
-    found = [] if not decision.digest else _compare_digest(decision.digest, digest_of(said))
+    found = [] if not decision.digest else _compare_digest(decision.digest, digest_of_decision(said))
     if decision.number > 1 and before is None:
         found.append(Difference("number", decision.number, "the decision before it is missing"))
     if again is None:

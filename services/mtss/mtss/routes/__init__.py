@@ -1,9 +1,9 @@
-"""HTTP in: reads, proofs, rehearsals, and the life of policies. What mtss decides about students it decides from events."""
+"""HTTP in: reads, proofs, rehearsals, the life of policies, and what people decide about students."""
 
 from fastapi import APIRouter
 
-from mtss.routes import adoptions, decisions, policies, rehearsals, schools, students, verifying
+from mtss.routes import adoptions, decisions, overrides, policies, proposals, rehearsals, schools, students, verifying
 
 router = APIRouter()
-for part in (students, verifying, decisions, schools, rehearsals, policies, adoptions):
+for part in (students, verifying, decisions, proposals, overrides, schools, rehearsals, policies, adoptions):
     router.include_router(part.router)

@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 import sqlalchemy as sa
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlmodel import col
 
 from common.access import require, visible_to
@@ -55,6 +55,10 @@ class DecisionDocument(BaseModel):
     known_at: datetime
     clauses: list[ClauseDocument]
     what_would_change_it: str
+    ruling: Annotated[int, Field(description="The number of the ruling by which the tier began; 0: by the facts.")]
+    tier_beneath: Annotated[
+        Tier | None, Field(description="While a person overrode it, what it was without that; null: no override.")
+    ]
     stands: bool
     """Whether it is the student's last decision."""
 

@@ -1,27 +1,36 @@
 """Students: where they stand, and the course that led there."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
 import sqlalchemy as sa
-from fastapi import Query
+from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from common.access import visible_to
+from common.access import require, visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.errors import Invalid, NotFound
 from common.events import Tier
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from common.runtime import Today
-from mtss.models import Proposal, Student, courses_of, last_enrolment_is_open, policies_in_force
-from mtss.routes.documents import NO_CONTROL, PROPOSAL, ClauseDocument, Reader, may_read
-from mtss.rules import CourseDay, InForce, what_would_change
+from common.runtime import RuntimeOf, Today
+from common.sealed import Vault
+from mtss.models import Proposal, Ruling, Student, courses_of, last_enrolment_is_open, policies_in_force
+from mtss.routes.documents import MIXES, NO_CONTROL, PROPOSAL, PURPOSE, READS, ClauseDocument, Reader, may_read
+from mtss.routes.proposals import ProposalDocument, proposed
+from mtss.rules import Course, CourseDay, InForce, beneath_of, standing_of, what_would_change
+from mtss.ruling import flapping_of, reason_of, version_of
 
 router = Router("mtss")
+
+ReasonReader = Annotated[
+    Principal,
+    require("district", "principal", "counselor", "teacher", reads=READS, mixes=(*MIXES, "narrative"), purpose=PURPOSE),
+]
 
 
 class StudentLine(BaseModel):
@@ -35,17 +44,25 @@ class StudentLine(BaseModel):
     proposal_open: Annotated[bool | None, Field(description="Null: not for this reader.")]
 
 
-class ProposalDocument(BaseModel):
-    """Intensive support put before a person, with its evidence."""
-
-    model_config = ConfigDict(from_attributes=True)
+class OverrideDocument(BaseModel):
+    """What a person decided otherwise than the policy, and what it would be without that."""
 
     id: UUID
     tier: Tier
-    since: date
-    policy: str
-    known_at: datetime
-    clauses: list[ClauseDocument]
+    tier_beneath: Annotated[Tier, Field(description="What policy and facts say today, and what was accepted of it.")]
+    made_on: date
+    until: date
+    by: str
+    reason: Annotated[str | None, Field(description="Null: not for this reader.")]
+
+
+class FlappingDocument(BaseModel):
+    """How often the tier went up and down by decisions that took effect in the last days, of which the policy says how many."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    ups: int
+    downs: int
 
 
 class StudentDocument(BaseModel):
@@ -58,6 +75,8 @@ class StudentDocument(BaseModel):
     decision_id: UUID | None
     decisions: int
     proposal: Annotated[ProposalDocument | None, Field(description="Null: none, or not for this reader.")]
+    override: Annotated[OverrideDocument | None, Field(description="Null: none, or not for this reader.")]
+    flapping: FlappingDocument
     closed_through: date | None
     clauses: list[ClauseDocument]
     what_would_change_it: str
@@ -104,8 +123,10 @@ async def list_students(
 
 
 @router.get("/v1/students/{student_id}")
-async def read_student(student_id: UUID, who: Reader, session: Session) -> StudentDocument:
-    """Where a student stands, since when, and why."""
+async def read_student(
+    student_id: UUID, who: ReasonReader, session: Session, runtime: RuntimeOf, today: Today, response: Response
+) -> StudentDocument:
+    """Where a student stands, since when, and why. Its ETag goes into If-Match of who overrides that."""
     student = await _find(session, who, student_id)
     (course,) = await courses_of(session, [student_id])
     every = course.clauses() if len(course) else ()
@@ -114,6 +135,8 @@ async def read_student(student_id: UUID, who: Reader, session: Session) -> Stude
     tier = Tier(student.tier) if student.tier else None
     open_to = student.proposal_id if PROPOSAL in who.reads else None
     proposal = await session.get(Proposal, open_to) if open_to else None
+    override = await _override(session, runtime.vault, who, student, course) if PROPOSAL in who.reads else None
+    response.headers["ETag"] = version_of(student)
     return StudentDocument(
         student_id=student_id,
         school_id=str(student.school_id),
@@ -121,7 +144,9 @@ async def read_student(student_id: UUID, who: Reader, session: Session) -> Stude
         since=student.since,
         decision_id=student.decision_id,
         decisions=student.decisions,
-        proposal=ProposalDocument.model_validate(proposal) if proposal else None,
+        proposal=await proposed(session, runtime, proposal, str(student.school_id)) if proposal else None,
+        override=override,
+        flapping=FlappingDocument.model_validate((await flapping_of(session, [student_id], today))[student_id]),
         closed_through=course.on(-1) if len(course) else None,
         clauses=[ClauseDocument.model_validate(clause) for clause in clauses],
         what_would_change_it=what_would_change(tier, clauses, course.policy, partly=len(clauses) < len(every)),
@@ -151,6 +176,18 @@ async def _find(session: Session, who: Principal, student_id: UUID) -> Student:
     if student is None:
         raise NotFound(what="student")
     return student
+
+
+async def _override(
+    session: AsyncSession, vault: Vault, who: Principal, student: Student, course: Course
+) -> OverrideDocument | None:
+    mine = col(Ruling.student_id) == student.student_id, col(Ruling.number) == student.ruling
+    ruling = (await session.scalars(sa.select(Ruling).where(*mine, col(Ruling.kind) == "overridden"))).one_or_none()
+    beneath = beneath_of(standing_of(course.courses), course.student)
+    if ruling is None or beneath is None:
+        return None
+    reason = reason_of(vault, ruling) if "narrative" in who.reads else None
+    return OverrideDocument.model_validate({**ruling.model_dump(), "tier_beneath": beneath, "reason": reason})
 
 
 def _line(student: Student, who: Principal) -> StudentLine:

@@ -1,11 +1,13 @@
 """The rules of tiers: from facts and a policy to courses, decisions and their reasons. Pure, and exact in integers."""
 
 from mtss.rules.course import ClauseAt, Course, CourseDay, course_of, documents, what_would_change
-from mtss.rules.courses import EVER, Courses, Policies, Standing, always, follow, said_of, standing_of
+from mtss.rules.courses import EVER, Courses, Policies, always, follow
 from mtss.rules.facts import (
     EPOCH,
     KINDS,
     NEVER,
+    RULINGS,
+    TIERS,
     Absences,
     Calendar,
     Closed,
@@ -13,16 +15,19 @@ from mtss.rules.facts import (
     Facts,
     Ints,
     Referrals,
+    Rulings,
     Scores,
     day_number,
     day_of,
 )
 from mtss.rules.in_force import InForce, Step, since_ever
 from mtss.rules.ledger import NOTHING, Said, cause_of
+from mtss.rules.people import NO_PROPOSAL
 from mtss.rules.policy import Policy, PolicyInvalid
 from mtss.rules.policy.reading import policy_of, read_policy
-from mtss.rules.proofs import Difference, Ground, Grounds, differences, digest_of
+from mtss.rules.proofs import Difference, Ground, Grounds, differences, digest_of, digest_of_decision
 from mtss.rules.signals import SIGNALS
+from mtss.rules.standing import Standing, beneath_of, said_before, said_of, standing_of
 
 __all__ = [
     "EPOCH",
@@ -30,7 +35,10 @@ __all__ = [
     "KINDS",
     "NEVER",
     "NOTHING",
+    "NO_PROPOSAL",
+    "RULINGS",
     "SIGNALS",
+    "TIERS",
     "Absences",
     "Calendar",
     "ClauseAt",
@@ -49,21 +57,25 @@ __all__ = [
     "Policy",
     "PolicyInvalid",
     "Referrals",
+    "Rulings",
     "Said",
     "Scores",
     "Standing",
     "Step",
     "always",
+    "beneath_of",
     "cause_of",
     "course_of",
     "day_number",
     "day_of",
     "differences",
     "digest_of",
+    "digest_of_decision",
     "documents",
     "follow",
     "policy_of",
     "read_policy",
+    "said_before",
     "said_of",
     "since_ever",
     "standing_of",

@@ -1,4 +1,4 @@
-"""Courses: the tier of every student on every instructional day, and why. Computed from the facts, never stored."""
+"""Courses: the tier that facts and policy call for, of every student on every instructional day, and why. Never stored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,12 +6,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from common.events.mtss import Tier
 from mtss.rules.clauses import Reading, Stand
-from mtss.rules.facts import Facts, Flags, Ints, day_of
-from mtss.rules.ledger import NOTHING, Said
+from mtss.rules.facts import NO_RULINGS, Facts, Flags, Rulings
 from mtss.rules.policy import TRUE, UNKNOWN, Policy, Truth
-from mtss.rules.timeline import Small, Timeline, numbered, timeline_of, under
+from mtss.rules.timeline import Timeline, timeline_of, under
 
 Policies: TypeAlias = Sequence[tuple[int, Policy]]
 """Policies in the order in which they came into force, each with the first day on which it counts. The first counted ever."""
@@ -40,6 +38,8 @@ class Courses:
     first_day: int = EVER
     before: "Courses | None" = None
     """What was said under the policies before: of days before the first day the same."""
+    rulings: Rulings = NO_RULINGS
+    """What people decided about these students: no day of a course says otherwise for it."""
 
     def as_of(self, student: int) -> "Courses":
         """The same under the policy that counts on a student's last day; under the first for one who has none."""
@@ -47,21 +47,6 @@ class Courses:
         while found.before is not None and (not len(days) or days[-1] < found.first_day):
             found = found.before
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where courses have led: one entry a student, as of the student's last closed day."""
-
-    decided: Flags
-    """Whether there is such a day. The other columns mean nothing without it."""
-    through: Ints
-    """That day."""
-    school: Small
-    targeted: Flags
-    since: Ints
-    candidate: Flags
-    candidate_since: Ints
 
 
 def follow(facts: Facts, policies: Policies) -> Courses:
@@ -99,6 +84,7 @@ def _course(policy: Policy, facts: Facts, timeline: Timeline) -> Courses:
         targeted=targeted == TRUE,
         candidate=policy.intensive.when.truth(truth) == TRUE,
         unknown=_asks(policy, truth, targeted),
+        rulings=facts.rulings,
     )
 
 
@@ -109,36 +95,3 @@ def _asks(policy: Policy, truth: Mapping[str, Truth], targeted: Truth) -> Flags:
         asks |= truth[name] == UNKNOWN
     asks &= targeted == UNKNOWN
     return asks
-
-
-def standing_of(courses: Courses) -> Standing:
-    """What each course says of the last closed day, and since when."""
-    on_course, students = courses.timeline.on_course, courses.timeline.on_course.shape[1]
-    last = numbered(on_course).max(axis=0)
-    at = np.maximum(last - 1, 0), np.arange(students)
-    return Standing(
-        decided=last > 0,
-        through=courses.timeline.days[at[0]],
-        school=courses.timeline.school[at],
-        targeted=courses.targeted[at],
-        since=_since(courses, courses.targeted, courses.targeted[at]),
-        candidate=courses.candidate[at],
-        candidate_since=_since(courses, courses.candidate, courses.candidate[at]),
-    )
-
-
-def said_of(standing: Standing, student: int) -> Said:
-    """What the course of one student says now, as the ledger compares it."""
-    if not standing.decided[student]:
-        return NOTHING
-    tier = Tier.TARGETED if standing.targeted[student] else Tier.UNIVERSAL
-    return Said(tier, day_of(standing.since[student]))
-
-
-def _since(courses: Courses, flag: Flags, now: Flags) -> Ints:
-    """The first day on course after the last one on which ``flag`` was not as it is ``now``."""
-    on_course = courses.timeline.on_course
-    otherwise = numbered(on_course & (flag != now)).max(axis=0)
-    first = (numbered(on_course) > otherwise).argmax(axis=0)
-    days: Ints = courses.timeline.days[first]
-    return days

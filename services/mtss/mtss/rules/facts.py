@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from common.events.mtss import Tier
 from common.events.sis import AttendanceKind
 
 Ints: TypeAlias = NDArray[np.int32]
@@ -22,8 +23,14 @@ EPOCH = date(1970, 1, 1)
 KINDS = tuple(AttendanceKind)
 """What kind of day it was, named by its place from here on."""
 EXCUSED, UNEXCUSED = KINDS.index(AttendanceKind.EXCUSED), KINDS.index(AttendanceKind.UNEXCUSED)
+TIERS = tuple(Tier)
+"""Tiers from the least support to the most, named by their place from here on."""
+UNIVERSAL, TARGETED, INTENSIVE = range(len(TIERS))
+RULINGS = ("accepted", "declined", "overridden", "withdrawn")
+"""What a person may decide: about a proposal, or otherwise than the policy, and taking that back."""
+ACCEPTED, DECLINED, OVERRIDDEN, WITHDRAWN = range(len(RULINGS))
 NEVER = int(np.iinfo(np.int32).max)
-"""The exit day of an enrolment that is open."""
+"""The exit day of an enrolment that is open, and the end of a ruling that has none."""
 
 
 def day_number(on: date) -> int:
@@ -112,6 +119,26 @@ class Scores(_Columns):
 
 
 @dataclass(frozen=True, slots=True)
+class Rulings(_Columns):
+    """What people decided about students. A student's rulings are numbered from 1, in the order in which they were made."""
+
+    student: Ints
+    number: Ints
+    kind: Ints
+    """Its place in ``RULINGS``."""
+    tier: Ints
+    """What was proposed, or what an override says, by its place in ``TIERS``."""
+    day: Ints
+    until: Ints
+    """The last day of an override."""
+    author: Ints
+    """Who decided, by their place in ``Facts.authors``."""
+
+
+NO_RULINGS = Rulings.of(*[()] * 7)
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that decides about some students, and nothing else."""
 
@@ -125,6 +152,8 @@ class Facts:
     absences: Absences
     referrals: Referrals
     scores: Scores
+    rulings: Rulings = NO_RULINGS
+    authors: tuple[str, ...] = ()
     seen: Mapping[str, str | None] = field(default_factory=dict)
     """When and in which snapshot of the database they were read, for whoever wants to read the same again."""
 

@@ -1,17 +1,22 @@
-"""The ledger: when what the course says now calls for a new decision, and what to call its cause."""
+"""The ledger: when what is so now calls for a new decision, and what to call its cause."""
 
 from dataclasses import dataclass
 from datetime import date
 
 from common.events.mtss import Cause, Tier
+from mtss.rules.facts import TIERS
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A tier and the day it began: what the last decision said, or what the course says. ``None``: no tier at all."""
+    """A tier and the day it began: what the last decision said, or what is so now. ``None``: no tier at all."""
 
     tier: Tier | None
     since: date | None
+    ruling: int = 0
+    """The number of the ruling by which it began, where a person decided; 0 where the facts did."""
+    overridden: bool = False
+    """Whether that ruling is an override."""
 
 
 NOTHING = Said(None, None)
@@ -20,22 +25,28 @@ NOTHING = Said(None, None)
 def cause_of(last: Said, now: Said) -> Cause | None:
     """Why ``now`` must be decided after ``last``, or ``None`` if that decision still says it.
 
-    A tier that ends after it began has *exited*; if the day it began is gone as well, it was *withdrawn*. A targeted
-    tier that began before the universal one we spoke of, and a tier that only began on another day, are *corrected*.
+    A ruling after the last one is a person's decision: *accepted* or *overridden*; once an override is over, the policy is
+    *resumed*. Otherwise it is the facts: a tier that ends after it began has *exited*; if the day it began is gone as well,
+    it was *withdrawn*. A higher tier that began before the lower one we spoke of, and a tier that only began on another day,
+    are *corrected*.
     """
     if now == last or (now.tier is None and last.tier is None):
         return None
     if now.tier is None:
         return Cause.CORRECTED
+    if now.ruling > last.ruling:
+        return Cause.OVERRIDDEN if now.overridden else Cause.ACCEPTED
+    if last.overridden and now.ruling < last.ruling:
+        return Cause.RESUMED
     if last.tier is None:
-        return Cause.ENTERED if now.tier is Tier.TARGETED else Cause.ENROLLED
-    return _change(last.tier, now.tier, _later(last.since, now.since))
+        return Cause.ENROLLED if now.tier is Tier.UNIVERSAL else Cause.ENTERED
+    return _change(TIERS.index(now.tier) - TIERS.index(last.tier), _later(last.since, now.since))
 
 
-def _change(before: Tier, tier: Tier, days_later: int) -> Cause:
-    if tier is before:
+def _change(higher: int, days_later: int) -> Cause:
+    if higher == 0:
         return Cause.CORRECTED
-    if tier is Tier.TARGETED:
+    if higher > 0:
         return Cause.ENTERED if days_later >= 0 else Cause.CORRECTED
     return Cause.EXITED if days_later > 0 else Cause.WITHDRAWN
 

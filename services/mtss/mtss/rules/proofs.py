@@ -39,6 +39,7 @@ class Grounds:
             "absences": self._absences.of(student),
             "referrals": self._referrals.of(student),
             "scores": self._scores.of(student),
+            "rulings": self._rulings.of(student),
         }
 
     @cached_property
@@ -74,6 +75,13 @@ class Grounds:
     def _scores(self) -> "_Rows":
         each = self.facts.scores
         columns = [self._subscale_names[each.subscale], each.day, each.mean, each.answered, each.items, each.prorated]
+        return _Rows.by(each.student, self.facts.students, columns)
+
+    @cached_property
+    def _rulings(self) -> "_Rows":
+        each = self.facts.rulings
+        author = _numbers_of(self.facts.authors)[each.author]
+        columns = [each.number, each.kind, each.tier, each.day, each.until, author]
         return _Rows.by(each.student, self.facts.students, columns)
 
     @cached_property
@@ -153,6 +161,14 @@ def digest_of(said: Mapping[str, Any]) -> str:
     """The digest of a decision: of everything that it says, as JSON with sorted names, dates and ids as texts."""
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), default=str)
     return blake2b(text.encode(), digest_size=_BYTES).hexdigest()
+
+
+_SAID_LATER = ("ruling", "tier_beneath")
+
+
+def digest_of_decision(said: Mapping[str, Any]) -> str:
+    """The digest of a decision. Members that decisions have had only since people rule count where they say something."""
+    return digest_of({name: value for name, value in said.items() if value or name not in _SAID_LATER})
 
 
 @dataclass(frozen=True, slots=True)

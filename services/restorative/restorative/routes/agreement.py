@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field
 from common.app import Router
 from common.idempotency import ONCE
 from common.problems import PRECONDITION_RESPONSES
-from restorative.routes.desk import AN_ID, PATH, At, Body, Dated, Undated, Words, sent
+from common.words import Words
+from restorative.routes.desk import AN_ID, PATH, At, Body, Dated, Undated, sent
 from restorative.routes.referrals import ReferralShown
 from restorative.rules.agreement import Breach, Complete, EndWithoutAgreement, Hold, Keep, MakeAgreement
 from restorative.rules.conference import Item, ItemKind

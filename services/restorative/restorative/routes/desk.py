@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Response
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.auth import Principal
@@ -34,10 +34,6 @@ from restorative.rules.steps import Step, decide
 PATH = "/v1/referrals/{referral_id}"
 AN_ID = "0190f6a8-0000-7000-8000-000000000001"
 
-_NO_CONTROL_BUT_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
-Words = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=_NO_CONTROL_BUT_LINES)
-]
 Text = tuple[UUID, str, str]
 """A row, a sealed column of it, and what is to stand there."""
 

@@ -179,6 +179,14 @@ def _schools(policy: Policy) -> list[tuple[str, Variant]]:
     return [(f"schools.{each.school}", each) for each in policy.variants if each.school is not None]
 
 
+def _review(policy: Policy) -> Iterator[Finding]:
+    soon, most = (policy.review.get(name) for name in ("override_ends_soon", "override_at_most"))
+    if soon and most and soon.value >= most.value:
+        yield Finding(
+            "review.override_ends_soon", "must be below review.override_at_most: every override would end soon"
+        )
+
+
 # What may be no input
 
 
@@ -199,4 +207,4 @@ def _inputs(policy: Policy) -> Iterator[tuple[str, str]]:
     yield from (("exempt_grades", grade) for grade in policy.exempt_grades)
 
 
-_CHECKS = (_clauses, _conditions, _unused, _variants, _changes, _bounds, _protected)
+_CHECKS = (_clauses, _conditions, _unused, _variants, _changes, _bounds, _review, _protected)

@@ -34,6 +34,7 @@ def _all(before: Policy, after: Policy) -> Iterator[str]:
     yield from _bounds(before.bounds, after.bounds)
     was, now = ({"": each} if each else {} for each in (before.confirm_above, after.confirm_above))
     yield from (f"what an adoption may change without a second confirmation{said}" for said in _numbers(was, now))
+    yield from (f"review: {said}" for said in _numbers(before.review, after.review))
     yield from _grades("exempt: nothing is asked of", before.exempt_grades, after.exempt_grades)
 
 

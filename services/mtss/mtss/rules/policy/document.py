@@ -111,6 +111,8 @@ class Policy:
     exempt_grades: frozenset[str]
     confirm_above: Number | None
     """How many percent of students the next adoption may change without being confirmed again; without it none."""
+    review: Mapping[str, Number]
+    """What people who decide are bound to, such as ``proposal_due``."""
     document: Mapping[str, Any]
 
     @property

@@ -16,8 +16,17 @@ LANGUAGE = 1
 """The version of the language in which documents are written."""
 WHEN_UNKNOWN, HOW = ("hold", "ask"), ("assigned", "proposed")
 PARTS = {"language", "version", "title", "clauses", "tiers"}
-MAY = {"variants", "schools", "bounds", "exempt_grades", "confirm_above"}
+MAY = {"variants", "schools", "bounds", "exempt_grades", "confirm_above", "review"}
 CONFIRM = whole(0, 100)
+REVIEW: Mapping[str, Range] = {
+    "proposal_due": whole(1, 60),
+    "declined_rests": whole(1, 200),
+    "override_at_most": whole(1, 200),
+    "override_ends_soon": whole(1, 60),
+    "flapping_within": whole(1, 400),
+    "help_answered": whole(1, 60),
+}
+"""Days within which people act, all of them instructional but ``flapping_within``."""
 DWELL = {"minimum_dwell.days": whole(1, 400)}
 VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 """A version stands in addresses."""
@@ -66,6 +75,7 @@ def policy_of(document: Any) -> Policy:
         bounds=dict(_bounds(document.get("bounds", {}), paths)),
         exempt_grades=frozenset(_texts(document.get("exempt_grades", []), "exempt_grades")),
         confirm_above=_confirm(document),
+        review=dict(_review(document.get("review", {}))),
         document=document,
     )
 
@@ -113,9 +123,9 @@ def _number(said: Any, at: str) -> Number:
     )
 
 
-def _check_range(at: str, number: Number, allowed: Range | None) -> None:
+def _check_range(at: str, number: Number, allowed: Range | None, of: str = "this signal") -> None:
     if allowed is None:
-        raise PolicyInvalid(field=at, rule="is not something that this signal takes")
+        raise PolicyInvalid(field=at, rule=f"is not something that {of} takes")
     fits = allowed.least <= number.value <= allowed.most
     exact = number.value == number.value.quantize(Decimal(1) if allowed.whole else Decimal("0.1")) if fits else False
     kind = "a whole number" if allowed.whole else "a number with at most one decimal place"
@@ -193,6 +203,13 @@ def _confirm(document: Mapping[str, Any]) -> Number | None:
     number = _number(document["confirm_above"], "confirm_above")
     _check_range("confirm_above", number, CONFIRM)
     return number
+
+
+def _review(said: Any) -> Iterator[tuple[str, Number]]:
+    for name, each in _object(said, "review").items():
+        number = _number(each, f"review.{name}")
+        _check_range(f"review.{name}", number, REVIEW.get(name), of="a policy")
+        yield name, number
 
 
 def _members(said: Any, at: str, parts: set[str], may: set[str] | None = None) -> None:

@@ -11,6 +11,7 @@ from mtss.rules.policy.reading import (
     LONG_TEXT,
     MAY,
     PARTS,
+    REVIEW,
     SHORT_TEXT,
     VERSION,
     WHEN_UNKNOWN,
@@ -52,6 +53,10 @@ def schema() -> Schema:
         "confirm_above": {
             **_number(CONFIRM),
             "description": "How many percent of students the next adoption may change without being confirmed again.",
+        },
+        "review": {
+            **_object({name: _number(allowed) for name, allowed in REVIEW.items()}, ()),
+            "description": "Days within which people act; what is left out is as in the default policy.",
         },
     }
     shared = {

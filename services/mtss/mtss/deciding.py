@@ -1,20 +1,22 @@
-"""The ledger: students are locked, their courses followed, and what differs from the last decision is decided."""
+"""Deciding: students are locked, their courses followed, and what differs from the last decision is decided."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
 from operator import attrgetter
+from uuid import UUID
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import Tier
-from mtss.handlers.facts import Touched
-from mtss.handlers.ledger import Locked, Rests, close_proposals, decide, line_of, proposal_of, propose
+from mtss.ledger import Locked, Rests, close_proposals, decide, line_of, proposal_of, propose
 from mtss.models import LAST_ADOPTION, facts_of, policies_after, policies_in_force
 from mtss.rules import (
     NEVER,
+    NO_PROPOSAL,
+    TIERS,
     Course,
     Facts,
     Grounds,
@@ -41,7 +43,8 @@ _NEW = sa.text(
 _LOCK = sa.text(
     f"""
     SELECT now(), array_agg(student_id), array_agg(school_id), array_agg(tier), array_agg(since), array_agg(decisions),
-           array_agg(revision), array_agg(proposal_since), array_agg(adoption), ({LAST_ADOPTION})
+           array_agg(revision), array_agg(proposal_since), array_agg(proposal_tier), array_agg(ruling),
+           array_agg(adoption), ({LAST_ADOPTION})
     FROM (
         SELECT * FROM mtss_student WHERE student_id = ANY(CAST(:students AS uuid[])) ORDER BY student_id FOR UPDATE
     ) AS locked
@@ -69,6 +72,18 @@ _LAST_ENROLMENT = sa.text(
     WHERE s.student_id = given.student_id
     """
 )
+
+
+@dataclass(slots=True)
+class Touched:
+    """The students whose course may have changed, and how we came to them."""
+
+    enrolled: set[UUID] = field(default_factory=set)
+    """An enrolment of theirs changed."""
+    own: set[UUID] = field(default_factory=set)
+    """Another fact of their own changed; they may be unknown to us until now."""
+    school: set[UUID] = field(default_factory=set)
+    """A fact of a school of theirs changed."""
 
 
 async def reassess(session: AsyncSession, touched: Touched) -> int:
@@ -113,9 +128,9 @@ async def _decide(session: AsyncSession, locked: Locked) -> int:
     if lines:
         await decide(session, lines, locked.known_at)
     await _note_reached(session, locked, in_force, standing)
-    if ended := _proposals_that_differ(locked, standing):
+    if ended := proposals_that_differ(locked, standing):
         await close_proposals(session, [locked.students[place] for place in ended])
-        if begun := [place for place in ended if _is_candidate(standing, place)]:
+        if begun := [place for place in ended if is_proposed(standing, place)]:
             await propose(session, [proposal_of(locked, place, standing, course(place)) for place in begun])
     return len(lines)
 
@@ -145,24 +160,33 @@ async def _note_reached(session: AsyncSession, locked: Locked, in_force: InForce
 
 
 def tiers_that_differ(locked: Locked, standing: Standing) -> list[int]:
-    """The places of students whose tier, or the day it began, is not what the last decision said."""
-    code: dict[str | None, int] = {None: -1, Tier.UNIVERSAL: 0, Tier.TARGETED: 1}
-    before = np.array([code[tier] for tier in locked.tiers])
-    now = np.where(standing.decided, standing.targeted, -1)
-    moved = standing.decided & (standing.since != _numbers(locked.sinces))
-    places: list[int] = np.flatnonzero((before != now) | moved).tolist()
+    """The places of students whose tier, the day it began, or the ruling behind it is not what the last decision said."""
+    now = np.where(standing.decided, standing.tier, _NONE)
+    moved = (standing.since != _days(locked.sinces)) | (standing.ruling != np.array(locked.rulings, np.int32))
+    places: list[int] = np.flatnonzero((_places(locked.tiers) != now) | (standing.decided & moved)).tolist()
     return places
 
 
-def _proposals_that_differ(locked: Locked, standing: Standing) -> list[int]:
-    """The places of students whose open proposal is not what the course calls for, or the other way round."""
-    wanted = np.where(standing.decided & standing.candidate, standing.candidate_since, NEVER)
-    return np.flatnonzero(wanted != _numbers(locked.proposals)).tolist()
+def proposals_that_differ(locked: Locked, standing: Standing) -> list[int]:
+    """The places of students whose open proposal is not the one that is called for, or the other way round."""
+    wanted = np.where(standing.decided, standing.proposal, NO_PROPOSAL)
+    moved = (wanted != NO_PROPOSAL) & (standing.proposal_since != _days(locked.proposals))
+    return np.flatnonzero((_places(locked.proposal_tiers) != wanted) | moved).tolist()
 
 
-def _numbers(days: Sequence[date | None]) -> Ints:
+def is_proposed(standing: Standing, place: int) -> bool:
+    """Whether anything is to be put before a person about this student."""
+    return bool(standing.decided[place] and standing.proposal[place] != NO_PROPOSAL)
+
+
+_NONE = NO_PROPOSAL
+"""No tier."""
+_PLACES: Mapping[str | None, int] = {None: _NONE, **{tier: place for place, tier in enumerate(TIERS)}}
+
+
+def _places(tiers: Sequence[str | None]) -> Ints:
+    return np.array([_PLACES[tier] for tier in tiers], np.int32)
+
+
+def _days(days: Sequence[date | None]) -> Ints:
     return np.array([NEVER if day is None else day_number(day) for day in days], np.int32)
-
-
-def _is_candidate(standing: Standing, place: int) -> bool:
-    return bool(standing.decided[place] and standing.candidate[place])

@@ -15,17 +15,21 @@ from common.db import next_revision
 from common.events import Cause, Tier, TierDecided
 from common.outbox import publish
 from mtss.rules import (
+    TIERS,
     Course,
     Grounds,
-    Said,
+    Policy,
     Standing,
+    beneath_of,
     cause_of,
     day_of,
-    digest_of,
+    digest_of_decision,
     documents,
+    said_before,
     said_of,
     what_would_change,
 )
+from mtss.rules.policy import Support
 
 _DECIDE = sa.text(
     """
@@ -36,19 +40,20 @@ _DECIDE = sa.text(
             CAST(:since AS date[]), CAST(:through AS date[]), CAST(:revision AS bigint[]), CAST(:clauses AS text[]),
             CAST(:what_would_change_it AS text[]), CAST(:facts AS text[]), CAST(:digest AS text[]),
             CAST(:tells_families AS boolean[]), CAST(:adoption AS int[]), CAST(:adopted_after AS int[]),
-            CAST(:policy AS text[])
+            CAST(:policy AS text[]), CAST(:ruling AS int[]), CAST(:tier_beneath AS text[])
         ) AS d(id, student_id, number, school_id, tier, tier_before, cause, effective_on, since, through, revision,
-               clauses, what_would_change_it, facts, digest, tells_families, adoption, adopted_after, policy)
+               clauses, what_would_change_it, facts, digest, tells_families, adoption, adopted_after, policy, ruling,
+               tier_beneath)
     ), written AS (
         INSERT INTO mtss_decision (id, student_id, number, school_id, tier, tier_before, cause, policy, effective_on,
                                    through, known_at, revision, clauses, what_would_change_it, facts, digest,
-                                   tells_families, adoption, adopted_after)
+                                   tells_families, adoption, adopted_after, ruling, tier_beneath)
         SELECT id, student_id, number, school_id, tier, tier_before, cause, policy, effective_on,
                through, now(), revision, clauses::jsonb, what_would_change_it, facts::jsonb, digest,
-               tells_families, adoption, adopted_after FROM decided
+               tells_families, adoption, adopted_after, ruling, tier_beneath FROM decided
     )
     UPDATE mtss_student AS s
-    SET tier = d.tier, since = d.since, decision_id = d.id, decisions = d.number, revision = d.revision
+    SET tier = d.tier, since = d.since, decision_id = d.id, decisions = d.number, revision = d.revision, ruling = d.ruling
     FROM decided d WHERE s.student_id = d.student_id
     """
 )
@@ -58,7 +63,7 @@ _CLOSE_PROPOSALS = sa.text(
         UPDATE mtss_proposal SET closed_at = now()
         WHERE student_id = ANY(CAST(:students AS uuid[])) AND closed_at IS NULL RETURNING student_id
     )
-    UPDATE mtss_student AS s SET proposal_id = NULL, proposal_since = NULL
+    UPDATE mtss_student AS s SET proposal_id = NULL, proposal_since = NULL, proposal_tier = NULL
     FROM closed WHERE s.student_id = closed.student_id
     """
 )
@@ -67,13 +72,13 @@ _PROPOSE = sa.text(
     WITH proposed AS (
         SELECT * FROM unnest(
             CAST(:id AS uuid[]), CAST(:student_id AS uuid[]), CAST(:school_id AS text[]), CAST(:since AS date[]),
-            CAST(:clauses AS text[]), CAST(:policy AS text[])
-        ) AS p(id, student_id, school_id, since, clauses, policy)
+            CAST(:clauses AS text[]), CAST(:policy AS text[]), CAST(:tier AS text[]), CAST(:tier_before AS text[])
+        ) AS p(id, student_id, school_id, since, clauses, policy, tier, tier_before)
     ), written AS (
-        INSERT INTO mtss_proposal (id, student_id, school_id, tier, since, policy, clauses, known_at)
-        SELECT id, student_id, school_id, :tier, since, policy, clauses::jsonb, now() FROM proposed
+        INSERT INTO mtss_proposal (id, student_id, school_id, tier, tier_before, since, policy, clauses, known_at)
+        SELECT id, student_id, school_id, tier, tier_before, since, policy, clauses::jsonb, now() FROM proposed
     )
-    UPDATE mtss_student AS s SET proposal_id = p.id, proposal_since = p.since
+    UPDATE mtss_student AS s SET proposal_id = p.id, proposal_since = p.since, proposal_tier = p.tier
     FROM proposed p WHERE s.student_id = p.student_id
     """
 )
@@ -91,6 +96,8 @@ class Locked:
     decisions: Sequence[int]
     revisions: Sequence[int | None]
     proposals: Sequence[date | None]
+    proposal_tiers: Sequence[str | None]
+    rulings: Sequence[int]
     adoptions: Sequence[int]
     last_adoption: UUID | None
 
@@ -130,6 +137,8 @@ class Line:
     adoption: int
     adopted_after: int | None
     policy: str
+    ruling: int
+    tier_beneath: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,8 @@ class Proposed:
     since: date
     clauses: str
     policy: str
+    tier: str
+    tier_before: str
 
 
 async def decide(session: AsyncSession, lines: Sequence[Line], known_at: datetime) -> None:
@@ -156,15 +167,16 @@ async def close_proposals(session: AsyncSession, students: Sequence[UUID]) -> No
 
 
 async def propose(session: AsyncSession, proposals: Sequence[Proposed]) -> None:
-    """Put intensive support before a person."""
-    await session.execute(_PROPOSE, {"tier": Tier.INTENSIVE.value} | _columns(proposals))
+    """Put tiers before people."""
+    await session.execute(_PROPOSE, _columns(proposals))
 
 
 def line_of(
     locked: Locked, place: int, standing: Standing, course: Course, grounds: Grounds, rests: Rests = NO_ADOPTION
 ) -> Line:
     """The next line about one student, whose course says otherwise than the last."""
-    last, now = Said(_tier(locked.tiers[place]), locked.sinces[place]), said_of(standing, place)
+    told = _tier(locked.tiers[place]), locked.sinces[place], locked.rulings[place]
+    last, now = said_before(course.courses, place, *told), said_of(standing, place)
     cause, effective_on = cause_of(last, now), now.since or last.since
     if cause is None or effective_on is None:
         raise AssertionError("a student without a difference was taken for one with")
@@ -184,11 +196,13 @@ def line_of(
         "what_would_change_it": what_would_change(now.tier, clauses, course.policy),
         "facts": grounds.of(place),
         "policy": course.policy.version,
-        "tells_families": course.policy.targeted.tells_families and rests.tells_families,
+        "tells_families": _support(course.policy, now.tier).tells_families and rests.tells_families,
         "adoption": rests.adoption,
         "adopted_after": rests.adopted_after,
+        "ruling": now.ruling,
+        "tier_beneath": beneath_of(standing, place),
     }
-    digest = digest_of({**said, "known_at": locked.known_at})
+    digest = digest_of_decision({**said, "known_at": locked.known_at})
     texts = {name: json.dumps(said[name]) for name in ("clauses", "facts")}
     return Line(**{**said, **texts}, since=now.since, digest=digest)
 
@@ -199,10 +213,16 @@ def proposal_of(locked: Locked, place: int, standing: Standing, course: Course) 
         id=uuid_utils.uuid7(),
         student_id=locked.students[place],
         school_id=course.school(),
-        since=day_of(standing.candidate_since[place]),
+        since=day_of(standing.proposal_since[place]),
         clauses=json.dumps(documents(course.clauses())),
         policy=course.policy.version,
+        tier=TIERS[standing.proposal[place]],
+        tier_before=TIERS[standing.tier[place]],
     )
+
+
+def _support(policy: Policy, tier: Tier | None) -> Support:
+    return policy.intensive if tier is Tier.INTENSIVE else policy.targeted
 
 
 def _tier(name: str | None) -> Tier | None:

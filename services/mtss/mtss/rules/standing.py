@@ -1,0 +1,139 @@
+"""Where courses and rulings have led: the tier of each student as of the last closed day, since when, and by whom."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from common.events.mtss import Tier
+from mtss.rules.courses import Courses
+from mtss.rules.facts import INTENSIVE, NEVER, OVERRIDDEN, TARGETED, TIERS, Flags, Ints, day_of
+from mtss.rules.ledger import NOTHING, Said
+from mtss.rules.people import NO_PROPOSAL, Days, rulings_of, stand_of
+from mtss.rules.policy import Policy
+from mtss.rules.timeline import Small, numbered
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One entry a student, as of the student's last closed day."""
+
+    decided: Flags
+    """Whether there is such a day. The other columns mean nothing without it."""
+    through: Ints
+    """That day."""
+    school: Small
+    tier: Ints
+    """By its place in ``TIERS``."""
+    since: Ints
+    ruling: Ints
+    """The number of the ruling by which the tier began; 0 where the facts did."""
+    overridden: Flags
+    beneath: Ints
+    """The tier without the override, if there is one."""
+    proposal: Ints
+    """The tier that is put before a person, ``NO_PROPOSAL`` where none is."""
+    proposal_since: Ints
+
+
+def standing_of(courses: Courses) -> Standing:
+    """Where each course has led, once people have spoken."""
+    on_course, students = courses.timeline.on_course, courses.timeline.on_course.shape[1]
+    last = numbered(on_course).max(axis=0)
+    at = np.maximum(last - 1, 0), np.arange(students)
+    tier = np.where(courses.targeted[at], np.int32(TARGETED), np.int32(0))
+    proposed = (last > 0) & courses.candidate[at]
+    standing = Standing(
+        decided=last > 0,
+        through=courses.timeline.days[at[0]],
+        school=courses.timeline.school[at],
+        tier=tier,
+        since=_since(courses, courses.targeted, courses.targeted[at]),
+        ruling=np.zeros(students, np.int32),
+        overridden=np.zeros(students, np.bool_),
+        beneath=tier.copy(),
+        proposal=np.where(proposed, np.int32(INTENSIVE), np.int32(NO_PROPOSAL)),
+        proposal_since=np.where(proposed, _since(courses, courses.candidate, courses.candidate[at]), np.int32(NEVER)),
+    )
+    for student in _left_to_people(courses, standing):
+        _stand(courses, student, standing)
+    return standing
+
+
+def said_of(standing: Standing, student: int) -> Said:
+    """What is so of one student now, as the ledger compares it."""
+    if not standing.decided[student]:
+        return NOTHING
+    return Said(
+        TIERS[standing.tier[student]],
+        day_of(standing.since[student]),
+        int(standing.ruling[student]),
+        bool(standing.overridden[student]),
+    )
+
+
+def beneath_of(standing: Standing, student: int) -> Tier | None:
+    """The tier that an override of one student stands above; ``None`` without an override."""
+    overridden = standing.decided[student] and standing.overridden[student]
+    return TIERS[standing.beneath[student]] if overridden else None
+
+
+def said_before(courses: Courses, student: int, tier: Tier | None, since: date | None, ruling: int) -> Said:
+    """What an earlier decision about one student said, by what it kept."""
+    rulings = courses.rulings
+    of_kind = rulings.kind[(rulings.student == student) & (rulings.number == ruling)]
+    return Said(tier, since, ruling, bool((of_kind == OVERRIDDEN).any()))
+
+
+def _left_to_people(courses: Courses, standing: Standing) -> list[int]:
+    """Students about whom a person has ruled, or to whom a policy assigns or ends less than everything by itself.
+
+    Without either, the tier of the last day is what the facts call for on it.
+    """
+    left = np.zeros(len(standing.decided), np.bool_)
+    left[courses.rulings.student] = True
+    if any(not _by_itself(policy) for _, policy in _policies(courses)):
+        left |= courses.targeted.any(axis=0) | courses.candidate.any(axis=0)
+    return np.flatnonzero(left & standing.decided).tolist()
+
+
+def _by_itself(policy: Policy) -> bool:
+    targeted, intensive = policy.targeted, policy.intensive
+    return (targeted.entry, targeted.exit, intensive.entry) == ("assigned", "assigned", "proposed")
+
+
+def _policies(courses: Courses) -> list[tuple[int, Policy]]:
+    """The policies that count on these days, in their order."""
+    earlier = [] if courses.before is None else _policies(courses.before)
+    return [*earlier, (courses.first_day, courses.policy)]
+
+
+def _stand(courses: Courses, student: int, standing: Standing) -> None:
+    rows, counting = np.flatnonzero(courses.timeline.on_course[:, student]), courses.as_of(student)
+
+    def newest(tier: int) -> int:
+        """The last day on which a clause began that ``tier`` rests on and that stands now."""
+        support = counting.policy.intensive if tier == INTENSIVE else counting.policy.targeted
+        stands = [counting.clauses[clause].stands[rows, student] for clause in support.when.clauses()]
+        began = [rows[np.flatnonzero(~each).max(initial=-1) + 1] for each in stands if each[-1]]
+        return max((int(courses.timeline.days[row]) for row in began), default=-NEVER)
+
+    days = Days(
+        days=courses.timeline.days[rows],
+        targeted=courses.targeted[rows, student],
+        intensive=courses.candidate[rows, student],
+        policies=_policies(counting),
+        newest=newest,
+    )
+    stand = stand_of(days, rulings_of(courses.rulings, student))
+    for name in ("tier", "since", "ruling", "overridden", "beneath", "proposal", "proposal_since"):
+        getattr(standing, name)[student] = getattr(stand, name)
+
+
+def _since(courses: Courses, flag: Flags, now: Flags) -> Ints:
+    """The first day on course after the last one on which ``flag`` was not as it is ``now``."""
+    on_course = courses.timeline.on_course
+    otherwise = numbered(on_course & (flag != now)).max(axis=0)
+    first = (numbered(on_course) > otherwise).argmax(axis=0)
+    days: Ints = courses.timeline.days[first]
+    return days

@@ -1,0 +1,306 @@
+"""People decide: proposals answered, the policy overridden, and every decision that follows provable."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from common.db import transaction_time
+from common.events import Cause, Event, Tier, TierDecided
+from mtss.models import Decision, Ruling, Student, verify
+from mtss.rules import RULINGS
+from tests.harness import Running
+from tests.mtss.made_up import FIRST, STUDENT, School, districts, school_days
+
+SCHOOL = School("north", days=school_days(120))
+REASON = "Her counselor and family have met and agree."
+
+
+def at_noon(day: int) -> datetime:
+    on = SCHOOL.days[day]
+    return datetime(on.year, on.month, on.day, 18, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def school(mtss: Running) -> AsyncIterator[Running]:
+    """A student with two grounds, so that intensive support is proposed; it is noon of the day after day 29."""
+    mtss.clock.set(at_noon(30))
+    await mtss.deliver(
+        SCHOOL.calendar(),
+        SCHOOL.enrols(),
+        *(SCHOOL.absent(day) for day in (18, 19)),
+        SCHOOL.scores(20, 2.0),
+        *SCHOOL.closes_through(30),
+    )
+    yield mtss
+
+
+async def call(mtss: Running, method: str, path: str, role: str = "counselor", **more: Any) -> httpx.Response:
+    headers = mtss.headers(role, schools=more.pop("schools", ["north"])) | more.pop("headers", {})
+    return await mtss.http.request(method, f"/mtss/v1{path}", headers=headers, **more)
+
+
+async def student(mtss: Running, **more: Any) -> Any:
+    return (await call(mtss, "GET", f"/students/{STUDENT}", **more)).json()
+
+
+async def act(mtss: Running, path: str, *, seen: str | None = None, **body: Any) -> httpx.Response:
+    """Decide over what is seen now."""
+    found = seen or (await call(mtss, "GET", f"/students/{STUDENT}")).headers["ETag"]
+    return await call(mtss, "POST", path, json={"reason": REASON} | body, headers={"If-Match": found})
+
+
+async def answer(mtss: Running, how: str) -> httpx.Response:
+    return await act(mtss, f"/proposals/{(await student(mtss))['proposal']['id']}/{how}")
+
+
+async def override(mtss: Running, tier: str, until: date) -> httpx.Response:
+    return await act(mtss, f"/students/{STUDENT}/overrides", tier=tier, until=until.isoformat())
+
+
+async def decisions(mtss: Running) -> list[tuple[Tier | None, Cause, date]]:
+    return [(said.tier, said.cause, said.effective_on) for said in await mtss.said(TierDecided)]
+
+
+async def differing(mtss: Running) -> list[str]:
+    async with mtss.session() as session:
+        ledger = (await session.scalars(sa.select(Decision))).all()
+        return sorted({each.field for found in await verify(session, ledger) for each in found})
+
+
+# Proposals
+
+
+async def test_accepting_a_proposal_leads_to_a_decision_that_says_a_person_did(school: Running) -> None:
+    proposal = (await student(school))["proposal"]
+    assert (proposal["tier"], proposal["tier_before"]) == ("intensive", "targeted")
+    accepted = await answer(school, "accept")
+
+    assert accepted.status_code == 201
+    ruling = accepted.json()
+    assert (ruling["kind"], ruling["tier"], ruling["made_on"]) == ("accepted", "intensive", SCHOOL.days[30].isoformat())
+    assert (ruling["by"], ruling["reason"], ruling["proposal_id"]) == ("counselor", REASON, proposal["id"])
+    assert (await decisions(school))[-1] == (Tier.INTENSIVE, Cause.ACCEPTED, SCHOOL.days[30])
+    now = await student(school)
+    assert (now["tier"], now["since"], now["proposal"]) == ("intensive", SCHOOL.days[30].isoformat(), None)
+    assert now["flapping"] == {"ups": 1, "downs": 0}
+    closed = (await call(school, "GET", f"/proposals/{proposal['id']}")).json()
+    assert closed["closed_at"] is not None
+    assert await differing(school) == []
+
+
+async def test_declining_leaves_the_tier_and_rests_until_the_ground_changes(school: Running) -> None:
+    before = await decisions(school)
+    assert (await answer(school, "decline")).status_code == 201
+    await school.deliver(*SCHOOL.closes(30, 31))
+    assert (await student(school))["proposal"] is None
+    assert await decisions(school) == before
+
+    await school.deliver(*(SCHOOL.refers(31, incident) for incident in (1, 2)))
+
+    assert (await student(school))["proposal"]["tier"] == "intensive"
+    assert await differing(school) == []
+
+
+async def test_what_was_declined_is_proposed_again_after_the_days_that_the_policy_says(school: Running) -> None:
+    await answer(school, "decline")
+    await school.deliver(*SCHOOL.closes(*range(30, 50)), *(SCHOOL.absent(day) for day in (32, 36, 40, 44)))
+    assert (await student(school))["proposal"] is None
+    await school.deliver(*SCHOOL.closes(50))
+    assert (await student(school))["proposal"]["since"] == SCHOOL.days[20].isoformat()
+
+
+async def test_the_end_of_intensive_support_is_proposed_and_ends_when_a_person_says_so(school: Running) -> None:
+    await answer(school, "accept")
+    await school.deliver(*SCHOOL.closes(30), SCHOOL.scores(25, 4.0, window=1))
+    proposal = (await student(school))["proposal"]
+    assert (proposal["tier"], proposal["tier_before"]) == ("targeted", "intensive")
+    assert (await student(school))["tier"] == "intensive"
+
+    await answer(school, "accept")
+
+    # The score began to count before the student's support did, so both rulings are of one day.
+    assert (await decisions(school))[-1][:2] == (Tier.TARGETED, Cause.ACCEPTED)
+    assert await differing(school) == []
+
+
+async def test_a_proposal_is_answered_once_and_over_what_was_seen(school: Running) -> None:
+    path = f"/proposals/{(await student(school))['proposal']['id']}/accept"
+    unseen = await call(school, "POST", path, json={"reason": REASON})
+    assert (unseen.status_code, unseen.json()["type"]) == (428, "urn:trellis:problem:seen-version-missing")
+    assert (await act(school, path, seen='"before"')).status_code == 412
+    seen = (await call(school, "GET", f"/students/{STUDENT}")).headers["ETag"]
+    once = {"If-Match": seen, "Idempotency-Key": str(uuid4())}
+    first = await call(school, "POST", path, json={"reason": REASON}, headers=once)
+    again = await call(school, "POST", path, json={"reason": REASON}, headers=once)
+    assert (first.status_code, again.status_code, again.json()) == (201, 201, first.json())
+    late = await act(school, path)
+    assert (late.status_code, late.json()["type"]) == (409, "urn:trellis:problem:proposal-closed")
+    assert len((await call(school, "GET", f"/students/{STUDENT}/rulings")).json()["items"]) == 1
+
+
+@pytest.mark.parametrize("body", [{}, {"reason": "short"}, {"reason": REASON, "tier": "universal"}])
+async def test_who_decides_says_why_and_nothing_else(school: Running, body: dict[str, str]) -> None:
+    path = f"/proposals/{(await student(school))['proposal']['id']}/decline"
+    refused = await call(school, "POST", path, json=body, headers={"If-Match": '"any"'})
+    assert refused.status_code == 422
+    assert "short" not in refused.text.replace("too_short", "")
+
+
+async def test_a_ruling_stays_as_it_was_made_and_its_words_are_sealed(school: Running) -> None:
+    await answer(school, "accept")
+    async with school.admin.connect() as connection:
+        (sealed,) = (await connection.execute(sa.text("SELECT reason FROM mtss_ruling"))).one()
+        assert REASON.encode() not in sealed
+        for statement in ("UPDATE mtss_ruling SET tier = 'universal'", "DELETE FROM mtss_ruling"):
+            with pytest.raises(sa.exc.DBAPIError, match="never changes"):
+                await connection.execute(sa.text(statement))
+            await connection.rollback()
+
+
+async def test_a_proposal_is_due_within_the_school_days_that_the_policy_says(mtss: Running) -> None:
+    now = mtss.runtime.now().date()
+    around = School("north", days=[now + timedelta(days=day) for day in range(-40, 60, 2)])
+    absent = [around.absent(day) for day in (17, 18)]
+    await mtss.deliver(around.calendar(), around.enrols(), *absent, around.scores(17, 2.0), *around.closes_through(20))
+    proposal = (await student(mtss))["proposal"]
+    opened_on = mtss.runtime.date_of(datetime.fromisoformat(proposal["known_at"]))
+    later = [day for day in around.days if day > opened_on]
+    assert proposal["due_on"] == later[4].isoformat()
+    await mtss.deliver(around.calendar().model_copy(update={"instructional_days": tuple(around.days[:22])}))
+    assert (await student(mtss))["proposal"]["due_on"] is None
+
+
+# Overrides
+
+
+@pytest.mark.parametrize("tier", ["universal", "intensive"])
+async def test_an_override_stands_up_or_down_with_what_the_policy_says_beside_it(school: Running, tier: str) -> None:
+    made = await override(school, tier, SCHOOL.days[40])
+    assert made.status_code == 201
+    assert (await decisions(school))[-1] == (Tier(tier), Cause.OVERRIDDEN, SCHOOL.days[30])
+    await school.deliver(*SCHOOL.closes(*range(30, 41)))
+    now = await student(school)
+    assert (now["tier"], now["override"]["tier_beneath"], now["proposal"]) == (tier, "targeted", None)
+    assert (now["override"]["until"], now["override"]["reason"]) == (SCHOOL.days[40].isoformat(), REASON)
+    last = (await call(school, "GET", f"/students/{STUDENT}/decisions")).json()["items"][-1]
+    assert (last["ruling"], last["tier_beneath"]) == (1, "targeted")
+
+    await school.deliver(*SCHOOL.closes(41))
+
+    assert (await decisions(school))[-1] == (Tier.TARGETED, Cause.RESUMED, SCHOOL.days[41])
+    assert (await student(school))["override"] is None
+    assert await differing(school) == []
+
+
+async def test_an_override_is_withdrawn_early_once(school: Running) -> None:
+    made = (await override(school, "universal", SCHOOL.days[40])).json()
+    school.clock.set(at_noon(33))
+    path = f"/overrides/{made['id']}/withdraw"
+    assert (await act(school, path)).json()["kind"] == "withdrawn"
+    assert (await decisions(school))[-1] == (Tier.TARGETED, Cause.RESUMED, SCHOOL.days[33])
+    again = await act(school, path)
+    assert (again.status_code, again.json()["type"]) == (409, "urn:trellis:problem:override-over")
+    history = (await call(school, "GET", f"/students/{STUDENT}/rulings")).json()["items"]
+    assert [(each["number"], each["kind"]) for each in history] == [(1, "overridden"), (2, "withdrawn")]
+    assert await differing(school) == []
+
+
+@pytest.mark.parametrize("day", [30, 29, 76, None])
+async def test_an_override_ends_with_a_school_day_that_is_near(school: Running, day: int | None) -> None:
+    until = date(2024, 10, 5) if day is None else SCHOOL.days[day]  # a Saturday
+    refused = await override(school, "universal", until)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "until")
+    assert until.isoformat() not in refused.text
+    assert (await override(school, "universal", SCHOOL.days[75])).status_code == 201
+
+
+async def test_who_has_no_tier_yet_is_not_overridden(school: Running) -> None:
+    new = UUID(int=77)
+    await school.deliver(SCHOOL.enrols(new, entry_on=SCHOOL.days[30]))
+    seen = (await call(school, "GET", f"/students/{new}")).headers["ETag"]
+    body = {"tier": "targeted", "until": SCHOOL.days[40].isoformat(), "reason": REASON}
+    refused = await call(school, "POST", f"/students/{new}/overrides", json=body, headers={"If-Match": seen})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:trellis:problem:tier-missing")
+
+
+async def test_one_touched_ruling_is_found_by_the_proof(school: Running) -> None:
+    await override(school, "universal", SCHOOL.days[40])
+    await school.deliver(*SCHOOL.closes(*range(30, 42)))
+    assert await differing(school) == []
+    async with school.admin.begin() as connection:
+        await connection.execute(sa.text("ALTER TABLE mtss_ruling DISABLE TRIGGER USER"))
+        await connection.execute(sa.text("UPDATE mtss_ruling SET by = 'somebody else'"))
+        await connection.execute(sa.text("ALTER TABLE mtss_ruling ENABLE TRIGGER USER"))
+    assert await differing(school) == ["facts.rulings"]
+
+
+async def test_facts_that_come_late_and_in_any_order_end_where_those_in_time_do(school: Running) -> None:
+    await answer(school, "accept")
+    late = [SCHOOL.absent(19, deleted=True), SCHOOL.scores(20, 2.0, deleted=True), *SCHOOL.closes(30, 31)]
+    for event in (*late, *late[::-1]):
+        await school.deliver(event)
+    # Support does not end by itself, though its ground was never there: a person is asked.
+    now = await student(school)
+    assert (now["tier"], now["proposal"]["tier"], now["since"]) == (
+        "intensive",
+        "universal",
+        SCHOOL.days[30].isoformat(),
+    )
+    assert await differing(school) == []
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(districts(students=1), st.data())
+async def test_with_rulings_too_facts_end_the_same_in_any_order_however_often(
+    service: Running, events: list[Event], data: st.DataObject
+) -> None:
+    """I5 with people: the same facts and rulings, the same tier, by decisions that can each be made again."""
+    drawn = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(list(Tier)), st.integers(0, 60)), max_size=4)
+    rulings = sorted(data.draw(drawn), key=lambda each: each[2])
+    ends = []
+    for _ in range(2):
+        await service.empty()
+        for number, (kind, tier, day) in enumerate(rulings, start=1):
+            await made(service, number, RULINGS[kind], tier, FIRST + timedelta(days=day))
+        repeated = events + data.draw(st.lists(st.sampled_from(events), max_size=4))
+        order, cut = data.draw(st.permutations(repeated)), data.draw(st.integers(1, len(repeated)))
+        for batch in (order[:cut], order[cut:]):
+            if batch:
+                await service.deliver(*batch)
+        async with service.session() as session:
+            stands = (await session.scalars(sa.select(Student).where(sa.text("tier IS NOT NULL")))).one_or_none()
+        assert await differing(service) == []
+        ends.append(stands and (stands.tier, stands.since, stands.ruling, stands.proposal_tier, stands.proposal_since))
+    assert ends[0] == ends[1]
+
+
+async def made(mtss: Running, number: int, kind: str, tier: Tier, on: date) -> None:
+    """A ruling of a day long ago, as if it had been made then."""
+    until = on + timedelta(days=10) if kind == "overridden" else None
+    ruling = Ruling(student_id=STUDENT, number=number, kind=kind, tier=tier, made_on=on, until=until, by="anna")
+    ruling.reason = mtss.runtime.vault.seal(REASON, table="mtss_ruling", column="reason", row=ruling.id)
+    async with mtss.session() as session:
+        ruling.known_at = await transaction_time(session)
+        session.add(ruling)
+
+
+async def test_a_teacher_decides_nothing_and_reads_no_reason(school: Running) -> None:
+    await override(school, "universal", SCHOOL.days[40])
+    for method, path in (
+        ("GET", f"/students/{STUDENT}/rulings"),
+        ("POST", f"/students/{STUDENT}/overrides"),
+        ("POST", f"/overrides/{uuid4()}/withdraw"),
+        ("POST", f"/proposals/{uuid4()}/accept"),
+    ):
+        assert (await call(school, method, path, role="teacher")).status_code == 403
+    for path in (f"/students/{STUDENT}/rulings", f"/proposals/{uuid4()}"):
+        assert (await call(school, "GET", path, schools=["south"])).status_code == 404
+    assert (await act(school, f"/overrides/{uuid4()}/withdraw")).status_code == 404
