@@ -6,6 +6,7 @@ from common.app import Loop, create_app
 from sis.arrivals.alerts import tell_alerts
 from sis.clients.admission import admit
 from sis.facts import events
+from sis.following import follow_stored
 from sis.listing import list_codes
 from sis.loops import close_by_the_clock, forget_arrivals, forget_heard_events
 from sis.problems import EdFiProblems
@@ -24,6 +25,7 @@ app = create_app(
         Loop(tell_alerts, every=timedelta(minutes=10)),
         Loop(forget_arrivals, every=timedelta(hours=1)),
         Loop(forget_heard_events, every=timedelta(hours=1)),
+        Loop(follow_stored, every=timedelta(seconds=15)),
         Loop(sweep_waiting, every=timedelta(seconds=2)),
         Loop(measure_waiting, every=timedelta(seconds=15)),
     ),

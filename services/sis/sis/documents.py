@@ -71,10 +71,17 @@ async def take_in(
         waiting = {i: row for i, row in waiting.items() if row.key in again}
         results |= plan.results
     if changed:  # all of it is known since the start of this transaction
-        await follow_documents(session, changed[0].known_at, resource.name, changed)
-        if resource.name == "staffs":
-            await signing.remember(session, vault, changed)
+        await follow(session, vault, resource, changed[0].known_at, changed)
     return [results[index] for index in range(len(rows))], changed
+
+
+async def follow(
+    session: AsyncSession, vault: Vault, resource: Resource, at: datetime, changed: Sequence[Standing]
+) -> None:
+    """Say and keep what follows from documents as they stand; what stands already is left as it is."""
+    await follow_documents(session, at, resource.name, changed)
+    if resource.name == "staffs":
+        await signing.remember(session, vault, changed)
 
 
 async def _call_in(

@@ -90,6 +90,14 @@ class Revision(Table, table=True):
     deleted: bool = Field(sa_column=sa.Column(sa.Boolean, nullable=False))
 
 
+class Unfollowed(Table, table=True):
+    """A resource of which documents were stored before what follows from them was known, until that is said."""
+
+    __tablename__ = "sis_unfollowed"
+
+    resource: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+
+
 class Restriction(Table, table=True):
     """One coding of the restriction text between a student and a contact; the latest counts, none is overwritten."""
 

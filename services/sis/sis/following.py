@@ -1,0 +1,64 @@
+"""What follows from documents that were stored before it was known is said once, by itself, after an upgrade.
+
+The migration that brings such news names the resources; each is gone through once. What stands already is not said again, so
+whoever is killed on the way begins anew.
+"""
+
+import time
+from collections.abc import MutableMapping
+from weakref import WeakKeyDictionary
+
+import sqlalchemy as sa
+
+from common.runtime import Runtime
+from sis.documents import follow
+from sis.policy import BULK_ROWS
+from sis.resources import RESOURCES, Resource
+from sis.storing import find
+
+_BUSY_SECONDS = 10.0
+"""How long one pass goes on; a large district takes several."""
+_UNFOLLOWED = sa.text("SELECT resource FROM sis_unfollowed ORDER BY resource LIMIT 1")
+_FOLLOWED = sa.text("DELETE FROM sis_unfollowed WHERE resource = :resource")
+_PAGE = sa.text(
+    """
+    SELECT key FROM sis_document WHERE resource = :resource AND key > :after AND NOT deleted ORDER BY key LIMIT :page
+    """
+)
+# In the order in which pushes lock them, so that nobody waits in a circle. Who pushes one of them waits until it is said.
+_HOLD = sa.text(
+    """
+    SELECT key FROM sis_document WHERE resource = :resource AND key = ANY(CAST(:keys AS text[]))
+    ORDER BY key COLLATE "C" FOR NO KEY UPDATE
+    """
+)
+
+_places: MutableMapping[Runtime, tuple[str, str]] = WeakKeyDictionary()
+"""How far each service has come: a resource and a natural key."""
+
+
+async def follow_stored(runtime: Runtime) -> None:
+    """Say what follows from the documents of every resource that a migration named, a page at a time."""
+    began = time.monotonic()
+    while time.monotonic() - began < _BUSY_SECONDS:
+        async with runtime.transaction() as session:
+            name = await session.scalar(_UNFOLLOWED)
+        if name is None:
+            return
+        await _follow_page(runtime, RESOURCES[name])
+
+
+async def _follow_page(runtime: Runtime, resource: Resource) -> None:
+    name, after = _places.get(runtime, (resource.name, ""))
+    wanted = {"resource": resource.name, "after": after if name == resource.name else "", "page": BULK_ROWS}
+    async with runtime.transaction() as session:
+        keys = (await session.scalars(_PAGE, wanted)).all()
+        if not keys:
+            await session.execute(_FOLLOWED, {"resource": resource.name})
+            return
+        await session.execute(_HOLD, {"resource": resource.name, "keys": list(keys)})
+        at, _, standing = await find(session, runtime.vault, resource, keys)
+        await follow(
+            session, runtime.vault, resource, at, [one for one in standing.values() if not one.content.deleted]
+        )
+    _places[runtime] = resource.name, keys[-1]

@@ -1,0 +1,81 @@
+"""Staff and sections that were stored before anything followed from them: after an upgrade it is said by itself, once."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from common.events import SectionAttended, SectionTaught, StaffAssigned
+from sis.facts import fact_id
+from sis.following import follow_stored
+from tests.sis.conftest import Sis
+from tests.sis.test_teaching import ASSIGNED, ATTENDED, TAUGHT, assignment, attended, days, section, taught, term
+
+SAID = (StaffAssigned, SectionTaught, SectionAttended)
+
+
+async def stored_before(sis: Sis) -> list[Any]:
+    """A district as it is after the upgrade: its rows are there, nothing of staff and sections was said. What shall be."""
+    await sis.put_in("staffs", {"staffUniqueId": "t1"}, {"staffUniqueId": "t2"})
+    await sis.roster()
+    await sis.put_in("sessions", term())
+    await sis.put_in("sections", section())
+    await sis.put_in(ASSIGNED, assignment(), assignment(1, "Counselor"))
+    (gone,) = await sis.put_in(ASSIGNED, assignment(255901))
+    await sis.delete(ASSIGNED, gone)
+    await sis.put_in(TAUGHT, taught())
+    await sis.put_in(ATTENDED, attended())
+    shall = [event for kind in SAID for event in await sis.running.said(kind) if event.school_id == "1"]
+    await forget(sis, "sis_fact WHERE type = ANY(CAST(:types AS text[]))", types=[kind.type() for kind in SAID])
+    await forget(sis, "outbox")
+    await forget(sis, "sis_sign_in")
+    async with sis.running.session() as session:
+        resources = ["staffs", ASSIGNED, TAUGHT, ATTENDED]
+        await session.execute(
+            sa.text("INSERT INTO sis_unfollowed SELECT unnest(CAST(:all AS text[]))"), {"all": resources}
+        )
+        await session.commit()
+    return shall
+
+
+async def forget(sis: Sis, what: str, **values: Any) -> None:
+    async with sis.running.session() as session:
+        await session.execute(sa.text(f"DELETE FROM {what}"), values)
+        await session.commit()
+
+
+async def said(sis: Sis) -> list[Any]:
+    return [event for kind in SAID for event in await sis.running.said(kind)]
+
+
+def known(events: list[Any]) -> set[tuple[Any, ...]]:
+    return {(type(event), event.fact_key, *days([event])) for event in events}
+
+
+async def test_after_an_upgrade_stored_staff_and_sections_are_said_once_as_they_stand(sis: Sis):
+    shall = await stored_before(sis)
+    await follow_stored(sis.running.runtime)
+    once = await said(sis)
+    assert len(once) == len(shall) == 4
+    assert known(once) == known(shall)
+    assert await sis.rows("SELECT count(*) FROM sis_sign_in") == [(2,)]
+    await follow_stored(sis.running.runtime)
+    assert await said(sis) == once
+    assert await sis.rows("SELECT * FROM sis_unfollowed") == []
+
+
+async def test_what_was_said_before_a_kill_is_not_said_again_by_who_goes_on(sis: Sis):
+    await stored_before(sis)
+    await follow_stored(sis.running.runtime)
+    once = await said(sis)
+    lost = next(event for event in once if isinstance(event, SectionAttended))
+    # As a kill after some of the pages leaves it: their facts stand, and the resources are still to be gone through.
+    key = (lost.student_id, lost.section_id, str(lost.begin_on))
+    await forget(sis, "sis_fact WHERE id = :id", id=fact_id(SectionAttended, key))
+    async with sis.running.session() as session:
+        await session.execute(
+            sa.text("INSERT INTO sis_unfollowed VALUES (:one), (:other)"), {"one": ASSIGNED, "other": ATTENDED}
+        )
+        await session.commit()
+    await follow_stored(sis.running.runtime)
+    assert [type(event) for event in (await said(sis))[len(once) :]] == [SectionAttended]
+    assert known((await said(sis))[-1:]) == known([lost])
