@@ -7,7 +7,8 @@ door must store for these rows (documents, facts and events with all their index
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
 from statistics import median
@@ -39,6 +40,14 @@ STORED = {
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Push:
+    """How long one push took, and what processor time it cost whom."""
+
+    seconds: float
+    cpu_seconds: dict[str, float]
+
+
 async def main() -> None:
     """Measure and print."""
     with machine("sis") as here:
@@ -58,34 +67,58 @@ async def measure(here: Machine, sis: Program, bare: Program, server: Any) -> No
     note("push: preparing")
     async with connections(sis.port, here.token(), 1) as (door,):
         await push_roster(door, district)
-    singles: list[tuple[float, float]] = []
+    singles = list[tuple[Push, Push]]()
     note(f"push: {ROUNDS} rounds row by row, {ROUNDS} in bulk")
     for _ in range(ROUNDS):
         await at_rest(server)
         some = list(islice(rows, SINGLES))
         async with connections(bare.port, "", CONNECTIONS) as doors:
-            by_hand = await one_by_one(doors, "/rows", some)
+            bare_route = await costing(here, bare, one_by_one(doors, "/rows", some))
         async with connections(sis.port, here.token(), CONNECTIONS) as doors:
-            singles.append((by_hand, await one_by_one(doors, f"/sis/data/v3/ed-fi/{ATTENDANCE}", some)))
-    say("push-single", singles, SINGLES)
+            ours = await costing(here, sis, one_by_one(doors, f"/sis/data/v3/ed-fi/{ATTENDANCE}", some))
+        singles.append((bare_route, ours))
+    say(
+        "push-single",
+        [(bare_route.seconds, ours.seconds) for bare_route, ours in singles],
+        SINGLES,
+        cpu_us_per_row=per_row([ours for _, ours in singles], SINGLES),
+        by_hand_cpu_us_per_row=per_row([bare_route for bare_route, _ in singles], SINGLES),
+    )
     copied = await here.connect("sis", "bare")
-    bulks, as_stored = [], []
+    bulks, as_stored, pushes = list[tuple[float, float]](), list[tuple[float, float]](), list[Push]()
     await server.execute(COPIES)
     for _ in range(ROUNDS):
         await at_rest(server)
         some, before = list(islice(rows, LINES)), await server.fetchval("SELECT clock_timestamp()")
         by_hand = await copy(copied, some)
         async with connections(sis.port, here.token(), BULK_CONNECTIONS) as doors:
-            seconds = await in_bulk(doors, some)
+            pushes.append(await costing(here, sis, in_bulk(doors, some)))
+        seconds = pushes[-1].seconds
         await at_rest(server)
         bulks.append((by_hand, seconds))
         as_stored.append((await copy_as_stored(server, before), seconds))
     await copied.close()
-    say("push-bulk", bulks, LINES)
+    say("push-bulk", bulks, LINES, cpu_us_per_row=per_row(pushes, LINES))
     say("push-bulk-as-stored", as_stored, LINES)
 
 
-def say(name: str, rounds: Sequence[tuple[float, float]], rows: int) -> None:
+async def costing(here: Machine, server: Program, work: Awaitable[float]) -> Push:
+    """How long ``work`` took, and what it cost ``server``, PostgreSQL, Kafka and the client."""
+    before, began = here.cpu_seconds(server=server), time.process_time()
+    seconds = await work
+    used = {name: until - before[name] for name, until in here.cpu_seconds(server=server).items()}
+    return Push(seconds, used | {"client": time.process_time() - began})
+
+
+def per_row(pushes: Sequence[Push], rows: int) -> dict[str, int]:
+    """Microseconds of processor time for each row: that of all pushes, for the clock of processes is a coarse one."""
+    return {
+        name: round(1e6 * sum(push.cpu_seconds[name] for push in pushes) / (rows * len(pushes)))
+        for name in pushes[0].cpu_seconds
+    }
+
+
+def say(name: str, rounds: Sequence[tuple[float, float]], rows: int, **costs: dict[str, int]) -> None:
     by_hand, seconds = (median(each) for each in zip(*rounds, strict=True))
     report(
         name=name,
@@ -95,6 +128,7 @@ def say(name: str, rounds: Sequence[tuple[float, float]], rows: int) -> None:
         rows_per_second=rows / seconds,
         by_hand_rows_per_second=rows / by_hand,
         rounds=rounds,
+        **costs,
     )
 
 

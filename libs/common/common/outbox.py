@@ -24,7 +24,7 @@ LARGEST_EVENT_BYTES = 1024 * 1024
 BATCH = 500
 _RELAY_LOCK = 0x7472656C  # any number, the same for every relay of one database
 _IDLE_SECONDS = 1.0
-_TOGETHER_SECONDS = 0.02
+_TOGETHER_SECONDS = 0.03
 """While events keep coming, those of so long go together: each round costs the database and Kafka as much as ten events."""
 _RETRY_SECONDS = 1.0
 
@@ -143,7 +143,7 @@ async def _pump(runtime: Runtime, driver: Any, said: asyncio.Event, send: Send) 
             failpoint("relay-after-send")
             await _mark(driver, rows)
         if len(rows) < BATCH:  # else more of them wait
-            await (asyncio.sleep(_TOGETHER_SECONDS) if rows and said.is_set() else _wait(said))
+            await (asyncio.sleep(_TOGETHER_SECONDS) if rows else _wait(said))
 
 
 # Straight to the driver, each a transaction of its own: through SQLAlchemy they cost as much as handing over the events.
