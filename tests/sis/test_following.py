@@ -24,7 +24,7 @@ async def stored_before(sis: Sis) -> list[Any]:
     await sis.delete(ASSIGNED, gone)
     await sis.put_in(TAUGHT, taught())
     await sis.put_in(ATTENDED, attended())
-    shall = [event for kind in SAID for event in await sis.running.said(kind) if event.school_id == "1"]
+    shall = [event for event in await said(sis) if event.school_id == "1"]
     await forget(sis, "sis_fact WHERE type = ANY(CAST(:types AS text[]))", types=[kind.type() for kind in SAID])
     await forget(sis, "outbox")
     await forget(sis, "sis_sign_in")
