@@ -86,7 +86,8 @@ async def _ruled(running: Running, who: UUID) -> Fill:
 
     override = (await ask("POST", f"{path}/overrides", json=why | {"tier": "targeted", "until": "2024-11-05"}))["id"]
     await ask("POST", f"/mtss/v1/overrides/{override}/withdraw", json=why)
-    return {"override_id": override, "proposal_id": (await ask("GET", path))["proposal"]["id"]}
+    proposal = (await ask("GET", path))["proposal"]["id"]
+    return {"override_id": override, "proposal_id": proposal, "review_id": proposal}
 
 
 async def restorative(running: Running) -> District:

@@ -1,7 +1,10 @@
 """People decide: proposals answered, the policy overridden, and every decision that follows provable."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,15 +12,19 @@ import httpx
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from common.db import transaction_time
-from common.events import Cause, Event, Tier, TierDecided
+from common.events import Cause, Event, Relation, Tier, TierDecided
 from mtss.models import Decision, Ruling, Student, verify
+from mtss.reviews import reviews
 from mtss.rules import RULINGS
-from tests.harness import Running
+from tests.harness import Running, over_http
 from tests.mtss.made_up import FIRST, STUDENT, School, districts, school_days
+from tests.scoped import TEACHER, assigned, related
 
 SCHOOL = School("north", days=school_days(120))
 REASON = "Her counselor and family have met and agree."
@@ -255,6 +262,78 @@ async def test_facts_that_come_late_and_in_any_order_end_where_those_in_time_do(
         SCHOOL.days[30].isoformat(),
     )
     assert await differing(school) == []
+
+
+# The queue
+
+
+async def queue(mtss: Running, **more: Any) -> Any:
+    return (await call(mtss, "GET", "/schools/north/reviews", **more)).json()["items"]
+
+
+def around_today(mtss: Running) -> School:
+    """Every other day is a school day, today and the twentieth among them: proposals are known by the database's clock."""
+    now = mtss.runtime.today()
+    return School("north", days=[now + timedelta(days=day) for day in range(-40, 60, 2)])
+
+
+async def test_a_queue_says_what_waits_by_when_and_what_is_late(mtss: Running) -> None:
+    here, soon = around_today(mtss), UUID(int=5)
+    absent = [here.absent(day, who) for who in (STUDENT, soon) for day in (17, 18)]
+    enrolled = [here.calendar(), here.enrols(), here.enrols(soon)]
+    await mtss.deliver(*enrolled, *absent, here.scores(17, 2.0), *here.closes_through(20))
+    seen = (await call(mtss, "GET", f"/students/{soon}")).headers["ETag"]
+    body = {"tier": "universal", "until": here.days[23].isoformat(), "reason": REASON}
+    made = await call(mtss, "POST", f"/students/{soon}/overrides", json=body, headers={"If-Match": seen})
+
+    first, second = await queue(mtss)
+
+    assert (first["about"], first["id"], first["due_on"]) == ("override", made.json()["id"], body["until"])
+    assert (second["about"], second["tier"], second["due_on"]) == ("proposal", "intensive", here.days[25].isoformat())
+    assert [first["late"], second["late"], first["assigned"]] == [False, False, None]
+    assert (first["flapping"], second["flapping"]) == ({"ups": 0, "downs": 1}, {"ups": 0, "downs": 0})
+    mtss.clock.set(datetime.combine(here.days[26], time(18), UTC))
+    assert [(each["about"], each["late"]) for each in await queue(mtss)] == [("override", False), ("proposal", True)]
+    assert await queue(mtss, schools=["south"]) == []
+
+
+async def test_an_override_waits_for_nobody_until_it_ends_soon(school: Running) -> None:
+    await override(school, "universal", SCHOOL.days[40])
+    assert await queue(school) == []
+    school.clock.set(at_noon(36))
+    assert [each["due_on"] for each in await queue(school)] == [SCHOOL.days[40].isoformat()]
+
+
+async def test_a_review_is_handed_over_with_a_reason_to_who_works_there(school: Running) -> None:
+    (waits,) = await queue(school)
+    path, body = f"/reviews/{waits['id']}/hand-over", {"staff_id": str(TEACHER), "reason": REASON}
+    nobody = await call(school, "POST", path, json=body)
+    assert (nobody.status_code, nobody.json()["errors"][0]["field"]) == (422, "staff_id")
+    await school.deliver(assigned(begin_on=SCHOOL.days[0]))
+    handed = await call(school, "POST", path, json=body)
+    assert (handed.status_code, handed.json()["reason"]) == (201, REASON)
+    assert [each["assigned"] for each in await queue(school)] == [handed.json()]
+    other = UUID(int=9)
+    await school.deliver(related(Relation.CASELOAD, STUDENT, other, begin_on=SCHOOL.days[0]))
+    await call(school, "POST", path, json=body | {"staff_id": str(other)})
+    assert [each["assigned"]["staff_id"] for each in await queue(school)] == [str(other)]
+    for away in ({"schools": ["south"]}, {"role": "teacher"}):
+        assert (await call(school, "POST", path, json=body, **away)).status_code in (403, 404)
+
+
+async def test_the_queue_is_shown_on_the_command_line(school: Running, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(school.headers("district")["Authorization"].removeprefix("Bearer "))
+    app = typer.Typer()
+    app.command()(reviews)
+    async with over_http(school.app) as url:
+        options = ["north", "--url", url, "--token-file", str(token)]
+        shown = await asyncio.to_thread(CliRunner().invoke, app, options)
+        told = await asyncio.to_thread(CliRunner().invoke, app, [*options, "--json"])
+        none = await asyncio.to_thread(CliRunner().invoke, app, [*options, "--late", "--json"])
+    assert (shown.exit_code, "proposal" in shown.output) == (0, True)
+    assert [each["student_id"] for each in json.loads(told.output)] == [str(STUDENT)]
+    assert json.loads(none.output) == []
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

@@ -286,3 +286,18 @@ class Ruling(Table, table=True):
     by: str
     known_at: datetime = _moment()
     known_by: int = _transaction()
+
+
+class Handover(Table, table=True):
+    """Something to review, handed to a member of staff: never changed, the last one counts."""
+
+    __tablename__ = "mtss_handover"
+    __table_args__ = (sa.Index("mtss_handover_review", "review_id"),)
+
+    id: UUID = Field(primary_key=True, default_factory=uuid_utils.uuid7)
+    review_id: UUID
+    student_id: UUID
+    staff_id: UUID
+    reason: bytes = Field(default=None, sa_type=Sealed)
+    by: str
+    at: datetime = _moment()

@@ -2,8 +2,19 @@
 
 from fastapi import APIRouter
 
-from mtss.routes import adoptions, decisions, overrides, policies, proposals, rehearsals, schools, students, verifying
+from mtss.routes import (
+    adoptions,
+    decisions,
+    overrides,
+    policies,
+    proposals,
+    rehearsals,
+    reviews,
+    schools,
+    students,
+    verifying,
+)
 
 router = APIRouter()
-for part in (students, verifying, decisions, proposals, overrides, schools, rehearsals, policies, adoptions):
+for part in (students, verifying, decisions, proposals, overrides, reviews, schools, rehearsals, policies, adoptions):
     router.include_router(part.router)
