@@ -227,6 +227,8 @@ async def test_a_decision_holds_its_evidence_and_what_would_change_it(mtss: Runn
     assert attendance["at_entry"]["days_enrolled"] == 20
     assert attendance["evidence"]["through"] == decision.through.isoformat() == school.days[29].isoformat()
     assert "20 school days in a row" in decision.what_would_change_it
+    assert attendance["change"]["tier"] == {"amount": 15, "on": school.days[44].isoformat()}
+    assert referrals["change"]["clause"] == {"amount": 2, "on": school.days[30].isoformat()}
 
 
 async def test_intensive_is_proposed_and_the_proposal_ends_with_its_ground(mtss: Running) -> None:

@@ -59,6 +59,8 @@ async def test_a_student_has_a_tier_since_when_and_why(district: Running) -> Non
     assert (adult_support["clause"], adult_support["holds"]) == ("adult_support", None)
     assert (referrals["clause"], referrals["holds"]) == ("referrals", False)
     assert student["what_would_change_it"].startswith("Extra support stands until its ground is gone.")
+    least = {"amount": 15, "on": NORTH.days[44].isoformat()}
+    assert attendance["change"] == {"by": "school_days", "clause": least, "tier": least, "school_days_left": 30}
 
 
 async def test_clauses_are_as_of_now_and_the_tier_as_decided(district: Running) -> None:

@@ -27,6 +27,7 @@ from mtss.rules import (
     day_number,
     follow,
     standing_of,
+    what_may_change,
 )
 
 AT_ONCE = 2000
@@ -118,17 +119,20 @@ async def _decide(session: AsyncSession, locked: Locked) -> int:
     courses = follow(facts, in_force.policies())
     standing = standing_of(courses)
 
-    def course(place: int) -> Course:
-        return course_of(facts, courses, place)
+    differ, ended = tiers_that_differ(locked, standing), proposals_that_differ(locked, standing)
+    changes = what_may_change(facts, courses, in_force.policies(), sorted({*differ, *ended}))
 
-    differ, grounds = tiers_that_differ(locked, standing), Grounds(facts)
+    def course(place: int) -> Course:
+        return course_of(facts, courses, place, changes.get(place))
+
+    grounds = Grounds(facts)
     adopted = _adopted(in_force, facts, locked, standing, differ)
     rests = {place: adopted.get(place, Rests(in_force.number)) for place in differ}
     lines = [line_of(locked, place, standing, course(place), grounds, rests[place]) for place in differ]
     if lines:
         await decide(session, lines, locked.known_at)
     await _note_reached(session, locked, in_force, standing)
-    if ended := proposals_that_differ(locked, standing):
+    if ended:
         await close_proposals(session, [locked.students[place] for place in ended])
         if begun := [place for place in ended if is_proposed(standing, place)]:
             await propose(session, [proposal_of(locked, place, standing, course(place)) for place in begun])

@@ -1,6 +1,6 @@
 """What ``mtss`` holds, and how the facts that decide are read."""
 
-from mtss.models.asking import courses_of, last_enrolment_is_open
+from mtss.models.asking import course_ahead, courses_of, last_enrolment_is_open
 from mtss.models.knowing import Moment, facts_known
 from mtss.models.policy import (
     DEFAULT_POLICY,
@@ -51,6 +51,7 @@ __all__ = [
     "Score",
     "StoredPolicy",
     "Student",
+    "course_ahead",
     "courses_of",
     "facts_known",
     "facts_of",

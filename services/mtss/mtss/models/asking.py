@@ -12,7 +12,7 @@ from sqlmodel import col
 from mtss.models.policy import policies_in_force
 from mtss.models.reading import facts_of
 from mtss.models.tables import Student
-from mtss.rules import Course, course_of, follow
+from mtss.rules import Course, course_of, follow, what_may_change
 
 
 def last_enrolment_is_open(today: date) -> ColumnElement[bool]:
@@ -27,3 +27,11 @@ async def courses_of(session: AsyncSession, students: Sequence[UUID]) -> list[Co
     facts = await facts_of(session, students, in_force.every)
     courses = follow(facts, in_force.policies())
     return [course_of(facts, courses, place) for place in range(len(students))]
+
+
+async def course_ahead(session: AsyncSession, student: UUID) -> Course:
+    """The course of one student with what would change it."""
+    in_force = await policies_in_force(session)
+    facts = await facts_of(session, [student], in_force.every)
+    courses = follow(facts, in_force.policies())
+    return course_of(facts, courses, 0, what_may_change(facts, courses, in_force.policies(), [0]).get(0))

@@ -36,6 +36,28 @@ def may_read(who: Principal, clause: str, in_force: InForce) -> bool:
     return who.reads.issuperset(heard or MIXES)
 
 
+class LeastDocument(BaseModel):
+    """The least that is enough, and the school day from which on it shows."""
+
+    amount: float
+    on: date
+
+
+class ChangeDocument(BaseModel):
+    """The least that would change a clause and the tier within this school year, if otherwise every coming day is attended."""
+
+    by: Annotated[
+        str,
+        Field(
+            description="Of what: `school_days` that pass, all attended; days `missing`, `referrals` or a `score_of`, each from "
+            "or on the next school day."
+        ),
+    ]
+    clause: Annotated[LeastDocument | None, Field(description="Null: not within this school year.")]
+    tier: Annotated[LeastDocument | None, Field(description="Null: not by this alone, or not within this school year.")]
+    school_days_left: Annotated[int, Field(description="Of this school year, after the last closed day.")]
+
+
 class ClauseDocument(BaseModel):
     """One ground for support: whether it stands, on what evidence, and what would change that."""
 
@@ -53,3 +75,7 @@ class ClauseDocument(BaseModel):
     ]
     in_words: str
     what_would_change_it: str
+    change: Annotated[
+        ChangeDocument | None,
+        Field(description="The same as data. Null: as of a day before the last, or decided before it was kept."),
+    ] = None

@@ -19,7 +19,7 @@ from common.events import Tier
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
-from mtss.models import Proposal, Ruling, Student, courses_of, last_enrolment_is_open, policies_in_force
+from mtss.models import Proposal, Ruling, Student, course_ahead, courses_of, last_enrolment_is_open, policies_in_force
 from mtss.routes.documents import MIXES, NO_CONTROL, PROPOSAL, PURPOSE, READS, ClauseDocument, Reader, may_read
 from mtss.routes.proposals import ProposalDocument, proposed
 from mtss.rules import Course, CourseDay, InForce, beneath_of, standing_of, what_would_change
@@ -128,7 +128,7 @@ async def read_student(
 ) -> StudentDocument:
     """Where a student stands, since when, and why. Its ETag goes into If-Match of who overrides that."""
     student = await _find(session, who, student_id)
-    (course,) = await courses_of(session, [student_id])
+    course = await course_ahead(session, student_id)
     every = course.clauses() if len(course) else ()
     in_force = await policies_in_force(session)
     clauses = [clause for clause in every if may_read(who, clause.clause, in_force)]

@@ -1,5 +1,6 @@
 """The rules of tiers: from facts and a policy to courses, decisions and their reasons. Pure, and exact in integers."""
 
+from mtss.rules.coming import Change, Changes, Least, what_may_change
 from mtss.rules.course import ClauseAt, Course, CourseDay, course_of, documents, what_would_change
 from mtss.rules.courses import EVER, Courses, Policies, always, follow
 from mtss.rules.facts import (
@@ -41,6 +42,8 @@ __all__ = [
     "TIERS",
     "Absences",
     "Calendar",
+    "Change",
+    "Changes",
     "ClauseAt",
     "Closed",
     "Course",
@@ -53,6 +56,7 @@ __all__ = [
     "Grounds",
     "InForce",
     "Ints",
+    "Least",
     "Policies",
     "Policy",
     "PolicyInvalid",
@@ -79,5 +83,6 @@ __all__ = [
     "said_of",
     "since_ever",
     "standing_of",
+    "what_may_change",
     "what_would_change",
 ]

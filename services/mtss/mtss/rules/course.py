@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import Any, Protocol
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from common.events.mtss import Tier
 from mtss.rules import sentences
+from mtss.rules.coming import Changes
 from mtss.rules.courses import Courses
 from mtss.rules.facts import Facts, day_of
-from mtss.rules.policy import Clause, Policy
+from mtss.rules.policy import Policy
 from mtss.rules.signals import SIGNALS, Moment
 from mtss.rules.timeline import IMPLIED, OPEN
 
@@ -28,6 +29,8 @@ class ClauseAt:
     at_entry: dict[str, Any] | None
     in_words: str
     what_would_change_it: str
+    change: dict[str, Any] | None = None
+    """The least that would change it and the tier, as :class:`mtss.rules.Change` has it; ``None`` where that was not asked."""
 
     def document(self) -> dict[str, Any]:
         """The clause as JSON would hold it, but for dates."""
@@ -62,6 +65,8 @@ class Course:
     courses: Courses
     student: int
     rows: Any
+    changes: Changes = field(default_factory=dict)
+    """What would change each clause of the last day, where that was asked."""
 
     @property
     def policy(self) -> Policy:
@@ -113,8 +118,9 @@ class Course:
     def _clause(self, clause: str, place: int) -> ClauseAt:
         holds = self.holds(clause, place)
         since = self._since(clause, place) if holds else place
-        evidence, of = self._evidence(clause, place), self._counting(clause, place)
+        evidence, of = self._evidence(clause, place), self.courses.counting(clause, self.rows[place], self.student)
         said = SIGNALS[of.signal].say(holds, evidence, of)
+        change = self.changes.get(clause) if place == len(self) - 1 else None
         return ClauseAt(
             clause=clause,
             holds=holds,
@@ -123,6 +129,7 @@ class Course:
             at_entry=self._evidence(clause, since) if holds and since != place else None,
             in_words=said.in_words,
             what_would_change_it=said.what_would_change_it,
+            change=change.document() if change else None,
         )
 
     def _since(self, clause: str, place: int) -> int:
@@ -130,22 +137,21 @@ class Course:
         stands = self.courses.clauses[clause].stands[self.rows[: place + 1], self.student]
         return int(np.flatnonzero(~stands).max(initial=-1)) + 1
 
-    def _counting(self, clause: str, place: int) -> Clause:
-        """The clause with the numbers that count for this student on a day."""
-        usual, timeline = self.policy.clauses[clause], self.courses.timeline
-        variant = 0 if timeline.variant is None else int(timeline.variant[self.rows[place], self.student])
-        return timeline.variants[variant - 1].of(usual) if variant else usual
-
     def _evidence(self, clause: str, place: int) -> dict[str, Any]:
-        of, stand, row = self._counting(clause, place), self.courses.clauses[clause], self.rows[place]
+        of, stand, row = (
+            self.courses.counting(clause, self.rows[place], self.student),
+            self.courses.clauses[clause],
+            self.rows[place],
+        )
         leaving = int(stand.days_leaving[row, self.student])
         moment = Moment(of, self.facts, self.courses.timeline, stand.measure, leaving, row, self.student)
         return SIGNALS[of.signal].evidence(moment)
 
 
-def course_of(facts: Facts, courses: Courses, student: int) -> Course:
+def course_of(facts: Facts, courses: Courses, student: int, changes: Changes | None = None) -> Course:
     """The course of one of the students that ``courses`` follow; in the words of the policy that counts on its last day."""
-    return Course(facts, courses.as_of(student), student, np.flatnonzero(courses.timeline.on_course[:, student]))
+    rows = np.flatnonzero(courses.timeline.on_course[:, student])
+    return Course(facts, courses.as_of(student), student, rows, changes or {})
 
 
 class Changing(Protocol):

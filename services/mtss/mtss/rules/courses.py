@@ -8,8 +8,8 @@ import numpy as np
 
 from mtss.rules.clauses import Reading, Stand
 from mtss.rules.facts import NO_RULINGS, Facts, Flags, Rulings
-from mtss.rules.policy import TRUE, UNKNOWN, Policy, Truth
-from mtss.rules.timeline import Timeline, timeline_of, under
+from mtss.rules.policy import TRUE, UNKNOWN, Clause, Policy, Truth
+from mtss.rules.timeline import Coming, Timeline, timeline_of, under
 
 Policies: TypeAlias = Sequence[tuple[int, Policy]]
 """Policies in the order in which they came into force, each with the first day on which it counts. The first counted ever."""
@@ -48,14 +48,27 @@ class Courses:
             found = found.before
         return found
 
+    def under(self, policy: Policy) -> "Courses":
+        """The same under one of the policies."""
+        found = self
+        while found.policy is not policy and found.before is not None:
+            found = found.before
+        return found
 
-def follow(facts: Facts, policies: Policies) -> Courses:
+    def counting(self, clause: str, row: int, student: int) -> Clause:
+        """A clause with the numbers that count for a student on a day."""
+        usual, timeline = self.policy.clauses[clause], self.timeline
+        variant = 0 if timeline.variant is None else int(timeline.variant[row, student])
+        return timeline.variants[variant - 1].of(usual) if variant else usual
+
+
+def follow(facts: Facts, policies: Policies, coming: Coming | None = None) -> Courses:
     """The course of every student: a pure function of what is known now.
 
     Each day's tier is what the policy says that counts on that day, and each policy looks at the whole past: a clause that
-    has long held stands on the first day on which its policy counts.
+    has long held stands on the first day on which its policy counts. ``coming``: days that are supposed to come belong to it.
     """
-    timeline = timeline_of(facts, policies[0][1])
+    timeline = timeline_of(facts, policies[0][1], coming)
     last = _course(policies[0][1], facts, timeline)
     for first_day, policy in policies[1:]:
         if first_day > timeline.days[-1]:

@@ -5,7 +5,7 @@ equal length. A whole school, or a whole district, is one value.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, timedelta
 from typing import TypeAlias, TypeVar
 
@@ -29,6 +29,8 @@ UNIVERSAL, TARGETED, INTENSIVE = range(len(TIERS))
 RULINGS = ("accepted", "declined", "overridden", "withdrawn")
 """What a person may decide: about a proposal, or otherwise than the policy, and taking that back."""
 ACCEPTED, DECLINED, OVERRIDDEN, WITHDRAWN = range(len(RULINGS))
+OF_STUDENTS = ("enrolments", "absences", "referrals", "scores")
+"""The kinds of facts that are about one student each."""
 NEVER = int(np.iinfo(np.int32).max)
 """The exit day of an enrolment that is open, and the end of a ruling that has none."""
 
@@ -50,6 +52,22 @@ class _Columns:
         """From one sequence a column; ``None`` is an empty one."""
         kinds = [np.float64 if each.type is Floats else np.int32 for each in fields(cls)]
         return cls(*(np.array(column or (), kind) for column, kind in zip(columns, kinds, strict=True)))
+
+
+def copied(columns: Columns, whose: Ints) -> Columns:
+    """What the students ``whose`` have; each of them is named by the place there, and may be there several times."""
+    student = getattr(columns, "student")  # noqa: B009 (columns of schools have none)
+    order = np.argsort(student, kind="stable")
+    first, end = (np.searchsorted(student[order], whose, side=side) for side in ("left", "right"))
+    which = np.concatenate([np.zeros(0, np.intp), *(order[start:stop] for start, stop in zip(first, end, strict=True))])
+    kept = {each.name: getattr(columns, each.name)[which] for each in fields(columns)}
+    return replace(columns, **kept | {"student": np.repeat(np.arange(len(whose), dtype=np.int32), end - first)})
+
+
+def joined(first: Columns, second: Columns) -> Columns:
+    """Both, one after the other."""
+    both = {each.name: np.concatenate([getattr(of, each.name) for of in (first, second)]) for each in fields(first)}
+    return replace(first, **both)
 
 
 Floats: TypeAlias = NDArray[np.float64]

@@ -16,6 +16,14 @@ OPEN, CLOSED, IMPLIED = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
+class Coming:
+    """Where each student's days go on: the rest of a school year is supposed to be closed from the day after ``last`` on."""
+
+    last: Ints
+    year: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Timeline:
     """Which school counts on each day of each student, and what is known of that day."""
 
@@ -58,13 +66,16 @@ class Timeline:
         return _absent(self.days, facts.absences, self.school, self.known, mine)
 
 
-def timeline_of(facts: Facts, policy: Policy) -> Timeline:
-    """The days of every student, up to the last day that any of their schools closed."""
-    days = _axis(facts)
+def timeline_of(facts: Facts, policy: Policy, coming: Coming | None = None) -> Timeline:
+    """The days of every student, up to the last day that any of their schools closed, or is supposed to close."""
+    days = _axis(facts, facts.closed if coming is None else facts.calendar)
     year_at, closing_at = _schools(days, facts.calendar, facts.closed, len(facts.schools))
     school = of_what_counts(days, facts, facts.enrolments.school, nobody=len(facts.schools))
     year = np.take_along_axis(year_at, school, axis=1)
     closing = np.take_along_axis(closing_at, school, axis=1)
+    if coming is not None:
+        supposed = np.where(year == coming.year, np.int16(CLOSED), np.int16(OPEN))
+        closing = np.where(days[:, None] > coming.last, supposed, closing)
     known = closing > OPEN
     return Timeline(
         days=days,
@@ -125,9 +136,9 @@ def rows_at(days: Ints, wanted: Ints) -> tuple[Ints, Flags]:
     return rows, inside & (days[rows] == wanted)
 
 
-def _axis(facts: Facts) -> Ints:
+def _axis(facts: Facts, until: Closed | Calendar) -> Ints:
     # Days of referrals and scores have rows of their own, so that their order among school days is exact.
-    last = facts.closed.day.max(initial=0)
+    last = until.day.max(initial=0)
     days = np.unique(np.concatenate((facts.calendar.day, facts.referrals.day, facts.scores.day)))
     # At least one row, though nobody has a tier on it: then no step has to ask whether there is any.
     return days[: max(int(np.searchsorted(days, last, side="right")), 1)] if len(days) else np.zeros(1, np.int32)

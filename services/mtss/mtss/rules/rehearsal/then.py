@@ -10,14 +10,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from mtss.rules.facts import Absences, Columns, Facts, Ints, _Columns
+from mtss.rules.facts import OF_STUDENTS, Absences, Facts, Ints, _Columns, copied, joined
 from mtss.rules.policy.document import Policy
 from mtss.rules.rehearsal.district import Bytes, District, Happened, Stays
 from mtss.rules.rehearsal.ground import Ground, tables_of
 from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import STATES, Changes, Outcome
-
-_OF_STUDENTS = ("enrolments", "absences", "referrals", "scores")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +47,11 @@ def with_versions(facts: Facts, later: Later) -> tuple[Facts, Versions]:
     """``facts``, and behind its students one more for each day on which somebody's attendance became known otherwise."""
     moments = np.unique(np.stack([later.student, later.known], axis=1), axis=0)
     versions = Versions(facts.students, moments[:, 0], moments[:, 1])
-    more = {name: _copied(getattr(facts, name), versions) for name in _OF_STUDENTS}
+    copies = {name: copied(getattr(facts, name), versions.student) for name in OF_STUDENTS}
+    more = {name: replace(each, student=each.student + versions.students) for name, each in copies.items()}
     more["absences"] = _as_known(more["absences"], list(_cells(later, versions)))
-    together = {name: _joined(getattr(facts, name), more[name]) for name in _OF_STUDENTS}
+    together = {name: joined(getattr(facts, name), more[name]) for name in OF_STUDENTS}
     return replace(facts, students=facts.students + len(moments), **together), versions
-
-
-def _copied(columns: Any, versions: Versions) -> Any:
-    """What the student has, for each further column."""
-    order = np.argsort(columns.student, kind="stable")
-    first, end = (np.searchsorted(columns.student[order], versions.student, side=side) for side in ("left", "right"))
-    rows = [order[start:stop] for start, stop in zip(first, end, strict=True)]
-    which = np.concatenate([np.zeros(0, np.intp), *rows])
-    mine = np.repeat(np.arange(len(rows)), [len(each) for each in rows]) + versions.students
-    kept = {each.name: getattr(columns, each.name)[which] for each in fields(columns)}
-    return replace(columns, **kept | {"student": mine.astype(np.int32)})
 
 
 def _cells(later: Later, versions: Versions) -> Iterator[tuple[int, int, int, int, int]]:
@@ -86,19 +74,12 @@ def _as_known(absences: Absences, cells: Sequence[tuple[int, ...]]) -> Absences:
     stays = ~np.isin(_named(absences), _named(knew))
     missed = knew.hundredths > 0
     kept = {each.name: getattr(absences, each.name)[stays] for each in fields(absences)}
-    return _joined(replace(absences, **kept), Absences(*(getattr(knew, each.name)[missed] for each in fields(knew))))
+    return joined(replace(absences, **kept), Absences(*(getattr(knew, each.name)[missed] for each in fields(knew))))
 
 
 def _named(absences: Absences) -> Any:
     """One number for each student, school and day: places are below 2 to the 24th, 16th and 20th."""
     return (absences.student.astype(np.int64) << 36) | (absences.school.astype(np.int64) << 20) | absences.day
-
-
-def _joined(first: Columns, second: Columns) -> Columns:
-    return replace(
-        first,
-        **{each.name: np.concatenate([getattr(of, each.name) for of in (first, second)]) for each in fields(first)},
-    )
 
 
 def of_students(district: District, students: int) -> District:

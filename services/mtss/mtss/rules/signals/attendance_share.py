@@ -15,7 +15,18 @@ import numpy as np
 from mtss.rules.facts import EXCUSED, UNEXCUSED, Facts, Ints, day_of
 from mtss.rules.policy.document import Clause
 from mtss.rules.sentences import count, days, on
-from mtss.rules.signals.kinds import Evidence, Measure, Moment, Said, Signal, broken, whole, wrong_window
+from mtss.rules.signals.kinds import (
+    Evidence,
+    Going,
+    Measure,
+    Moment,
+    Said,
+    Signal,
+    Supposed,
+    broken,
+    whole,
+    wrong_window,
+)
 from mtss.rules.timeline import IMPLIED, Timeline
 
 _COUNTED = {"all": None, "unexcused": UNEXCUSED, "excused": EXCUSED}
@@ -141,6 +152,42 @@ def days_attended_until_below(hundredths_absent: int, days_enrolled: int, percen
     return max(int(hundredths_absent // percent) - days_enrolled + 1, 0)
 
 
+def suppose(going: Going) -> Supposed | None:
+    """The fewest whole days, all from the next school day on, that must be missed for the share to be reached on some day."""
+    if going.stands:
+        return None
+    percent, missed, days = (
+        int(going.clause["entry.at_least"] * 10),
+        going.amount.astype(np.int64),
+        cast("Ints", going.of),
+    )
+    needed = np.maximum(-((10 * missed - percent * days) // 1000), 1)
+    enough = going.telling & (needed <= _may_be_missed(going))
+    if not enough.any():
+        return None
+    least = int(needed[enough].min())
+    kind = _COUNTED[going.clause.texts["counts"]]
+    rows = zip(going.school[:least], going.days[:least], strict=True)
+    absences = [(school, day, _WHOLE, _NO_KIND if kind is None else kind) for school, day in rows]
+    return Supposed("missing", least, least, {"absences": absences}, going.clause.texts["counts"])
+
+
+def _may_be_missed(going: Going) -> Ints:
+    """By each coming day, how many of the days until then count if they are missed. In last days none has left them yet."""
+    further = np.arange(1, len(going.days) + 1, dtype=np.int32)
+    if going.clause.texts["window"] == "year_to_date":
+        return further
+    length = int(going.clause[_WINDOW])
+    if going.clause.texts["window"] == "last_days":
+        return further * (further <= length)
+    may: Ints = np.minimum(further, length - going.now[1])
+    return may
+
+
+_WHOLE, _NO_KIND = 100, -1
+"""Hundredths of a day; and of an absence that counts only where all do."""
+
+
 def wrong(clause: Clause) -> Iterator[tuple[str, str]]:
     """A window without its length, or shorter than the minimum of enrolled days."""
     return wrong_window(clause, ("first_days", "last_days"), _MINIMUM)
@@ -153,6 +200,7 @@ SIGNAL = Signal(
     measure=measure,
     evidence=evidence,
     say=say,
+    suppose=suppose,
     texts={"counts": frozenset(_COUNTED), "window": frozenset(_WINDOWS)},
     numbers={_MINIMUM: whole(1, 200), "entry.at_least": broken("0.1", "99.9")},
     may={

@@ -1,6 +1,6 @@
 """What a signal is: something about a student that is measured day by day, shown as evidence and said in words."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
@@ -39,6 +39,39 @@ class Moment:
     """How many days in a row the exit has been met, up to and including this day."""
     row: int
     student: int
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """How one clause of one student goes on if every coming school day of this school year is attended and nothing happens."""
+
+    clause: Clause
+    facts: Facts
+    stands: bool
+    """Whether it stands on the last closed day."""
+    days: Ints
+    """The coming school days."""
+    school: Ints
+    """Where the student is on each."""
+    now: tuple[Any, Any]
+    """On the last closed day: what is measured, and of how many days."""
+    amount: NDArray[Any]
+    of: NDArray[Any] | None
+    telling: Flags
+
+
+@dataclass(frozen=True, slots=True)
+class Supposed:
+    """Something that is supposed to happen from the next school day on, and how much of it."""
+
+    by: str
+    least: float
+    further: float
+    """Grows with how much is supposed."""
+    facts: Mapping[str, Sequence[tuple[float, ...]]]
+    """What is to be added, by kind of fact: rows of its columns without the student."""
+    of: str = ""
+    """Suppositions of the same thing ``by`` the same way, such as two clauses over one subscale, are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +122,8 @@ class Signal:
 
     ``texts`` and ``numbers`` are what a clause must say of it, ``may`` what it may leave out. A clause without an exit stands
     exactly as long as its entry holds. ``reads`` is the class of fields that its evidence and its sentences are of. ``wrong``
-    says which numbers of a clause make no sense together, and why.
+    says which numbers of a clause make no sense together, and why. ``suppose`` is the least of what may happen that could
+    change where a clause stands; ``None``: nothing but days that pass.
     """
 
     name: str
@@ -98,6 +132,7 @@ class Signal:
     measure: Callable[[Timeline, Facts, Clause], Measure]
     evidence: Callable[[Moment], Evidence]
     say: Callable[[bool | None, Evidence, Clause], Said]
+    suppose: Callable[[Going], Supposed | None]
     texts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     numbers: Mapping[str, Range] = field(default_factory=dict)
     may: Mapping[str, Range] = field(default_factory=dict)

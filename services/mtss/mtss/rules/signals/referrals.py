@@ -7,7 +7,7 @@ import numpy as np
 from mtss.rules.facts import NEVER, Facts, Ints, day_of
 from mtss.rules.policy.document import Clause
 from mtss.rules.sentences import count, on
-from mtss.rules.signals.kinds import Evidence, Measure, Moment, Said, Signal, whole, wrong_window
+from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Said, Signal, Supposed, whole, wrong_window
 from mtss.rules.timeline import Small, Timeline, rows_at
 
 
@@ -78,6 +78,14 @@ def say(holds: bool | None, evidence: Evidence, clause: Clause) -> Said:
     return Said(seen, f"Extra support begins with {left} {within}.")
 
 
+def suppose(going: Going) -> Supposed | None:
+    """As many on the next school day as are missing to the entry."""
+    if going.stands or not len(going.days):
+        return None
+    least = max(int(going.clause["entry.at_least"]) - int(going.amount[0]), 1)
+    return Supposed("referrals", least, least, {"referrals": [(going.days[0],)] * least})
+
+
 def wrong(clause: Clause) -> Iterator[tuple[str, str]]:
     """A window without its length."""
     return wrong_window(clause, ("last_days",))
@@ -90,6 +98,7 @@ SIGNAL = Signal(
     measure=measure,
     evidence=evidence,
     say=say,
+    suppose=suppose,
     texts={"window": frozenset({"school_year", "last_days"})},
     numbers={"entry.at_least": whole(1, 1000)},
     may={"window_days": whole(1, 400), "exit.below": whole(1, 1000), "exit.days_in_a_row": whole(1, 400)},

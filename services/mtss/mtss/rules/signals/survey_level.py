@@ -1,11 +1,13 @@
 """The mean of one survey subscale, as the last complete score said. A prorated score moves nothing."""
 
+from decimal import Decimal
+
 import numpy as np
 
 from mtss.rules.facts import Facts, day_of
 from mtss.rules.policy.document import Clause
 from mtss.rules.sentences import count, on
-from mtss.rules.signals.kinds import Evidence, Measure, Moment, Said, Signal, broken
+from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Said, Signal, Supposed, broken
 from mtss.rules.timeline import Timeline, carry, rows_at
 
 
@@ -75,6 +77,23 @@ def say(holds: bool | None, evidence: Evidence, clause: Clause) -> Said:
     return Said(seen, f"Extra support begins with a later, fully answered survey whose average is {cut} or less.")
 
 
+def suppose(going: Going) -> Supposed | None:
+    """A fully answered survey on the next school day: the highest mean that enters, or the lowest that leaves."""
+    clause, subscale = going.clause, going.clause.texts["subscale"]
+    mean = clause["entry.at_most"]
+    if going.stands:
+        mean = clause["exit.above" if "exit.above" in clause.numbers else "entry.at_most"] + _GRAIN
+    if mean > _MOST or not len(going.days):
+        return None
+    score = (going.days[0], going.facts.subscales.index(subscale), float(mean), 1, 1, 0)
+    further = float(mean if going.stands else -mean)
+    return Supposed("score_of", float(mean), further, {"scores": [score]}, f"{subscale} {going.stands}")
+
+
+_GRAIN, _MOST = Decimal("0.01"), Decimal(7)
+"""To so many places means are shown; and the highest of any scale."""
+
+
 SIGNAL = Signal(
     name="survey_level",
     reads="support_plan",
@@ -82,7 +101,8 @@ SIGNAL = Signal(
     measure=measure,
     evidence=evidence,
     say=say,
+    suppose=suppose,
     texts={"subscale": frozenset()},
-    numbers={"entry.at_most": broken("1", "7")},
-    may={"exit.above": broken("1", "7")},
+    numbers={"entry.at_most": broken("1", str(_MOST))},
+    may={"exit.above": broken("1", str(_MOST))},
 )

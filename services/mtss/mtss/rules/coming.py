@@ -1,0 +1,192 @@
+"""What would change a clause and a tier: the least of what may still happen in this school year.
+
+Nothing is guessed. Facts are supposed to go on, and the rules that decide follow them: first with every coming school day
+attended, then once for each clause with just as much missed, referred or scored as should be enough. That counts only if the
+clause, or the tier, then is on some day what it is neither now nor on that day without it. The tier is the one that the policy
+calls for; what people decide above that is theirs.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from mtss.rules.courses import Courses, Policies, follow
+from mtss.rules.facts import NO_RULINGS, OF_STUDENTS, Facts, Flags, Ints, copied, day_of, joined
+from mtss.rules.policy import Policy
+from mtss.rules.signals import SIGNALS
+from mtss.rules.signals.kinds import Going, Supposed
+from mtss.rules.timeline import Coming
+
+PASSING = "school_days"
+
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """The least that is enough, and the school day from which on it shows."""
+
+    amount: float
+    on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What would change one clause.
+
+    ``by``: ``school_days`` in a row, all attended; days ``missing`` from the next school day on; ``referrals`` on the next
+    school day; or a ``score_of`` so much. ``None``: not within this school year, which has so many school days left.
+    """
+
+    by: str
+    clause: Least | None
+    tier: Least | None
+    school_days_left: int
+
+    def document(self) -> dict[str, Any]:
+        """As JSON holds it, but for dates."""
+        return asdict(self)
+
+
+Changes: TypeAlias = Mapping[str, Change]
+"""By clause."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Student:
+    """Where one student stands on the last closed day, and how that goes on."""
+
+    place: int
+    policy: Policy
+    courses: Courses
+    row: int
+    coming: Ints
+    """The rows of the coming school days."""
+
+    @property
+    def days(self) -> Ints:
+        days: Ints = self.courses.timeline.days[self.coming]
+        return days
+
+    def without(self, clause: str | None) -> tuple[bool, Flags]:
+        """Whether a clause, or the tier, stands now, and on each coming day if nothing happens."""
+        stands = _stands(self.courses, self.policy, clause)
+        return bool(stands[self.row, self.place]), stands[self.coming, self.place]
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    student: _Student
+    clause: str
+    supposed: Supposed
+
+
+def what_may_change(facts: Facts, courses: Courses, policies: Policies, places: Sequence[int]) -> dict[int, Changes]:
+    """For each of the students at ``places`` who has a tier what would change each clause of the policy that counts.
+
+    ``courses`` are what ``policies`` say of ``facts``. Who is one of a thousand costs what one costs: it is two further courses
+    for all of them together.
+    """
+    mine = [place for place in places if courses.timeline.on_course[:, place].any()]
+    whose = np.array(mine, np.int32)
+    rows = np.array([np.flatnonzero(courses.timeline.on_course[:, place])[-1] for place in mine], np.intp)
+    coming = Coming(courses.timeline.days[rows], courses.timeline.year[rows, whose].astype(np.int32))
+    known = _up_to(_taken(facts, whose), coming.last)
+    if not mine:
+        return {}
+    onwards = follow(known, policies, coming)
+    policy_of = [courses.as_of(place).policy for place in mine]
+    students = [_student(onwards, policy_of[at], coming, at) for at in range(len(mine))]
+    tries = [each for student in students for each in _tries(student, known)]
+    found = _tried(known, policies, coming, tries)
+    return {mine[student.place]: dict(_changes(student, tries, found)) for student in students}
+
+
+def _student(onwards: Courses, policy: Policy, coming: Coming, place: int) -> _Student:
+    timeline, last = onwards.timeline, coming.last[place]
+    rows = np.flatnonzero(timeline.known[:, place] & (timeline.days > last))
+    return _Student(place, policy, onwards, int(np.searchsorted(timeline.days, last)), rows.astype(np.int32))
+
+
+def _taken(facts: Facts, whose: Ints) -> Facts:
+    mine = {name: copied(getattr(facts, name), whose) for name in OF_STUDENTS}
+    return replace(facts, students=len(whose), rulings=NO_RULINGS, **mine)
+
+
+def _up_to(facts: Facts, last: Ints) -> Facts:
+    """What is dated later says nothing yet."""
+
+    def kept(columns: Any) -> Any:
+        now = columns.day <= last[columns.student]
+        return replace(columns, **{each.name: getattr(columns, each.name)[now] for each in fields(columns)})
+
+    return replace(facts, **{name: kept(getattr(facts, name)) for name in ("absences", "referrals", "scores")})
+
+
+def _tries(student: _Student, facts: Facts) -> Iterator[_Try]:
+    for name, usual in student.policy.clauses.items():
+        supposed = SIGNALS[usual.signal].suppose(_going(student, facts, name))
+        if supposed is not None:
+            yield _Try(student, name, supposed)
+
+
+def _going(student: _Student, facts: Facts, name: str) -> Going:
+    courses, place, coming = student.courses.under(student.policy), student.place, student.coming
+    measure, timeline = courses.clauses[name].measure, courses.timeline
+    return Going(
+        clause=courses.counting(name, student.row, place),
+        facts=facts,
+        stands=student.without(name)[0],
+        days=student.days,
+        school=timeline.school[coming, place].astype(np.int32),
+        now=(measure.amount[student.row, place], None if measure.of is None else measure.of[student.row, place]),
+        amount=measure.amount[coming, place],
+        of=None if measure.of is None else measure.of[coming, place],
+        telling=measure.telling[coming, place],
+    )
+
+
+def _tried(facts: Facts, policies: Policies, coming: Coming, tries: Sequence[_Try]) -> Courses:
+    """The courses of all tries, each being a student."""
+    whose = np.array([each.student.place for each in tries], np.int32)
+    with_all = _taken(facts, whose)
+    for name in ("absences", "referrals", "scores"):
+        columns = getattr(with_all, name)
+        rows = [(at, *row) for at, each in enumerate(tries) for row in each.supposed.facts.get(name, ())]
+        if rows:
+            with_all = replace(with_all, **{name: joined(columns, type(columns).of(*zip(*rows, strict=True)))})
+    return follow(with_all, policies, Coming(coming.last[whose], coming.year[whose]))
+
+
+def _changes(student: _Student, tries: Sequence[_Try], found: Courses) -> Iterator[tuple[str, Change]]:
+    mine = {each.clause: (at, each.supposed) for at, each in enumerate(tries) if each.student is student}
+    left = len(student.coming)
+    least = partial(_least, student, found)
+    days_pass = least(None, None)
+    for name in student.policy.clauses:
+        if name not in mine:
+            yield name, Change(PASSING, least(name, None), days_pass, left)
+            continue
+        at, supposed = mine[name]
+        alike = [each for each in mine.values() if (each[1].by, each[1].of) == (supposed.by, supposed.of)]
+        tiers = (least(None, each) for each in sorted(alike, key=lambda each: each[1].further))
+        yield name, Change(supposed.by, least(name, (at, supposed)), next(filter(None, tiers), None), left)
+
+
+def _least(student: _Student, found: Courses, clause: str | None, tried: tuple[int, Supposed] | None) -> Least | None:
+    now, without = student.without(clause)
+    changed = without != now
+    if tried is not None:
+        stands = _stands(found, student.policy, clause)
+        rows = np.searchsorted(found.timeline.days, student.days)
+        changed = ~changed & (stands[rows, tried[0]] != now)
+    if not changed.any():
+        return None
+    first = int(changed.argmax())
+    return Least(float(tried[1].least) if tried else first + 1, day_of(student.days[first]))
+
+
+def _stands(courses: Courses, policy: Policy, clause: str | None) -> Flags:
+    return courses.targeted if clause is None else courses.under(policy).clauses[clause].stands
