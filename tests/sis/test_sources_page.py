@@ -1,13 +1,14 @@
 """Schools and sources that are silent, and the page that says so."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
+from common.events import AlertRaised
 from common.telemetry import metrics_page
 from sis.arrivals.alerts import tell_alerts
 from sis.clients.credentials import add_client, new_secret
@@ -95,6 +96,21 @@ async def test_an_alert_is_logged_once_at_each_set_age(sis: Sis):
     assert said == [[1], [], [], [3], [], [5], []]
 
 
+async def test_an_alert_is_said_once_at_each_set_age_and_withdrawn_when_it_is_over(sis: Sis):
+    days = await calendar_from_today(sis)
+    for day in (days[0], days[0], days[1], days[2], days[3]):
+        at(sis, day)
+        await tell_alerts(sis.running.runtime)
+    await sis.close(str(days[3]))
+    await sis.put_in("students", student())
+    await tell_alerts(sis.running.runtime)
+    said = [event for event in await sis.running.said(AlertRaised) if event.kind == "school-not-submitted"]
+    assert [(event.about, event.school_id, event.since) for event in said] == [
+        ("1", "1", date.fromisoformat(days[0]))
+    ] * 3
+    assert [(event.school_days, event.deleted) for event in said] == [(1, False), (3, False), (3, True)]
+
+
 async def test_a_logged_alert_names_the_school_and_nobody(sis: Sis):
     days = await calendar_from_today(sis)
     at(sis, days[4])
@@ -105,14 +121,12 @@ async def test_a_logged_alert_names_the_school_and_nobody(sis: Sis):
     assert "where" not in source_line
 
 
-async def test_counts_and_alerts_of_long_ago_are_forgotten(sis: Sis):
+async def test_counts_of_long_ago_are_forgotten(sis: Sis):
     days = await calendar_from_today(sis)
     at(sis, days[4])
-    await tell_alerts(sis.running.runtime)
     sis.running.clock.set(datetime.now(UTC) + timedelta(days=1200))
     await forget_arrivals(sis.running.runtime)
     assert await sis.rows("SELECT source FROM sis_arrival") == []
-    assert await sis.rows("SELECT kind FROM sis_alert") == []
 
 
 async def test_the_page_shows_what_arrived_and_what_did_not(sis: Sis):

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     )
     smtp_url: str = Field(default="", description="smtp://[user:password@]host:port or smtps://…")
     mail_from: str = Field(default="school@trellis.invalid", description="The sender of e-mail to families.")
+    alert_email: str = Field(
+        default="", description="Where district IT is told what does not arrive from the SIS; empty: nobody is told."
+    )
     public_url: str = Field(
         default="", description="The address that people and clients use; required outside embedded mode."
     )

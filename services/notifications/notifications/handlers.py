@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,11 +11,19 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from common.events import AgreementCompleted, Cause, ConferenceOffered, SchoolCalendarSet, Tier, TierDecided
+from common.events import (
+    AgreementCompleted,
+    AlertRaised,
+    Cause,
+    ConferenceOffered,
+    SchoolCalendarSet,
+    Tier,
+    TierDecided,
+)
 from common.routing import EventRouter
 from common.scope import events as scope_events
 from notifications.ledger import Matter, Opening, ask_about_told, open_occasions, withdraw
-from notifications.models import Calendar
+from notifications.models import Alert, Calendar
 from notifications.rules.timing import TIER, opens
 
 events = EventRouter()
@@ -114,6 +123,28 @@ async def keep_calendars(heard: Sequence[SchoolCalendarSet], session: AsyncSessi
             index_elements=["school_id", "school_year"],
             set_=newer,
             where=col(Calendar.revision) < statement.excluded.revision,
+        )
+    )
+
+
+@events.on_batch(AlertRaised)
+async def keep_alerts(heard: Sequence[AlertRaised], session: AsyncSession) -> None:
+    """Keep what district IT is to be told, and forget that it was told where an alert has come to another age."""
+    newest: dict[tuple[Any, ...], AlertRaised] = {}
+    for event in heard:
+        if event.fact_key not in newest or event.revision > newest[event.fact_key].revision:
+            newest[event.fact_key] = event
+    rows = [
+        {**event.model_dump(include={"kind", "about", "since", "school_days", "revision"}), "over": event.deleted}
+        for event in newest.values()
+    ]
+    statement = insert(Alert).values(rows)
+    newer = {name: statement.excluded[name] for name in ("school_days", "revision", "over", "told_at")}
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["kind", "about", "since"],
+            set_=newer,
+            where=col(Alert.revision) < statement.excluded.revision,
         )
     )
 

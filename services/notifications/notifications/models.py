@@ -203,3 +203,17 @@ class Task(Table, table=True):
     resolved_at: datetime | None = Field(default=None, sa_column=sa.Column(_MOMENT))
     resolved_by: str | None = None
     outcome: str | None = None
+
+
+class Alert(Table, table=True):
+    """An alert of sis as it was last heard, and when district IT was told of it at this age."""
+
+    __tablename__ = "notifications_alert"
+
+    kind: str = Field(primary_key=True)
+    about: str = Field(primary_key=True)
+    since: date = Field(primary_key=True)
+    school_days: int
+    revision: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    over: bool
+    told_at: datetime | None = Field(default=None, sa_column=sa.Column(_MOMENT))

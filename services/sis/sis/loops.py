@@ -13,7 +13,6 @@ _FORGET = sa.text("DELETE FROM sis_heard_event WHERE heard_at < clock_timestamp(
 _FORGET_HISTORY = (
     sa.text("DELETE FROM sis_arrival WHERE day < :first"),
     sa.text("DELETE FROM sis_source_count WHERE day < :first"),
-    sa.text("DELETE FROM sis_alert WHERE since < :first"),
 )
 
 
@@ -35,7 +34,7 @@ async def close_by_the_clock(runtime: Runtime) -> None:
 
 
 async def forget_arrivals(runtime: Runtime) -> None:
-    """Forget rejected rows that did not come again, and counts and alerts of years that nobody asks about."""
+    """Forget rejected rows that did not come again, and counts of years that nobody asks about."""
     async with runtime.transaction() as session:
         await forget_rejected(session)
         for statement in _FORGET_HISTORY:

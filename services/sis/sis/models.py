@@ -287,15 +287,3 @@ class SourceCount(Table, table=True):
     day: date = Field(sa_column=sa.Column(sa.Date, primary_key=True))
     count: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
     told_at: datetime = _time()
-
-
-class Alert(Table, table=True):
-    """An alert that was told at this age, so that it is told once."""
-
-    __tablename__ = "sis_alert"
-
-    kind: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
-    subject: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
-    since: date = Field(sa_column=sa.Column(sa.Date, primary_key=True))
-    reached: int = Field(sa_column=sa.Column(sa.Integer, primary_key=True, autoincrement=False))
-    told_at: datetime = _time()

@@ -8,6 +8,8 @@ from common.events.base import Event, by_type
 from common.events.mtss import Cause, Tier, TierDecided
 from common.events.restorative import AgreementCompleted, ConferenceOffered, ExclusionAvoided
 from common.events.sis import (
+    AlertKind,
+    AlertRaised,
     AttendanceKind,
     AttendanceRecorded,
     ExclusionRecorded,
@@ -26,6 +28,8 @@ from common.events.surveys import SubscaleScore, SurveyScored
 __all__ = [
     "CATALOGUE",
     "AgreementCompleted",
+    "AlertKind",
+    "AlertRaised",
     "AttendanceKind",
     "AttendanceRecorded",
     "Cause",
@@ -60,6 +64,7 @@ CATALOGUE: tuple[type[Event], ...] = (
     SectionTaught,
     SectionAttended,
     StaffRelated,
+    AlertRaised,
     SurveyScored,
     TierDecided,
     ConferenceOffered,

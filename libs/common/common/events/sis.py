@@ -183,3 +183,26 @@ class StaffRelated(Event):
     grade: Annotated[str | None, Field(max_length=60)] = None
     begin_on: date
     end_on: date | None = None
+
+
+class AlertKind(StrEnum):
+    """What an alert is about."""
+
+    SCHOOL_NOT_SUBMITTED = "school-not-submitted"
+    SOURCE_SILENT = "source-silent"
+    ROWS_WAITING = "rows-waiting"
+
+
+class AlertRaised(Event):
+    """A school or a source that district IT should look after, said again at each set age; gone once it is over."""
+
+    owner: ClassVar[str] = "sis"
+    fact: ClassVar[tuple[str, ...]] = ("kind", "about", "since")
+    subject_field: ClassVar[str] = "about"
+    key_field: ClassVar[str] = "about"
+
+    kind: AlertKind
+    about: Annotated[str, Field(min_length=1, description="The school, or the source by its id; never by a name.")]
+    school_id: SchoolId | None = None
+    since: date
+    school_days: Annotated[int, Field(ge=0, description="The highest set age it has come to; 0: listed.")]

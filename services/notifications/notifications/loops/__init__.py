@@ -3,7 +3,12 @@
 from datetime import timedelta
 
 from common.app import Loop
+from notifications.loops.alerting import tell_district_it
 from notifications.loops.deciding import decide_recipients
 from notifications.loops.sending import send_due
 
-LOOPS = (Loop(decide_recipients, every=timedelta(seconds=1)), Loop(send_due, every=timedelta(seconds=1)))
+LOOPS = (
+    Loop(decide_recipients, every=timedelta(seconds=1)),
+    Loop(send_due, every=timedelta(seconds=1)),
+    Loop(tell_district_it, every=timedelta(minutes=1)),
+)

@@ -1,18 +1,20 @@
 """What district IT should hear of: schools whose days were not submitted, sources that stopped pushing, rows that wait long."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import SchoolCalendarSet, SchoolDayClosed
+from common.db import transaction_time
+from common.events import AlertKind, AlertRaised, SchoolCalendarSet, SchoolDayClosed
 from common.runtime import Runtime
 from common.telemetry import record_alert
+from sis import facts
+from sis.facts import Fact, FactKey, say
 from sis.policy import ARRIVALS, WAITING
 
 log = structlog.get_logger(__name__)
@@ -68,23 +70,7 @@ _WAITING = sa.text(
     ORDER BY waits.since, waits.source
     """  # noqa: S608 (the same)
 )
-_TELL = sa.text(
-    """
-    INSERT INTO sis_alert (kind, subject, since, reached, told_at)
-    SELECT kind, subject, since, reached, clock_timestamp()
-    FROM unnest(CAST(:kind AS text[]), CAST(:subject AS text[]), CAST(:since AS date[]), CAST(:reached AS int[]))
-        AS given(kind, subject, since, reached)
-    ON CONFLICT (kind, subject, since, reached) DO NOTHING RETURNING kind, subject, since, reached
-    """
-)
-
-
-class AlertKind(StrEnum):
-    """What an alert is about."""
-
-    SCHOOL_NOT_SUBMITTED = "school-not-submitted"
-    SOURCE_SILENT = "source-silent"
-    ROWS_WAITING = "rows-waiting"
+_RAISED = sa.text("SELECT state FROM sis_fact WHERE type = :type AND NOT deleted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +110,42 @@ async def alerts_now(session: AsyncSession, runtime: Runtime, *, source: str | N
 
 
 async def tell_alerts(runtime: Runtime) -> None:
-    """Log and count each alert once at each set age, naming the school; a source may be a person's name and is not named."""
+    """Say each alert once at each set age, and when it is over; log and count it, naming the school.
+
+    A source may be a person's name and is not named.
+    """
     async with runtime.transaction() as session:
-        standing = await alerts_now(session, runtime)
+        standing = {_key_of(alert): alert for alert in await alerts_now(session, runtime)}
         told = await _tell(session, standing)
-    for alert in told:
+    for alert in (standing[event.fact_key] for event in told if not event.deleted):
         where = {"where": alert.subject} if alert.kind is AlertKind.SCHOOL_NOT_SUBMITTED else {}
         log.warning("an alert", service=runtime.name, reason=alert.kind, count=alert.age, **where)
         record_alert(runtime.name, state=alert.kind)
 
 
-async def _tell(session: AsyncSession, standing: Sequence[Alert]) -> list[Alert]:
-    if not standing:
-        return []
-    columns = {name: [getattr(alert, name) for alert in standing] for name in ("kind", "subject", "since", "reached")}
-    told = {tuple(row) for row in await session.execute(_TELL, columns)}
-    return [alert for alert in standing if (alert.kind, alert.subject, alert.since, alert.reached) in told]
+async def _tell(session: AsyncSession, standing: Mapping[FactKey, Alert]) -> list[AlertRaised]:
+    raised = await session.scalars(_RAISED, {"type": AlertRaised.type()})
+    before = {AlertRaised.model_validate({**state, "revision": 1}).fact_key for state in raised}
+
+    async def resolve(said: facts.Standing) -> Mapping[FactKey, Fact]:
+        over = {key: Fact(fact.state, deleted=True) for key, fact in said.items()}
+        return over | {key: Fact(_state_of(alert)) for key, alert in standing.items()}
+
+    return await say(session, await transaction_time(session), AlertRaised, {*before, *standing}, resolve)
+
+
+def _key_of(alert: Alert) -> FactKey:
+    return alert.kind, alert.subject, alert.since
+
+
+def _state_of(alert: Alert) -> dict[str, Any]:
+    return {
+        "kind": str(alert.kind),
+        "about": alert.subject,
+        "school_id": alert.subject if alert.kind is AlertKind.SCHOOL_NOT_SUBMITTED else None,
+        "since": alert.since.isoformat(),
+        "school_days": alert.reached,
+    }
 
 
 def _alerts(kind: AlertKind, rows: sa.Result[Any], *, first: int | None = None) -> list[Alert]:

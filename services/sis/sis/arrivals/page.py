@@ -8,7 +8,8 @@ from datetime import datetime
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sis.arrivals.alerts import Alert, AlertKind
+from common.events import AlertKind
+from sis.arrivals.alerts import Alert
 from sis.arrivals.overview import SourceResource
 from sis.arrivals.reconciliation import EVER, Compared
 from sis.rules.words import long_day, moment, span

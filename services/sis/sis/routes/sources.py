@@ -13,10 +13,11 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.errors import NotFound
+from common.events import AlertKind
 from common.idempotency import repeatable
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Now, RuntimeOf
-from sis.arrivals.alerts import Alert, AlertKind, alerts_now
+from sis.arrivals.alerts import Alert, alerts_now
 from sis.arrivals.overview import SourceResource, overview
 from sis.arrivals.page import sources_page
 from sis.arrivals.reconciliation import any_told, compare
