@@ -28,6 +28,7 @@ from common.outbox import Record
 from common.runtime import Runtime
 from common.server import listen
 from common.settings import Settings
+from tests.documented import Documented
 
 SERVICES = ("sis", "surveys", "mtss", "restorative", "notifications")
 TIME_ZONE = "America/Denver"
@@ -150,7 +151,7 @@ async def run_service(
         admin = create_engine(cluster.superuser_url(name), pool_size=1)
         async with (
             app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as http,
+            httpx.AsyncClient(transport=httpx.ASGITransport(Documented(app)), base_url="http://testserver") as http,
         ):
             yield Running(name, app, runtime, http, keys, admin, clock)
         await admin.dispose()

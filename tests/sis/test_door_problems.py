@@ -148,6 +148,6 @@ async def test_the_description_of_the_api_shows_ed_fi_s_problem_documents(sis: S
         for operation in paths[path].values():
             for status, answer in operation["responses"].items():
                 if status not in ("200", "201", "204", "304"):
-                    shown = answer["content"]["application/json"]["schema"]
+                    shown = answer["content"]["application/problem+json"]["schema"]
                     assert shown == {"$ref": "#/components/schemas/EdFiProblem"}, (path, status)
     assert not any("school_year" in path for path in paths)

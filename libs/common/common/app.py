@@ -15,6 +15,7 @@ from starlette.types import Send as SendMessage
 
 from common.access import check_declared
 from common.db import is_data_error, is_transient
+from common.described import Described
 from common.direct import flat
 from common.errors import NotStorable, Overloaded, Unavailable
 from common.headers import guarded, guarding
@@ -58,7 +59,7 @@ def create_app(name: str, router: APIRouter, events: EventRouter | None = None, 
     """
     access_policy()
     events, telemetry = events or EventRouter(), Telemetry(name)
-    app = FastAPI(
+    app = Described(
         title=f"Trellis {name}",
         lifespan=_lifespan,
         docs_url=None,

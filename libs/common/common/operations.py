@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import parking
 from common.access import require
 from common.db import Session
+from common.described import refusing
 from common.errors import DomainError
 from common.events import Event
 from common.idempotency import repeatable
@@ -134,7 +135,7 @@ def operations_router(name: str, events: EventRouter) -> APIRouter:
         await parking.discard(session, event_id)
         return Done(events=1)
 
-    @router.post("/v1/events/resend", dependencies=operators)
+    @router.post("/v1/events/resend", dependencies=operators, responses=refusing(NothingToResend))
     @repeatable("who knows a fact already does nothing")
     async def resend_standing(
         session: Session, dry_run: Annotated[bool, Query(description="Only count.")] = False

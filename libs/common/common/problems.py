@@ -14,6 +14,7 @@ from common.errors import DomainError, Invalid, SecondFactorMissing
 
 _STEP_UP = 'Bearer error="insufficient_user_authentication"'
 """Sign in again, with more. Source: RFC 9470, section 3."""
+PROBLEM_TYPE = "application/problem+json"
 
 
 class FieldError(BaseModel):
@@ -57,9 +58,7 @@ def response_of(problem: Problem, retry_after: int | None = None) -> JSONRespons
         headers["WWW-Authenticate"] = _STEP_UP if problem.type.endswith(SecondFactorMissing.kind()) else "Bearer"
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.setdefault("Retry-After", "2")
-    return JSONResponse(
-        problem.model_dump(exclude_none=True), problem.status, headers, media_type="application/problem+json"
-    )
+    return JSONResponse(problem.model_dump(exclude_none=True), problem.status, headers, media_type=PROBLEM_TYPE)
 
 
 def install(app: FastAPI) -> None:
@@ -77,23 +76,6 @@ def install(app: FastAPI) -> None:
     async def http(_: Request, error: HTTPException) -> JSONResponse:
         title = HTTPStatus(error.status_code).phrase
         return response_of(_problem(title.lower().replace(" ", "-"), error.status_code, f"{title}."))
-
-
-COMMON_RESPONSES: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The request is malformed."},
-    401: {"model": Problem, "description": "A valid bearer token is needed."},
-    403: {"model": Problem, "description": "This token's role or permissions do not allow this."},
-    404: {"model": Problem, "description": "There is no such thing, or it is not visible to this token."},
-    409: {"model": Problem, "description": "The state of things does not allow this."},
-    413: {"model": Problem, "description": "The body is too large."},
-    422: {"model": Problem, "description": "Some fields break a rule."},
-    429: {"model": Problem, "description": "Too many requests; go on after the seconds in Retry-After."},
-    503: {"model": Problem, "description": "Not now; try again after the seconds in Retry-After."},
-}
-PRECONDITION_RESPONSES: dict[int | str, dict[str, Any]] = COMMON_RESPONSES | {
-    412: {"model": Problem, "description": "It has been changed since the version that If-Match names."},
-    428: {"model": Problem, "description": "If-Match must name the version that was seen."},
-}
 
 
 def _problem(kind: str, status: int, detail: str, errors: list[FieldError] | None = None) -> Problem:

@@ -11,7 +11,6 @@ from fastapi.routing import APIRoute
 from common import json as strict_json
 from common.errors import BrokenEncoding, DomainError, MalformedJson, TooLarge, TooSlow, UnknownEncoding
 from common.idempotency import happens_once, once
-from common.problems import COMMON_RESPONSES
 
 BODY_SECONDS = 30
 """How long a body may take to arrive: a client that never ends it must not hold a place for ever."""
@@ -126,5 +125,5 @@ def strictly(
 
 
 def Router(service: str, **options: Any) -> APIRouter:  # noqa: N802 (used like the class it makes)
-    """The router of one service: every path under ``/<service>``, bodies read strictly, errors documented."""
-    return APIRouter(prefix=f"/{service}", route_class=StrictRoute, **{"responses": COMMON_RESPONSES, **options})
+    """The router of one service: every path under ``/<service>``, bodies read strictly."""
+    return APIRouter(prefix=f"/{service}", route_class=StrictRoute, **options)

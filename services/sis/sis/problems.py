@@ -4,7 +4,8 @@ Source: the error responses of the Ed-Fi ODS/API 7.x: types below ``urn:ed-fi:ap
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid4
 
-from common.problems import COMMON_RESPONSES
+from common.problems import PROBLEM_TYPE
 
 _DOORS = ("/sis/data/", "/sis/changeQueries/")
 _OURS = "urn:trellis:problem:"
@@ -71,12 +72,26 @@ class EdFiProblem(BaseModel):
     errors: list[str] | None = None
 
 
-# A parameter that breaks a rule is 400 here, as all that is malformed; "default" also stands for what the framework would add.
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status if status != 422 else "default": {"model": EdFiProblem, "description": told["description"]}
-    for status, told in COMMON_RESPONSES.items()
-    if status != HTTPStatus.TOO_MANY_REQUESTS  # a SIS is slowed by 503
-}
+def in_ed_fi_words(describe: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    """``describe``, whose OpenAPI document then has the door's problems as :class:`EdFiProblems` says them."""
+
+    @cache
+    def described() -> dict[str, Any]:
+        document = describe()
+        document["components"]["schemas"]["EdFiProblem"] = EdFiProblem.model_json_schema()
+        doors = (methods for path, methods in document["paths"].items() if path.startswith(_DOORS))
+        for operation in (each for methods in doors for each in methods.values()):
+            responses = operation["responses"]
+            invalid = responses.pop("422", None)  # a parameter that breaks a rule is 400 here, as all that is malformed
+            if invalid:
+                responses.setdefault("400", invalid)
+            responses.pop("428", None)  # exporters need not say If-Match
+            for said in responses.values():
+                if PROBLEM_TYPE in said.get("content", {}):
+                    said["content"][PROBLEM_TYPE] = {"schema": {"$ref": "#/components/schemas/EdFiProblem"}}
+        return document
+
+    return described
 
 
 def edfi_problem(problem: Mapping[str, Any], correlation_id: str) -> dict[str, Any]:
@@ -169,6 +184,4 @@ class _Answer:
 
 
 def _is_problem(start: Message) -> bool:
-    return (
-        start["status"] >= HTTPStatus.BAD_REQUEST and (b"content-type", b"application/problem+json") in start["headers"]
-    )
+    return start["status"] >= HTTPStatus.BAD_REQUEST and (b"content-type", PROBLEM_TYPE.encode()) in start["headers"]

@@ -15,6 +15,7 @@ from sqlmodel import col
 
 from common.app import Router
 from common.db import Session, transaction_time
+from common.described import refusing
 from common.errors import DomainError, Invalid, NotFound
 from common.idempotency import ONCE
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
@@ -134,7 +135,7 @@ async def cancel_rehearsal(rehearsal_id: UUID, who: District, session: Session) 
 @router.get(
     "/v1/rehearsals/{rehearsal_id}/report",
     response_class=Response,
-    responses={200: {"content": {"application/json": {}, "text/csv": {}}}},
+    responses=refusing(NotDone) | {200: {"content": {"application/json": {}, "text/csv": {}}}},
 )
 async def read_report(
     rehearsal_id: UUID,
@@ -153,7 +154,7 @@ async def read_report(
     return JSONResponse(result)
 
 
-@router.get("/v1/rehearsals/{rehearsal_id}/report.html", response_class=HTMLResponse)
+@router.get("/v1/rehearsals/{rehearsal_id}/report.html", response_class=HTMLResponse, responses=refusing(NotDone))
 async def show_report(rehearsal_id: UUID, who: District, session: Session) -> HTMLResponse:
     """The report as one page to read, print and hear."""
     found = await _find(session, rehearsal_id)

@@ -16,7 +16,6 @@ from common.errors import DomainError
 from common.idempotency import ONCE
 from common.inbox import acknowledge_set_back, database_was_set_back
 from common.preconditions import IfMatch, check_seen, etag_of
-from common.problems import PRECONDITION_RESPONSES
 from common.runtime import Now, RuntimeOf
 from notifications.gate import gate_of, last_switch
 from notifications.ledger import doubt_everything
@@ -211,7 +210,7 @@ async def read_sending(session: Session, response: Response) -> SwitchRead:
     return SwitchRead(last=Switched(**last.model_dump(exclude={"id"})) if last else None)
 
 
-@router.post("/v1/sending", dependencies=[ONCE], responses=PRECONDITION_RESPONSES)
+@router.post("/v1/sending", dependencies=[ONCE])
 async def switch_sending(
     asked: SwitchSending,
     who: Annotated[Principal, require("district", second_factor=True, reads=["non_personal"], purpose="operations")],

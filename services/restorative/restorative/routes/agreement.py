@@ -9,7 +9,6 @@ from pydantic import ConfigDict, Field
 
 from common.app import Router
 from common.idempotency import ONCE
-from common.problems import PRECONDITION_RESPONSES
 from common.words import Words
 from restorative.routes.desk import AN_ID, PATH, At, Body, Dated, Undated, sent
 from restorative.routes.referrals import ReferralShown
@@ -17,7 +16,7 @@ from restorative.rules.agreement import Breach, Complete, EndWithoutAgreement, H
 from restorative.rules.conference import Item, ItemKind
 from restorative.rules.withdrawal import Withdraw
 
-router = Router("restorative", dependencies=[ONCE], responses=PRECONDITION_RESPONSES)
+router = Router("restorative", dependencies=[ONCE])
 
 
 class ItemAgreed(Body):

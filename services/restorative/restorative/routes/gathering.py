@@ -14,7 +14,6 @@ from common.access import visible_to
 from common.app import Router
 from common.errors import NotFound
 from common.idempotency import ONCE
-from common.problems import PRECONDITION_RESPONSES
 from common.words import Words
 from restorative.models import Enrolment
 from restorative.routes.desk import AN_ID, PATH, At, Body, Dated, Desk, Undated, sent
@@ -22,7 +21,7 @@ from restorative.routes.referrals import ReferralShown
 from restorative.rules.conference import Kind, Part, Party, Role
 from restorative.rules.gathering import AddParty, Offer, Prepare, Refuse, Schedule, Screen, answer
 
-router = Router("restorative", dependencies=[ONCE], responses=PRECONDITION_RESPONSES)
+router = Router("restorative", dependencies=[ONCE])
 
 NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=NO_CONTROL)]

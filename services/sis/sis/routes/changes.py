@@ -6,12 +6,10 @@ from pydantic import BaseModel
 from common.access import require
 from common.app import Router
 from common.db import Session
-from sis.problems import RESPONSES
 
 router = Router(
     "availableChangeVersions",
     tags=["Ed-Fi"],
-    responses=RESPONSES,
     dependencies=[require("sis", "district", reads=["non_personal"], purpose="records")],
 )
 

@@ -16,7 +16,6 @@ from common.auth import Principal
 from common.db import Session, next_revision, transaction_time
 from common.errors import NotFound
 from common.preconditions import IfMatch, check_seen, etag_of
-from common.problems import PRECONDITION_RESPONSES
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from sis.languages import LANGUAGES
@@ -157,7 +156,7 @@ async def read_restriction(
     return _restriction(text, coding)
 
 
-@router.put("/v1/students/{student_id}/contacts/{contact_id}/restriction", responses=PRECONDITION_RESPONSES)
+@router.put("/v1/students/{student_id}/contacts/{contact_id}/restriction")
 async def code_restriction(
     student_id: UUID,
     contact_id: UUID,

@@ -17,7 +17,6 @@ from sis.arrivals.intake import Arrival, arrive, take_in
 from sis.arrivals.reconciliation import Believed, believe
 from sis.clients.bounds import granted, only_own, visible
 from sis.preconditions import KeyChange, check_expected, etag_of, names
-from sis.problems import RESPONSES, EdFiProblem
 from sis.queries import DOCUMENTS, shown
 from sis.resources import Resource
 from sis.routes.answers import ATTENDANCE_EXAMPLE, Identified, body_of, identified, status_of, written
@@ -28,7 +27,7 @@ from sis.rules.members import InvalidMember
 from sis.together import write_together
 from sis.waiting import WaitingDocument, find_waiting
 
-router = Router("ed-fi", tags=["Ed-Fi"], responses=RESPONSES)
+router = Router("ed-fi", tags=["Ed-Fi"])
 
 IfMatch = Annotated[str | None, Header(alias="If-Match", description="The etag that the document must still have.")]
 IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", description="The etag that is already known.")]
@@ -89,7 +88,6 @@ async def read_document(
     "/{resource}/{document_id}",
     status_code=204,
     response_class=Response,
-    responses={412: {"model": EdFiProblem, "description": "The document no longer has the etag that If-Match names."}},
     openapi_extra=body_of("application/json", ATTENDANCE_EXAMPLE),
 )
 async def replace_document(
@@ -122,7 +120,6 @@ async def replace_document(
     "/{resource}/{document_id}",
     status_code=204,
     response_class=Response,
-    responses={412: {"model": EdFiProblem, "description": "The document no longer has the etag that If-Match names."}},
 )
 async def delete_document(
     resource: str,

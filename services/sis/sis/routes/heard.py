@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.app import Router
 from common.auth import Principal
-from common.errors import DomainError
+from common.described import refusing
+from common.errors import DomainError, NotFound
 from common.idempotency import repeatable
 from common.json import parse
 from common.problems import Problem, problem_of
@@ -88,7 +89,7 @@ _BODIES["requestBody"]["content"] |= {
 
 @router.post(
     "/v1/events",
-    responses={415: {"model": Problem, "description": "Events are taken as JSON."}},
+    responses=refusing(NotFound),
     response_model_exclude_none=True,
     openapi_extra=_BODIES
     | {

@@ -13,14 +13,13 @@ from common.auth import Principal
 from common.db import Session
 from common.runtime import Runtime, RuntimeOf
 from sis.clients.bounds import granted, only_own
-from sis.problems import RESPONSES
 from sis.queries import Page, Paging, agrees, key_asked_for, partition, query_of, read_page, shown
 from sis.resources import Resource
 from sis.routes.fields import Reader
 from sis.rules.members import value_at
 from sis.waiting import waiting_for_key
 
-router = Router("ed-fi", tags=["Ed-Fi"], responses=RESPONSES)
+router = Router("ed-fi", tags=["Ed-Fi"])
 
 Asked = Annotated[Paging, Query()]
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.access import require
 from common.app import Router
 from common.db import Session
+from common.described import refusing
 from common.errors import NotFound
 from common.idempotency import repeatable
 from common.runtime import RuntimeOf
@@ -39,7 +40,9 @@ class StaffNamed(BaseModel):
 
 
 @router.post(
-    "/v1/staff/sign-in", dependencies=[require(services=_SISTERS, reads=["non_personal"], purpose="operations")]
+    "/v1/staff/sign-in",
+    dependencies=[require(services=_SISTERS, reads=["non_personal"], purpose="operations")],
+    responses=refusing(NotFound),
 )
 @repeatable("it only looks up")
 async def read_staff_named(told: NameTold, session: Session, runtime: RuntimeOf) -> StaffNamed:

@@ -15,7 +15,6 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session, transaction_time
 from common.preconditions import IfMatch, check_seen, etag_of
-from common.problems import PRECONDITION_RESPONSES
 from common.runtime import Today
 from surveys.models import Consent, Draft, Enrolment, Window, enrolled
 from surveys.policy import POLICY
@@ -56,7 +55,7 @@ class History(BaseModel):
     next: None = None
 
 
-@router.put("/v1/windows/{window_id}/consents/{student_id}", responses=PRECONDITION_RESPONSES)
+@router.put("/v1/windows/{window_id}/consents/{student_id}")
 async def record_consent(
     window_id: UUID,
     student_id: UUID,
