@@ -12,9 +12,9 @@ from common.access import public, require
 from common.app import Router, create_app
 from common.auth import Principal
 from common.db import Session
-from common.errors import DomainError
+from common.errors import DomainError, Invalid
 from common.events import Event, SurveyScored, TierDecided
-from common.idempotency import ONCE
+from common.idempotency import ONCE, repeatable
 from common.outbox import publish
 from common.routing import EventRouter
 
@@ -99,6 +99,12 @@ async def read_open(number: Annotated[int, Path(ge=1)]) -> dict[str, int]:
 @router.get("/v1/broken", dependencies=[public("a test needs one", reads=["non_personal"], purpose="operations")])
 async def read_broken() -> None:
     raise HandlerBug("a canary that must not be seen")
+
+
+@router.post("/v1/shout", dependencies=[public("a test needs one", reads=["non_personal"], purpose="operations")])
+@repeatable("nothing is kept")
+async def shout(note: Note) -> None:
+    raise Invalid(field="name", rule=f"must be louder than {note.name}")
 
 
 @events.on(TierDecided)
