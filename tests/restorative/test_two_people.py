@@ -86,3 +86,17 @@ async def test_of_fifty_at_once_who_saw_the_same_one_decides(restorative: Restor
     (won,) = (answer for answer in answers if answer.is_success)
     assert (await read(restorative, conference)).json() == won.json()
     assert [step["step"] for step in won.json()["steps"]].count("screen") == 1
+
+
+async def test_a_repeat_is_answered_while_the_conference_may_be_held_and_no_longer(restorative: Restorative) -> None:
+    conference = await restorative.conference()
+    headers = {"If-Match": (await read(restorative, conference)).headers["ETag"], "Idempotency-Key": "one"}
+    first, again = [await screen(restorative, conference, **headers) for _ in range(2)]
+    restorative.assistant_principal = restorative.facilitator
+    await restorative.hear(restorative.excluded())
+
+    refused = await screen(restorative, conference, **headers)
+
+    assert (first.status_code, again.json(), again.headers["Idempotent-Replayed"]) == (200, first.json(), "true")
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:trellis:problem:facilitator-named")
+    assert len((await restorative.referral())["steps"]) == len(first.json()["steps"])

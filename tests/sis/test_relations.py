@@ -56,6 +56,18 @@ async def test_it_is_made_once_for_its_idempotency_key(sis: Sis, people: PEOPLE)
     assert len(await sis.running.said(StaffRelated)) == 1
 
 
+async def test_a_repeat_is_not_answered_to_who_has_left_the_school_since(sis: Sis, people: PEOPLE):
+    body = {"staff_id": people[0], "kind": "caseload", "student_id": people[1]}
+    answers = []
+    for at in ("1", "1", "2"):
+        headers = {**sis.running.headers("principal", schools=[at]), "Idempotency-Key": "4c1f2c8e"}
+        answers.append(await sis.running.http.post("/sis/v1/relations", headers=headers, json=body))
+    assert [answer.status_code for answer in answers] == [201, 201, 404]
+    assert (answers[1].json(), answers[1].headers["Idempotent-Replayed"]) == (answers[0].json(), "true")
+    assert people[1] not in answers[2].text
+    assert len(await sis.running.said(StaffRelated)) == 1
+
+
 async def test_without_a_day_it_begins_today_and_goes_on(sis: Sis, people: PEOPLE):
     made = (await relate(sis, people, kind="trusted_adult")).json()
     assert (made["begin_on"], made["end_on"]) == ("2026-10-05", None)

@@ -1,7 +1,8 @@
 """What creates or contacts happens once, however often it is sent with the same ``Idempotency-Key``.
 
 The answer is kept, sealed, in the transaction of its effect: either both are there or neither. A request that was refused
-changed nothing, so nothing of it is kept, and its key may be sent again. A key belongs to one principal and one route.
+changed nothing, so nothing of it is kept, and its key may be sent again. A key belongs to one principal and one route, and
+its answer is given again only while the route would let that principal see what it is about.
 
 Source: draft-ietf-httpapi-idempotency-key-header-07: 422 for another request under the same key, 409 while the first is
 being handled.
@@ -12,6 +13,8 @@ import json
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import date
+from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import sqlalchemy as sa
@@ -23,6 +26,7 @@ from common.access import permissions_of
 from common.auth import Principal
 from common.db import hold_session
 from common.errors import DomainError
+from common.scope import sight_of
 from common.sealed import Vault
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -32,6 +36,7 @@ _HEADER = "Idempotency-Key"
 _KEY = r"^[\x21-\x7e]{1,255}$"
 _TABLE, _COLUMN = "answer", "sealed"
 _OWN_HEADERS = frozenset({"content-length"})
+_NOT_FOR_YOU = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 _LOCK = sa.text("SELECT pg_try_advisory_xact_lock(:number)")
 _READ = sa.text("SELECT sealed FROM answer WHERE id = :id")
 _KEEP = sa.text("INSERT INTO answer (id, sealed) VALUES (:id, :sealed)")
@@ -107,6 +112,7 @@ def once(handle: Handle, dependant: Dependant, route: str) -> Handle:
         session, vault = await hold_session(request), request.app.state.runtime.vault
         known = await _answered(session, vault, asked)
         if known is not None:
+            await _check_may_still_ask(handle, request, session)
             return known
         response = await handle(request)
         await _keep(session, vault, asked, response)
@@ -133,6 +139,24 @@ async def _answered(session: AsyncSession, vault: Vault, asked: _Asked) -> Respo
     if kept["content"] != asked.content:
         raise KeyUsedOtherwise
     return Response(kept["body"].encode("latin-1"), kept["status"], kept["headers"] | {"Idempotent-Replayed": "true"})
+
+
+async def _check_may_still_ask(handle: Handle, request: Request, session: AsyncSession) -> None:
+    """Nothing if the route still lets who asks see what it is about: only the route knows, so it is asked, and undone.
+
+    Raises:
+        DomainError: it is 401, 403 or 404 by now. That it happened already is no refusal.
+    """
+    if sight_of(request.state.principal, date.min).all:
+        return
+    attempt = await session.begin_nested()
+    try:
+        await handle(request)
+    except DomainError as refused:
+        if refused.status in _NOT_FOR_YOU:
+            raise
+    finally:
+        await attempt.rollback()
 
 
 async def _keep(session: AsyncSession, vault: Vault, asked: _Asked, response: Response) -> None:
