@@ -1,8 +1,8 @@
 """A service at work in a test: real PostgreSQL, the real application, events handed in and read from the outbox."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -23,6 +23,7 @@ from common.db import create_engine
 from common.embedded import Cluster
 from common.events import Event, by_type
 from common.keys import read_keys, read_signing_key, write_keys
+from common.limits import Limits
 from common.migrations import migrate_within
 from common.outbox import Record
 from common.runtime import Runtime
@@ -117,6 +118,17 @@ _EMPTY = sa.text(
     END $$
     """
 )
+
+
+@contextmanager
+def buckets_not_refilling(running: Running) -> Iterator[None]:
+    """Who may ask so often a second may ask so often in all."""
+    state = running.app.state
+    before, state.limits = state.limits, Limits(lambda: 0.0, {})
+    try:
+        yield
+    finally:
+        state.limits = before
 
 
 def record(event: Event, *, identity: UUID | None = None) -> Record:

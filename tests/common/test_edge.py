@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from common.errors import Overloaded
 from common.headers import guarding
 from common.limits import Limits, TooManyRequests
 from common.origins import open_to
-from common.policy import HEAD_BYTES, HEAD_FIELDS, MACHINE, PERSON, STRANGER
+from common.policy import HEAD_BYTES, HEAD_FIELDS, LINK, MACHINE, PERSON, STRANGER
 from common.process import Process
 from common.server import KEEP_ALIVE_SECONDS
 from common.settings import Settings
@@ -78,6 +79,16 @@ def test_who_has_no_token_is_bounded_by_address() -> None:
     limits.take(nobody, "192.0.2.2")
     with pytest.raises(TooManyRequests):
         limits.take(nobody, "192.0.2.1")
+
+
+def test_a_link_has_a_bucket_of_its_own_wherever_it_is_opened() -> None:
+    limits = Limits(Watch(), {})
+    for _ in range(LINK.burst):
+        limits.take_link("a")
+
+    limits.take_link("b")
+    with pytest.raises(TooManyRequests):
+        limits.take_link("a")
 
 
 def test_who_asked_long_ago_is_not_remembered_for_ever() -> None:
@@ -159,7 +170,14 @@ def test_an_origin_that_is_none_is_refused_at_start(origin: str) -> None:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def port(echo: Running) -> AsyncIterator[int]:
-    """Where the service answers over real connections, which are looked at ten times a second."""
+    """Where the service answers over real connections."""
+    async with watched(Process([echo.app])) as port:
+        yield port
+
+
+@asynccontextmanager
+async def watched(application: Any) -> AsyncIterator[int]:
+    """The port at which ``application`` answers over connections that are looked at ten times a second."""
     open_connections: set[Any] = set()
 
     class Watched(Bounded):
@@ -173,7 +191,7 @@ async def port(echo: Running) -> AsyncIterator[int]:
             await asyncio.sleep(0.1)
 
     looking = asyncio.create_task(look())
-    async with over_http(Process([echo.app]), http=Watched) as address:
+    async with over_http(application, http=Watched) as address:
         yield int(address.rpartition(":")[2])
     looking.cancel()
 
@@ -242,3 +260,55 @@ async def test_a_connection_that_rests_between_requests_stays(port: int, monkeyp
         await asyncio.sleep(1)
     writer.close()
     assert KEEP_ALIVE_SECONDS > 75
+
+
+class Pouring:
+    """Answers more than a connection holds, and notes how that ended."""
+
+    def __init__(self) -> None:
+        self.poured, self.ended = 0, asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            while self.poured < POUR_BYTES:
+                await send({"type": "http.response.body", "body": bytes(PIECE_BYTES), "more_body": True})
+                self.poured += PIECE_BYTES
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            self.ended.set()
+
+
+POUR_BYTES, PIECE_BYTES = 16_000_000, 64_000
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def pouring(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Pouring, asyncio.StreamReader]]:
+    """An answer that pours, and who has asked for it and reads a little at a time."""
+    monkeypatch.setattr(connections, "ANSWER_SECONDS", 0.5)
+    application = Pouring()
+    async with watched(application) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(HEAD + b"\r\n")
+        yield application, reader
+        writer.close()
+
+
+async def test_a_client_that_does_not_read_its_answer_is_cut(pouring: tuple[Pouring, asyncio.StreamReader]) -> None:
+    application, reader = pouring
+
+    await asyncio.wait_for(application.ended.wait(), 10)
+
+    assert len(await reader.read()) < POUR_BYTES
+
+
+async def test_a_client_that_reads_slowly_and_goes_on_gets_all(
+    pouring: tuple[Pouring, asyncio.StreamReader],
+) -> None:
+    application, reader = pouring
+    read = 0
+    while piece := await reader.read(PIECE_BYTES):
+        read += len(piece)
+        await asyncio.sleep(0.001)
+
+    assert application.poured == POUR_BYTES <= read

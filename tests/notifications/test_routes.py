@@ -9,8 +9,9 @@ import pypdf
 import pytest
 import sqlalchemy as sa
 
+from common.policy import LINK
 from notifications.texts import TEXTS
-from tests.harness import Running
+from tests.harness import Running, buckets_not_refilling
 from tests.notifications.made_up import (
     FRIDAY_MORNING,
     SCHOOL,
@@ -247,6 +248,17 @@ async def test_an_unknown_stop_link_is_not_found(notifications: Running) -> None
     ):
         assert answer.status_code == 404
         assert "<form" not in answer.text
+
+
+async def test_a_stop_link_that_is_asked_for_too_often_waits_and_others_do_not(notifications: Running) -> None:
+    with buckets_not_refilling(notifications):
+        for _ in range(LINK.burst):
+            await notifications.http.get(f"{HERE}/unsubscribe/x")
+
+        refused = await notifications.http.post(f"{HERE}/unsubscribe/x")
+
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
+        assert (await notifications.http.get(f"{HERE}/unsubscribe/y")).status_code == 404
 
 
 async def test_the_database_holds_no_address_no_name_and_no_link(

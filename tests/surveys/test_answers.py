@@ -12,6 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from common.events import SurveyScored
+from common.policy import LINK
+from tests.harness import buckets_not_refilling
 from tests.surveys.conftest import CLOSES, ITEMS, OPENS, WINDOW, Surveys, sheet
 
 ALL_FOUR = dict.fromkeys(ITEMS, "4")
@@ -202,6 +204,27 @@ async def test_an_unknown_link_says_so_in_either_language_and_nothing_else(surve
     assert "This link does not work" in english.text
     assert "Este enlace no funciona" in spanish.text
     assert english.headers["cache-control"] == "no-store"
+
+
+async def test_a_link_opens_one_survey_and_no_route_that_asks_for_a_token(surveys: Surveys) -> None:
+    window, _, url = await invited(surveys)
+    headers = {"Authorization": f"Bearer {url.rpartition('/')[2]}"}
+
+    for path in (f"windows/{window}", "status"):
+        assert (await surveys.http.get(f"/surveys/v1/{path}", headers=headers)).status_code == 401
+
+
+async def test_a_link_that_is_asked_for_too_often_waits_and_others_do_not(surveys: Surveys) -> None:
+    await surveys.enrol(2)
+    url, other = (await surveys.links(await surveys.window())).values()
+    with buckets_not_refilling(surveys.running):
+        for _ in range(LINK.burst):
+            assert (await surveys.http.get(url)).status_code == 200
+
+        refused = await press(surveys, url, "send", ALL_FOUR)
+
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
+        assert (await surveys.http.get(other)).status_code == 200
 
 
 async def test_a_student_who_left_the_school_cannot_answer(surveys: Surveys) -> None:

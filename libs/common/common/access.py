@@ -26,6 +26,8 @@ class UndeclaredPermission(Exception):
 class Permission:
     """Roles that may call a route, and sister services that may; both empty: anybody, for the reason given.
 
+    ``link``: the part of the path that is a personal link, where the route is for whoever holds one.
+
     ``named``: the permission that a token of these roles must carry besides, if any. ``second_factor``: whether a person must
     have signed in with one, where the district's settings say what counts as one. ``reads`` and ``mixes``: the classes of
     fields that the route gives, for ``purpose``; who may not read one of ``reads`` is refused, of ``mixes`` it is left out.
@@ -37,6 +39,7 @@ class Permission:
     purpose: str
     mixes: frozenset[str] = frozenset()
     public: str = ""
+    link: str = ""
     named: str | None = None
     second_factor: bool = False
 
@@ -65,7 +68,10 @@ class Permission:
         """
         principal = self._reading(await self._permitted(request))
         client = request.scope.get("client")
-        request.app.state.limits.take(principal, client[0] if client else None)
+        limits = request.app.state.limits
+        limits.take(principal, client[0] if client else None)
+        if self.link:
+            limits.take_link(request.path_params[self.link])
         request.state.principal = principal
         return principal
 
@@ -132,9 +138,12 @@ def require(
     )
 
 
-def public(reason: str, *, reads: Collection[str], purpose: str) -> Any:
-    """The dependency of a route that needs no token; the reason is for the reader."""
-    return Depends(Permission(frozenset(), frozenset(), frozenset(reads), purpose, public=reason))
+def public(reason: str, *, reads: Collection[str], purpose: str, link: str = "") -> Any:
+    """The dependency of a route that needs no token; the reason is for the reader.
+
+    ``link`` names the part of the path that is a personal link: each link may be asked for so often, whoever asks.
+    """
+    return Depends(Permission(frozenset(), frozenset(), frozenset(reads), purpose, public=reason, link=link))
 
 
 def visible_to(principal: Principal, student: ColumnElement[UUID] | Any) -> ColumnElement[bool]:

@@ -1,7 +1,8 @@
 """Connections that hold no more than they may, and end when a client is too slow: what uvicorn leaves open.
 
-Uvicorn bounds neither the headers nor the time they take, and after an early answer a body may go on for ever. Nothing is
-timed per request: each connection notes until when it must have come on, and the server looks once a second.
+Uvicorn bounds neither the headers nor the time they take, and after an early answer a body may go on for ever; an answer that
+nobody reads holds its route for ever. Nothing is timed per request: each connection notes until when it must have come on, and
+the server looks once a second.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from common.policy import HEAD_BYTES, HEAD_FIELDS, HEAD_SECONDS, MESSAGE_SECONDS
+from common.policy import ANSWER_BYTES, ANSWER_SECONDS, HEAD_BYTES, HEAD_FIELDS, HEAD_SECONDS, MESSAGE_SECONDS
 
 SILENT_SECONDS = 90
 """How long a new connection may say nothing, as long as one between two requests."""
@@ -22,11 +23,13 @@ class _TooLarge(Exception):
 
 
 class Bounded(HttpToolsProtocol):
-    """An HTTP connection whose client must send small heads, in time."""
+    """An HTTP connection whose client must send small heads, in time, and take what it asked for."""
 
     until: float | None = None
     _in_head = _too_large = False
     _head_bytes = 0
+    _untaken: tuple[int, float] | None = None
+    """How many bytes of answers waited when we last looked for progress, and until when there must be some."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a first request."""
@@ -68,12 +71,29 @@ class Bounded(HttpToolsProtocol):
 
     def cut_if_late(self, now: float) -> None:
         """End the connection if its client should have come on by now."""
+        if self._is_stuck(now):
+            self.transport.abort()  # to close it would mean to wait for the client
+            return
         if self.until is None or now < self.until or self.transport.is_closing():
             return
         if self._in_head:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
         else:
             self.transport.close()
+
+    def resume_writing(self) -> None:
+        """The client has taken almost all that waited."""
+        super().resume_writing()
+        self._untaken = None
+
+    def _is_stuck(self, now: float) -> bool:
+        """Whether too little was taken for too long of what waits to be sent."""
+        waiting = self.transport.get_write_buffer_size()
+        if not waiting:
+            self._untaken = None
+        elif self._untaken is None or (now >= self._untaken[1] and waiting <= self._untaken[0] - ANSWER_BYTES):
+            self._untaken = waiting, now + ANSWER_SECONDS
+        return self._untaken is not None and now >= self._untaken[1]
 
     def _refuse(self, status: HTTPStatus) -> None:
         # Before there is a request there is no application that could answer.

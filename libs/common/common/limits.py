@@ -1,16 +1,17 @@
-"""How many requests one principal may make: a token bucket each, in this process.
+"""How many requests one principal, and who holds one personal link, may make: a token bucket each, in this process.
 
 A sister service and a student information system are told to come later with 503, which exporters wait for and try again;
 429 makes some of them drop the row.
 """
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from common.auth import Principal
 from common.errors import DomainError, Overloaded
-from common.policy import MACHINE, PERSON, STRANGER, Rate
+from common.policy import LINK, MACHINE, PERSON, STRANGER, Rate
 
 _MOST_REMEMBERED = 10_000
 _ROUNDING = 1e-6
@@ -42,11 +43,24 @@ class Limits:
             TooManyRequests: somebody else does.
         """
         key, rate = _bounded(who, address)
+        self._take(key, rate, machine=who.role in ("sis", "service"))
+
+    def take_link(self, token: str) -> None:
+        """Let whoever holds this personal link, from wherever they come, ask once more.
+
+        Raises:
+            TooManyRequests: it is asked for too often.
+        """
+        self._take(hashlib.sha256(token.encode()).digest(), LINK)
+
+    def _take(self, key: object, rate: Rate, *, machine: bool = False) -> None:
         now = self.clock()
         full_at = max(self.full_at.get(key, now), now) + 1 / rate.per_second
         wait = full_at - now - rate.burst / rate.per_second
         if wait > _ROUNDING:
-            raise _refusal(who, rate, int(wait) + 1)
+            refusal = Overloaded() if machine else TooManyRequests(per_second=rate.per_second)
+            refusal.retry_after = int(wait) + 1
+            raise refusal
         if len(self.full_at) >= _MOST_REMEMBERED:
             self.full_at = {each: until for each, until in self.full_at.items() if until > now}
         self.full_at[key] = full_at
@@ -59,9 +73,3 @@ def _bounded(who: Principal, address: str | None) -> tuple[object, Rate]:
         return (who.role, who.subject), MACHINE
     # A token that names no person is one that several hold: whoever operates Trellis, and its scripts.
     return (who.role, who.subject), PERSON if who.subject != who.role else MACHINE
-
-
-def _refusal(who: Principal, rate: Rate, seconds: int) -> DomainError:
-    refusal = Overloaded() if who.role in ("sis", "service") else TooManyRequests(per_second=rate.per_second)
-    refusal.retry_after = seconds
-    return refusal

@@ -19,8 +19,12 @@ class Rate:
     burst: int
 
 
-PERSON, MACHINE, STRANGER = (Rate(**_DATA["requests"][name]) for name in ("person", "machine", "stranger"))
+PERSON, MACHINE, STRANGER, LINK = (
+    Rate(**_DATA["requests"][name]) for name in ("person", "machine", "stranger", "link")
+)
 HEAD_BYTES: int = _DATA["connections"]["head_bytes"]
 HEAD_FIELDS: int = _DATA["connections"]["head_fields"]
 HEAD_SECONDS: int = _DATA["connections"]["head_seconds"]
 MESSAGE_SECONDS: int = _DATA["connections"]["message_seconds"]
+ANSWER_SECONDS: int = _DATA["connections"]["answer_seconds"]
+ANSWER_BYTES: int = _DATA["connections"]["answer_bytes"]

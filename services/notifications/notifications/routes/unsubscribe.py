@@ -21,6 +21,7 @@ router = Router(
             "whoever holds the link owns the mailbox it was sent to, and stopping must need no account",
             reads=["non_personal"],
             purpose="contact",
+            link="token",
         )
     ],
 )

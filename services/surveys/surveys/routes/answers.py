@@ -33,13 +33,15 @@ from surveys.rules import Answers, Door
 router = Router("surveys")
 
 _LINK_IS_THE_KEY = public(
-    "a personal link of 128 random bits is its own key", reads=["survey_answer"], purpose="support"
+    "a personal link of 128 random bits is its own key", reads=["survey_answer"], purpose="support", link="token"
 )
 _SKIP = "skip"
 _PAGES: dict[int | str, dict[str, Any]] = {
     status: {"description": meaning, "content": {"text/html": {}}}
     for status, meaning in ((404, "The link does not work."), (409, "Not open yet."), (410, "Not open any more."))
 }
+_FIELDS = {"type": "object", "properties": {"action": {"type": "string"}}, "additionalProperties": {"type": "string"}}
+_FORM = {"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": _FIELDS}}}}
 AcceptLanguage = Annotated[str, Header(max_length=1000)]
 
 
@@ -91,6 +93,7 @@ async def read_survey(
     response_class=HTMLResponse,
     status_code=303,
     responses=_PAGES,
+    openapi_extra=_FORM,
 )
 @repeatable("a student has one draft and one response, which the same form leaves as they are")
 async def save_answers(
