@@ -3,12 +3,18 @@
 from importlib import import_module
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
+from common.access import public
 from common.db import open_session
+from common.described import Described
 from common.idempotency import happens_once
+from common.limits import Limits
+from tests.documented import Documented
 from tests.harness import SERVICES
 
 
@@ -45,3 +51,19 @@ def test_a_route_that_happens_once_takes_the_transaction_that_its_answer_is_kept
 
 def _functions(dependant: Dependant) -> set[Any]:
     return {dependant.call}.union(*map(_functions, dependant.dependencies))
+
+
+async def test_an_answer_that_the_document_does_not_name_fails_every_test() -> None:
+    app = Described()
+    app.state.limits = Limits.empty()
+
+    @app.get(
+        "/teapot/{number}", dependencies=[public("a test needs one", reads=["non_personal"], purpose="operations")]
+    )
+    async def pour(number: int) -> Response:
+        return Response(status_code=number)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(Documented(app)), base_url="http://testserver") as http:
+        assert (await http.get("/teapot/404")).status_code == 404
+        with pytest.raises(AssertionError, match=r"GET /teapot/\{number\} answers 418"):
+            await http.get("/teapot/418")
