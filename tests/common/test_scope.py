@@ -3,6 +3,7 @@
 import asyncio
 import tomllib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -16,10 +17,22 @@ import sqlalchemy as sa
 from common.db import create_engine
 from common.embedded import Cluster
 from common.events.sis import Relation
+from common.outbox import publish
 from common.policies import PolicyInvalid, merged
-from common.scope import EVERYTHING, FIELD_CLASSES, GROUNDS, NOTHING, Sight, access_policy, see_all, seen, seen_school
+from common.scope import (
+    EVERYTHING,
+    FIELD_CLASSES,
+    GROUNDS,
+    NOTHING,
+    Sight,
+    access_policy,
+    see_all,
+    see_by_key,
+    seen,
+    seen_school,
+)
 from common.scope.policy import read_policy
-from tests.harness import Running, run_service
+from tests.harness import Running, record, run_service
 from tests.scoped import (
     ANA,
     BEN,
@@ -290,6 +303,30 @@ async def test_the_tables_of_scope_are_read_by_the_views_alone(mtss: Running) ->
             assert await session.scalar(rows) == 0
         async with mtss.runtime.transaction() as session:
             assert await session.scalar(rows) == 1
+
+
+async def test_what_is_said_and_what_was_answered_is_written_by_everybody_and_read_by_few(mtss: Running) -> None:
+    keep = sa.text("INSERT INTO answer (id, sealed) VALUES (:id, '')")
+    rows = sa.text("SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM answer)")
+    async with mtss.runtime.transaction(lambda: at("north")) as session:
+        await publish(session, enrolled())
+        for key in (b"mine", b"another's"):
+            await session.execute(keep, {"id": key})
+        assert (await session.execute(rows)).one() == (0, 0)
+        await see_by_key(session, b"mine")
+        assert (await session.execute(rows)).one() == (0, 1)
+    async with mtss.session() as session:
+        assert (await session.execute(rows)).one() == (1, 2)
+
+
+async def test_what_could_not_be_handled_is_no_more_for_who_sees_some(mtss: Running) -> None:
+    await mtss.app.state.inbox.process([replace(record(enrolled()), body=b"{}")])
+    parked = sa.text("SELECT count(*) FROM inbox_parked")
+
+    async with mtss.runtime.transaction(lambda: at("north")) as session:
+        assert await session.scalar(parked) == 0
+    async with mtss.session() as session:
+        assert await session.scalar(parked) == 1
 
 
 async def test_a_transaction_may_go_on_to_see_everything_and_the_next_one_does_not(mtss: Running) -> None:

@@ -26,7 +26,7 @@ from common.access import permissions_of
 from common.auth import Principal
 from common.db import hold_session
 from common.errors import DomainError
-from common.scope import sight_of
+from common.scope import see_by_key, sight_of
 from common.sealed import Vault
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -132,6 +132,7 @@ async def _answered(session: AsyncSession, vault: Vault, asked: _Asked) -> Respo
     """What was answered before; ``None`` if nothing was, and then nobody else is answered until the transaction ends."""
     if not await session.scalar(_LOCK, {"number": asked.number}):
         raise StillInProgress
+    await see_by_key(session, asked.id)
     sealed = await session.scalar(_READ, {"id": asked.id})
     if sealed is None:
         return None

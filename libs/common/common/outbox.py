@@ -18,6 +18,7 @@ from common.events import Event
 from common.failpoints import failpoint
 from common.ids import new_id
 from common.runtime import Runtime, asked_to_stop
+from common.scope import see_all_along
 from common.telemetry import traceparent
 
 LARGEST_EVENT_BYTES = 1024 * 1024
@@ -122,14 +123,14 @@ async def relay(runtime: Runtime, sending: Callable[[], Any]) -> None:
 async def drain(runtime: Runtime, send: Send) -> int:
     """Send what waits now and return how many there were."""
     total = 0
-    async with runtime.engine.connect() as connection:
-        connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        driver = (await connection.get_raw_connection()).driver_connection
-        while rows := await _next(driver):
+    while True:
+        async with runtime.transaction() as session:
+            rows = [Record(*row) for row in await fetch(session, _UNPUBLISHED, {"batch": BATCH})]
+            if not rows:
+                return total
             await send(rows)
-            await _mark(driver, rows)
-            total += len(rows)
-    return total
+            await fetch(session, _MARK, {"ids": [row.id for row in rows]})
+        total += len(rows)
 
 
 async def _pump(runtime: Runtime, driver: Any, said: asyncio.Event, send: Send) -> None:
@@ -186,5 +187,6 @@ async def _locked(runtime: Runtime, plain: AsyncConnection, said: asyncio.Event)
     def heard(*_: object) -> None:
         said.set()
 
+    await see_all_along(driver)
     await driver.add_listener("outbox", heard)
     return driver

@@ -1,6 +1,6 @@
 """Whom a transaction sees: said once at its beginning, in settings that end with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -14,14 +14,6 @@ from common.auth import Principal
 from common.scope.policy import access_policy
 
 _SAY_ALL = "SELECT set_config('trellis.sees', 'all', true)"
-_SAY = sa.text(
-    """
-    SELECT set_config('trellis.sees', 'some', true), set_config('trellis.staff', :staff, true),
-           set_config('trellis.schools', CAST(CAST(:schools AS text[]) AS text), true),
-           set_config('trellis.grounds', CAST(CAST(:grounds AS text[]) AS text), true),
-           set_config('trellis.today', CAST(CAST(:today AS date) AS text), true)
-    """
-)
 _SAY_ONE = sa.text("SELECT set_config(:name, :value, true)")
 _SIGHT = sa.table("scope_sight", sa.column("student_id", sa.Uuid))
 _SCHOOL = sa.table("scope_school", sa.column("school_id", sa.String))
@@ -42,28 +34,32 @@ class Sight:
         return "district" in self.grounds
 
     def say(self, connection: sa.Connection) -> None:
-        """Tell the database, for the transaction that begins."""
-        if self.all:
-            _say_all(connection)
-            return
-        connection.execute(
-            _SAY,
-            {
-                "staff": str(self.staff_id) if self.staff_id else "",
-                "schools": sorted(self.schools),
-                "grounds": sorted(self.grounds),
-                "today": self.today,
-            },
-        )
+        """Tell the database, for the transaction that begins, on the way if nothing has been asked of it yet."""
+        said = _SAY_ALL if self.all else self._some()
+        driver: Any = connection.connection.driver_connection
+        if driver.is_in_transaction():
+            connection.exec_driver_sql(said)
+        else:
+            driver.says = said
+
+    def _some(self) -> str:
+        settings = {
+            "sees": _text("some"),
+            "staff": _text(str(self.staff_id or "")),
+            "schools": _array(self.schools),
+            "grounds": _array(self.grounds),
+            "today": _text(str(self.today or "")),
+        }
+        return "SELECT " + ", ".join(f"set_config('trellis.{name}', {to}, true)" for name, to in settings.items())
 
 
-# Pushes and batches of events see everything: for them it is said on the way, when the transaction begins.
-def _say_all(connection: sa.Connection) -> None:
-    driver: Any = connection.connection.driver_connection
-    if driver.is_in_transaction():
-        connection.exec_driver_sql(_SAY_ALL)
-    else:
-        driver.says = _SAY_ALL
+# What begins a transaction takes no parameters: so texts stand in it in hexadecimal, in which nothing can end a literal.
+def _text(value: str) -> str:
+    return f"convert_from('\\x{value.encode().hex()}', 'UTF8')"
+
+
+def _array(values: Collection[str]) -> str:
+    return f"CAST(CAST(ARRAY[{', '.join(map(_text, sorted(values)))}] AS text[]) AS text)"
 
 
 EVERYTHING = Sight(frozenset({"district"}))
@@ -113,9 +109,15 @@ async def see_student(session: AsyncSession, student: UUID) -> None:
     await session.execute(_SAY_ONE, {"name": "trellis.student", "value": str(student)})
 
 
+async def see_all_along(driver: Any) -> None:
+    """Let a connection of the driver's, which nobody else gets after, see everything to its end."""
+    await driver.execute("SET trellis.sees = 'all'")
+
+
 async def see_all(session: AsyncSession) -> None:
     """From here to its end this transaction sees everything.
 
-    For a route that has found visible what was asked, and follows a rule of ours that counts what the asker need not see.
+    For a route that has found visible what was asked, and reads on about that alone, or follows a rule of ours that counts
+    what the asker need not see.
     """
     await session.execute(sa.text(_SAY_ALL))

@@ -1,0 +1,11 @@
+"""Row security on what is said and heard too, and views that read what hangs on the person alone once a statement."""
+
+from common.scope.tables import create_views, protect_ways
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    create_views()
+    protect_ways()
