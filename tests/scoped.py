@@ -1,11 +1,13 @@
-"""Who is where and who answers for whom, as events, each with a revision higher than all before."""
+"""Who is where and who answers for whom, as events, each with a revision higher than all before; and the grounds made of them."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid5
 
-from common.events import SectionAttended, SectionTaught, StaffAssigned, StaffRelated, StudentEnrolled
+from common.events import Event, SectionAttended, SectionTaught, StaffAssigned, StaffRelated, StudentEnrolled
 from common.events.sis import Relation
 
 _NAMES = UUID("73636f70-0000-0000-0000-000000000000")
@@ -28,7 +30,7 @@ ALGEBRA = named("algebra")
 
 def enrolled(student: UUID = ANA, school: str = "north", entry_on: date = LONG_AGO, **other: Any) -> StudentEnrolled:
     return StudentEnrolled(
-        student_id=student, school_id=school, entry_on=entry_on, revision=next(_revisions), **{"grade": "9"} | other
+        student_id=student, school_id=school, entry_on=entry_on, revision=next(_revisions), **{"grade": GRADE} | other
     )
 
 
@@ -72,3 +74,34 @@ def related(
         revision=next(_revisions),
         **other,
     )
+
+
+@dataclass(frozen=True)
+class Days:
+    """The first and the last day on which something counts; without a last day it goes on."""
+
+    first: date
+    last: date | None = None
+
+
+Ground = Callable[[UUID, UUID, str, Days], Event]
+"""What lets a member of staff see a student, both by id, at a school, on these days."""
+GRADE = "9"
+"""Of every student here, who all sit in algebra where somebody says so."""
+
+
+def _relation(kind: Relation) -> Ground:
+    return lambda student, staff, _, days: related(kind, student, staff, days.first, end_on=days.last)
+
+
+GROUNDS: Mapping[str, Ground] = {
+    "school": lambda _, staff, school, days: assigned(staff, school, days.first, end_on=days.last),
+    "section": lambda _, staff, school, days: teaches(staff, school=school, begin_on=days.first, end_on=days.last),
+    "grade": lambda _, staff, school, days: related(
+        Relation.GRADE, None, staff, days.first, end_on=days.last, school_id=school, grade=GRADE
+    ),
+    "caseload": _relation(Relation.CASELOAD),
+    "counselor": _relation(Relation.COUNSELOR),
+    "trusted_adult": _relation(Relation.TRUSTED_ADULT),
+}
+"""Every ground that a fact gives; whoever holds a conference took a step in it."""

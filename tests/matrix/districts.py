@@ -1,15 +1,17 @@
 """The smallest district in which every route about a student has one of each school to be asked about."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from common.embedded import Cluster
 from common.events import TierDecided
 from common.scope import keep_scope
-from tests.harness import Running
-from tests.matrix.people import GRADE, NORTH, SOUTH
+from tests.harness import Running, run_service
+from tests.matrix.people import NORTH, SOUTH
 from tests.mtss.made_up import School, school_days
 from tests.notifications.made_up import (
     FRIDAY_MORNING,
@@ -23,7 +25,7 @@ from tests.notifications.made_up import (
     work,
 )
 from tests.restorative.conftest import Restorative
-from tests.scoped import ANA, BEN, enrolled
+from tests.scoped import ANA, BEN, GRADE, enrolled
 from tests.sis.conftest import Sis, school, student
 from tests.surveys.conftest import TODAY, Surveys
 
@@ -177,9 +179,14 @@ DISTRICTS: dict[str, Callable[..., Awaitable[District]]] = {
 }
 
 
-def day_of(running: Running) -> date:
-    """Today, as the service has it."""
-    return running.runtime.today()
+@asynccontextmanager
+async def at_work(name: str, cluster: Cluster) -> AsyncIterator[tuple[Running, District]]:
+    """A service with its district, and sisters that answer for the families."""
+    families = Sisters()
+    peers = {"sis": families.sis(), "mtss": families.mtss()} if name == "notifications" else None
+    async with run_service(name, cluster, peers=peers) as running:
+        await running.empty()
+        yield running, await DISTRICTS[name](running, *([families] if peers else []))
 
 
 async def tell(running: Running, events: Any) -> None:

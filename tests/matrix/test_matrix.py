@@ -10,12 +10,11 @@ import pytest
 import pytest_asyncio
 
 from common.embedded import Cluster
-from tests.harness import SERVICES, Running, run_service
+from tests.harness import SERVICES, Running
 from tests.matrix.asking import Headers, Matrix, Route, routes_of
-from tests.matrix.districts import DISTRICTS, tell
+from tests.matrix.districts import at_work, tell
 from tests.matrix.nets import NETS
 from tests.matrix.people import everybody, facts, sisters, stranger
-from tests.notifications.made_up import Sisters
 
 TABLE = Path(__file__).with_name("table.md")
 Columns = dict[str, list[Headers]]
@@ -37,17 +36,13 @@ async def found(
     request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Found]:
     """One service, asked everything by everybody."""
-    name, families = request.param, Sisters()
-    peers = {"sis": families.sis(), "mtss": families.mtss()} if name == "notifications" else None
-    async with run_service(name, cluster, peers=peers) as running:
-        await running.empty()
-        district = await DISTRICTS[name](running, *([families] if peers else []))
+    async with at_work(request.param, cluster) as (running, district):
         matrix = Matrix(running, district, sisters(running))
         people = await _people(matrix)
         anybody = _anybody(running, tmp_path_factory.mktemp("elsewhere"))
         columns = ["route", "tells", *anybody, "sister services", *people, "one net alone"]
         answered = await _ask_everything(matrix, anybody, people)
-        yield Found(columns, answered, _written(name), await _bare(matrix, people))
+        yield Found(columns, answered, _written(request.param), await _bare(matrix, people))
 
 
 async def _people(matrix: Matrix) -> Columns:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.matrix.nets import NETS
 from tests.restorative.conftest import OTHER_SCHOOL, SCHOOL, Conference, Restorative, ago
+from tests.scoped import assigned
 
 THIRD_SCHOOL = "255901088"
 
@@ -46,3 +47,15 @@ async def test_who_holds_a_conference_sees_it_after_its_student_has_moved(restor
     assert not await sees(restorative, conference, staff=uuid4(), schools=[THIRD_SCHOOL])
     assert await sees(restorative, conference, staff=uuid4(), schools=[OTHER_SCHOOL])
     assert not await sees(restorative, conference, "principal", schools=[SCHOOL], staff=restorative.facilitator)
+
+
+async def test_who_left_the_school_yesterday_no_longer_sees_the_conference_they_held(
+    restorative: Restorative, nets: None
+) -> None:
+    conference = await restorative.conference()
+    await conference.screen()
+    await restorative.hear(assigned(restorative.facilitator, SCHOOL, ago(90)))
+    assert await sees(restorative, conference, schools=[])
+
+    await restorative.hear(assigned(restorative.facilitator, SCHOOL, ago(90), end_on=ago(2)))
+    assert not await sees(restorative, conference, schools=[])

@@ -16,7 +16,7 @@ from sqlmodel import col
 from common.access import visible_to
 from common.auth import Principal
 from common.errors import NotFound
-from common.scope import access_policy
+from common.scope import access_policy, left_school
 from common.sealed import Vault
 from restorative.models import Action, Facilitator, ItemRow, PartyRow, Referral, StepRow
 from restorative.rules.conference import Conference, Item, ItemKind, Kind, Part, Party, Role, State
@@ -124,14 +124,21 @@ async def read_case(
 
 async def hold(case: Case, staff_id: UUID) -> None:
     """Remember that this facilitator holds the conference."""
-    row = {"referral_id": case.referral.id, "staff_id": staff_id, "student_id": case.referral.student_id}
+    row = {
+        "referral_id": case.referral.id,
+        "staff_id": staff_id,
+        "student_id": case.referral.student_id,
+        "school_id": case.referral.school_id,
+    }
     await case.session.execute(insert(Facilitator).values(row).on_conflict_do_nothing())
 
 
 def visible(who: Principal) -> sa.ColumnElement[bool]:
     """Which referrals ``who`` sees: those of the students they see, and those whose conference they hold."""
     mine = sa.exists().where(
-        col(Facilitator.referral_id) == col(Referral.id), col(Facilitator.staff_id) == who.staff_id
+        col(Facilitator.referral_id) == col(Referral.id),
+        col(Facilitator.staff_id) == who.staff_id,
+        ~left_school(col(Facilitator.school_id)),
     )
     holds = mine if "conference" in access_policy().grounds.get(who.role, ()) else sa.false()
     return sa.or_(visible_to(who, col(Referral.student_id)), holds)

@@ -76,7 +76,7 @@ class Referral(Table, table=True):
 
 
 class Facilitator(Table, table=True):
-    """Who has taken a step in a conference holds it, and sees it wherever its student goes to school."""
+    """Who has taken a step in a conference holds it while they work at its school, and sees it wherever its student goes to one."""
 
     __tablename__ = "restorative_facilitator"
     __table_args__ = (sa.Index("restorative_facilitator_student", "staff_id", "student_id"),)
@@ -84,6 +84,7 @@ class Facilitator(Table, table=True):
     referral_id: UUID = Field(primary_key=True, foreign_key="restorative_referral.id")
     staff_id: UUID = Field(primary_key=True)
     student_id: UUID
+    school_id: str
 
 
 class Action(Table, table=True):

@@ -16,6 +16,7 @@ from common.scope.policy import access_policy
 _SAY_ALL = "SELECT set_config('trellis.sees', 'all', true)"
 _SAY_ONE = sa.text("SELECT set_config(:name, :value, true)")
 _SIGHT = sa.table("scope_sight", sa.column("student_id", sa.Uuid))
+_LEFT = sa.table("scope_left", sa.column("school_id", sa.String))
 _SCHOOL = sa.table("scope_school", sa.column("school_id", sa.String))
 
 
@@ -82,6 +83,11 @@ def seen(student: ColumnElement[UUID] | Any) -> ColumnElement[bool]:
 def seen_school(school: ColumnElement[str] | Any) -> ColumnElement[bool]:
     """Whether the transaction sees the whole school whose id stands in this column."""
     return sa.exists().where(_SCHOOL.c.school_id == school)
+
+
+def left_school(school: ColumnElement[str] | Any) -> ColumnElement[bool]:
+    """Whether the member of staff who asks no longer works at the school whose id stands in this column."""
+    return sa.exists().where(_LEFT.c.school_id == school)
 
 
 class _Session(orm.Session):
