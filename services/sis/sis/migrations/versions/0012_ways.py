@@ -2,8 +2,8 @@
 
 from common.scope.tables import create_views, protect_ways, protect_whole
 
-revision = "0010"
-down_revision = "0009"
+revision = "0012"
+down_revision = "0011"
 
 
 def upgrade() -> None:
