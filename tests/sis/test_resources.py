@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 
 from sis.resources import DESCRIPTORS, NAMED, RESOURCES, WAVES, ResourceNotUsed, resource_named
@@ -12,7 +14,7 @@ from sis.resources.dropped import DROPPED
 from sis.resources.kinds import InOrder, leaves
 from sis.rules.members import InvalidMember, value_at
 from tests.sis import samples
-from tests.sis.conftest import EDFI, Sis, absence, student
+from tests.sis.conftest import EDFI, Sis, absence, school, student
 
 EVERY = pytest.mark.parametrize("name", NAMED)
 
@@ -193,13 +195,32 @@ async def test_an_older_name_holds_only_for_what_comes_in_under_it(sis: Sis):
 
 
 @pytest.mark.parametrize(
-    "name", ["assessments", "bellSchedules", "accommodationDescriptors", "schoolYearTypes", "surveys"]
+    "name", ["assessments", "bellSchedules", "accommodationDescriptors", "localEducationAgencies", "surveys"]
 )
 async def test_a_core_resource_that_trellis_has_no_use_for_is_forbidden(sis: Sis, name: str):
     assert (await sis.post(name, {})).status_code == 403
     for path in (f"{EDFI}/{name}", f"{EDFI}/{name}/00000000-0000-4000-8000-000000000000"):
         assert (await sis.call("GET", path)).status_code == 403
     assert (await sis.call("POST", f"/sis/v1/bulk/{name}", content=b"{}")).status_code == 403
+
+
+async def test_a_school_year_can_be_looked_up_before_it_is_referred_to_and_is_nobodys_to_change(sis: Sis):
+    async def read(path: str) -> httpx.Response:
+        return await sis.call("GET", f"{EDFI}/schoolYearTypes{path}")
+
+    await sis.put_in("schools", school())
+    sis.running.clock.set(datetime(2026, 9, 7, 12, tzinfo=UTC))
+    await sis.calendar("school_id,date,instructional,school_year\n1,2026-09-01,true,2027\n1,2027-05-01,true,2027\n")
+    (found,) = (await read("?schoolYear=2027")).json()
+    assert (found["schoolYear"], found["currentSchoolYear"]) == (2027, True)
+    assert found["schoolYearDescription"] == "2026-2027"
+    assert (await read(f"/{found['id']}")).json() == found
+    counted = await read("?limit=2&offset=127&totalCount=true")
+    assert [one["schoolYear"] for one in counted.json()] == [2027, 2028]
+    assert counted.headers["Total-Count"] == "300"
+    assert (await read("?schoolYear=1066")).json() == []
+    assert (await read("/00000000-0000-4000-8000-000000000000")).status_code == 404
+    assert (await sis.post("schoolYearTypes", {"schoolYear": 2027})).status_code == 403
 
 
 @pytest.mark.parametrize("name", ["unicorns", "Students", "student", "core.txt"])

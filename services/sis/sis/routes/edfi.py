@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends
 
 from common.errors import NotFound
-from sis.routes import changes, door, lists, metadata
+from sis.routes import changes, door, lists, metadata, school_years
 
 
 async def _four_digits(school_year: str) -> None:
@@ -22,6 +22,6 @@ def _include(topic: APIRouter, path: str) -> None:
     )
 
 
-for each in (lists, door):  # in this order: /deletes is not the id of a document
+for each in (school_years, lists, door):  # in this order: /deletes is not the id of a document
     _include(each.router, "/sis/data/v3")
 _include(changes.router, "/sis/changeQueries/v1")

@@ -15,7 +15,8 @@ _WHOLE = re.compile("0|[1-9][0-9]{0,18}")
 _MOST = 2**63 - 1
 """The largest number of an organisation. Source: Ed-Fi Data Standard 5.2, where it is an int64."""
 _UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_YEARS = (1900, 2199)
+YEARS = (1900, 2199)
+"""The first and the last year that is taken."""
 _LONGEST_DESCRIPTOR = 306
 """A namespace of 255 characters, a # and a code value of 50. Source: Ed-Fi Data Standard 5.2."""
 _REMEMBERED = 1000
@@ -87,11 +88,11 @@ def order(value: Any) -> int:
     return value
 
 
-@takes("integer", format="int32", minimum=_YEARS[0], maximum=_YEARS[1])
+@takes("integer", format="int32", minimum=YEARS[0], maximum=YEARS[1])
 def year(value: Any) -> int:
     """A school year: the year in which it ends."""
-    if isinstance(value, bool) or not isinstance(value, int) or not _YEARS[0] <= value <= _YEARS[1]:
-        raise BrokenRule(f"must be a year from {_YEARS[0]} to {_YEARS[1]}")
+    if isinstance(value, bool) or not isinstance(value, int) or not YEARS[0] <= value <= YEARS[1]:
+        raise BrokenRule(f"must be a year from {YEARS[0]} to {YEARS[1]}")
     return value
 
 
@@ -104,8 +105,8 @@ def day(value: Any) -> str:
         found = date.fromisoformat(value)
     except ValueError:
         raise BrokenRule("must be a date that exists") from None
-    if not _YEARS[0] <= found.year <= _YEARS[1]:
-        raise BrokenRule(f"must be a date in the years {_YEARS[0]} to {_YEARS[1]}")
+    if not YEARS[0] <= found.year <= YEARS[1]:
+        raise BrokenRule(f"must be a date in the years {YEARS[0]} to {YEARS[1]}")
     return value
 
 
@@ -116,8 +117,8 @@ def moment(value: Any) -> datetime:
         found = datetime.fromisoformat(value)
     except (TypeError, ValueError):
         raise BrokenRule("must be a date and time such as 2027-01-31T08:00:00Z") from None
-    if not _YEARS[0] <= found.year <= _YEARS[1]:
-        raise BrokenRule(f"must be a time in the years {_YEARS[0]} to {_YEARS[1]}")
+    if not YEARS[0] <= found.year <= YEARS[1]:
+        raise BrokenRule(f"must be a time in the years {YEARS[0]} to {YEARS[1]}")
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
