@@ -12,7 +12,7 @@ from tests.identity_provider import AUDIENCE, Shape, running_provider
 from tests.processes import trellis
 
 EMAIL = "Ada.Counselor@district.example"
-ROLES = {"counselors": "counselor", "district-office": "district"}
+ROLES = {"counselors": "counselor", "teachers": "teacher", "district-office": "district"}
 
 pytestmark = pytest.mark.slow
 
@@ -51,16 +51,18 @@ def ask(at: Trellis, path: str, token: str) -> httpx.Response:
     return httpx.get(at.url + path, headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=30)
 
 
-def test_staff_sign_in_and_read_a_student_also_after_the_provider_changed_its_key(
+def test_staff_sign_in_and_read_their_own_students_alone_also_after_the_provider_changed_its_key(
     keycloak: Shape, tmp_path: Path
 ) -> None:
     with running(tmp_path / "var") as at:
         student = enrolled(at, 60)
         employed(at)
         eventually("all is heard", at.quiet)
-        person = {"email": EMAIL.lower(), "groups": ["district-office"]}
+        person = {"email": EMAIL.lower(), "groups": ["counselors"]}
 
         token = keycloak.sign_in(**person)["access_token"]
+        of_no_section = keycloak.sign_in(**person | {"groups": ["teachers"]})["access_token"]
+        not_theirs = ask(at, f"/mtss/v1/students/{student}", of_no_section).status_code
         read = ask(at, f"/mtss/v1/students/{student}", token)
         assert read.status_code == 200, read.text
         keycloak.behave(rotate="ES256", keep=False)
@@ -72,7 +74,7 @@ def test_staff_sign_in_and_read_a_student_also_after_the_provider_changed_its_ke
         refused = [ask(at, f"/mtss/v1/students/{student}", one).status_code for one in (stranger, id_token)]
 
     assert read.json()["student_id"] == student
-    assert (after.json(), refused) == (read.json(), [403, 401])
+    assert (after.json(), refused, not_theirs) == (read.json(), [403, 401], 404)
 
 
 def read_with(at: Trellis, student: str, token: str) -> httpx.Response | None:
