@@ -131,6 +131,27 @@ async def test_one_decision_tells_whether_it_still_stands(district: Running) -> 
     assert (await get(district, f"/decisions/{uuid4()}"))[0] == 404
 
 
+async def test_a_decision_is_told_to_a_parent_in_spanish_and_to_staff_in_english(district: Running) -> None:
+    said = next(event for event in await district.said(TierDecided) if event.student_id == STUDENT)
+    status, words = await get(district, f"/decisions/{said.decision_id}/words?for=parent&language=es")
+    assert (status, words["audience"], words["language"]) == (200, "parent", "es")
+    assert words["grounds"][0].startswith("Su hijo o hija vino 28 de 30 días de clase.")
+    assert words["changes"] == [
+        "Si viene cada día, este apoyo puede terminar el 18 de octubre de 2024. Faltan 15 días de clase."
+    ]
+    path, asked = f"/mtss/v1/decisions/{said.decision_id}/words?for=student", district.headers("district")
+    spoken = [
+        (await district.http.get(path, headers={**asked, "Accept-Language": accepted})).json()["language"]
+        for accepted in ("es-MX,en;q=0.8", "hmn, en", "hmn", "")
+    ]
+    assert spoken == ["es", "en", "en", "en"]
+    _, staff = await get(district, f"/decisions/{said.decision_id}/words")
+    _, student = await get(district, f"/students/{STUDENT}")
+    assert (staff["audience"], staff["grounds"]) == ("staff", [student["clauses"][0]["in_words"]])
+    assert (await get(district, f"/decisions/{said.decision_id}/words?for=board"))[0] == 422
+    assert (await get(district, f"/decisions/{uuid4()}/words"))[0] == 404
+
+
 async def test_notifications_may_ask_about_a_decision_and_about_nothing_else(district: Running) -> None:
     said = (await district.said(TierDecided))[0]
     notifications, surveys = district.service_headers("notifications"), district.service_headers("surveys")

@@ -122,7 +122,8 @@ async def test_a_teacher_reads_attendance_and_nothing_of_discipline_and_surveys(
     hidden = [clause[words] for clause in others for words in ("clause", "in_words", "what_would_change_it")]
     assert all_of_it["proposal"] is not None
 
-    for path in (f"/students/{STUDENT}", f"/decisions/{said.decision_id}", f"/students/{STUDENT}/decisions"):
+    paths = (f"/students/{STUDENT}", f"/decisions/{said.decision_id}", f"/students/{STUDENT}/decisions")
+    for path in (*paths, f"/decisions/{said.decision_id}/words"):
         status, document = await get(district, path)
         assert status == 200
         assert not [words for words in ("referral", "survey", *hidden) if words in str(document)]

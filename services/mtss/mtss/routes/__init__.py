@@ -13,8 +13,21 @@ from mtss.routes import (
     schools,
     students,
     verifying,
+    words,
 )
 
 router = APIRouter()
-for part in (students, verifying, decisions, proposals, overrides, reviews, schools, rehearsals, policies, adoptions):
+for part in (
+    students,
+    verifying,
+    decisions,
+    words,
+    proposals,
+    overrides,
+    reviews,
+    schools,
+    rehearsals,
+    policies,
+    adoptions,
+):
     router.include_router(part.router)

@@ -88,10 +88,19 @@ async def read_decision(
     session: Session,
 ) -> DecisionDocument:
     """One decision, and whether it still stands."""
+    return _document(*await find_decision(session, who, decision_id), who, await policies_in_force(session))
+
+
+async def find_decision(session: Session, who: Principal, decision_id: UUID) -> tuple[Decision, bool]:
+    """One decision, and whether it still stands.
+
+    Raises:
+        NotFound: there is none that this reader sees.
+    """
     found = (await session.execute(_decisions(who).where(col(Decision.id) == decision_id))).one_or_none()
     if found is None:
         raise NotFound(what="decision")
-    return _document(*found, who, await policies_in_force(session))
+    return found[0], found[1]
 
 
 def _decisions(who: Principal) -> sa.Select[Decision, bool]:

@@ -79,3 +79,6 @@ class ClauseDocument(BaseModel):
         ChangeDocument | None,
         Field(description="The same as data. Null: as of a day before the last, or decided before it was kept."),
     ] = None
+    numbers: Annotated[
+        dict[str, float], Field(description="The numbers of the policy that counted, by their path.")
+    ] = {}

@@ -27,6 +27,7 @@ from mtss.rules.people import NO_PROPOSAL
 from mtss.rules.policy import Policy, PolicyInvalid
 from mtss.rules.policy.reading import policy_of, read_policy
 from mtss.rules.proofs import Difference, Ground, Grounds, differences, digest_of, digest_of_decision
+from mtss.rules.sentences import Audience, Language, seen_again, words_of
 from mtss.rules.signals import SIGNALS
 from mtss.rules.standing import Standing, beneath_of, said_before, said_of, standing_of
 
@@ -41,6 +42,7 @@ __all__ = [
     "SIGNALS",
     "TIERS",
     "Absences",
+    "Audience",
     "Calendar",
     "Change",
     "Changes",
@@ -56,6 +58,7 @@ __all__ = [
     "Grounds",
     "InForce",
     "Ints",
+    "Language",
     "Least",
     "Policies",
     "Policy",
@@ -81,8 +84,10 @@ __all__ = [
     "read_policy",
     "said_before",
     "said_of",
+    "seen_again",
     "since_ever",
     "standing_of",
     "what_may_change",
     "what_would_change",
+    "words_of",
 ]

@@ -32,6 +32,9 @@ class ClauseAt:
     change: dict[str, Any] | None = None
     """The least that would change it and the tier, as :class:`mtss.rules.Change` has it; ``None`` where that was not asked."""
 
+    numbers: dict[str, float] = field(default_factory=dict)
+    """The numbers of the policy that counted."""
+
     def document(self) -> dict[str, Any]:
         """The clause as JSON would hold it, but for dates."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
@@ -119,17 +122,19 @@ class Course:
         holds = self.holds(clause, place)
         since = self._since(clause, place) if holds else place
         evidence, of = self._evidence(clause, place), self.courses.counting(clause, self.rows[place], self.student)
-        said = SIGNALS[of.signal].say(holds, evidence, of)
-        change = self.changes.get(clause) if place == len(self) - 1 else None
+        asked = self.changes.get(clause) if place == len(self) - 1 else None
+        change = asked.document() if asked else None
+        seen = sentences.Seen(of, holds, evidence, change)
         return ClauseAt(
             clause=clause,
             holds=holds,
             since=self.on(since) if holds else None,
             evidence=evidence,
             at_entry=self._evidence(clause, since) if holds and since != place else None,
-            in_words=said.in_words,
-            what_would_change_it=said.what_would_change_it,
-            change=change.document() if change else None,
+            in_words=sentences.in_words(seen),
+            what_would_change_it=sentences.what_would_change_it(seen),
+            change=change,
+            numbers={path: float(number.value) for path, number in of.numbers.items()},
         )
 
     def _since(self, clause: str, place: int) -> int:

@@ -1,33 +1,149 @@
-"""Words that sentences about evidence share. They are read by parents: nobody is blamed."""
+"""What is said of clauses and tiers, to whom and in which language. The words themselves stand in ``templates/words.toml``."""
 
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
+from importlib.resources import files
+from string import Formatter
+from typing import Any, Literal, TypeAlias
 
 from common.events.mtss import Tier
+from mtss.rules.policy import Clause, Policy
+from mtss.rules.signals import SIGNALS
+
+Language: TypeAlias = Literal["en", "es"]
+Audience: TypeAlias = Literal["staff", "parent", "student"]
+Change: TypeAlias = Mapping[str, Any]
+"""What would change a clause, as :class:`mtss.rules.Change` has it in a document."""
+
+WORDS: Mapping[str, Any] = tomllib.loads(files("mtss").joinpath("templates/words.toml").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One clause with its evidence, the numbers that count, and what would change it."""
+
+    clause: Clause
+    holds: bool | None
+    evidence: Mapping[str, Any]
+    change: Change | None
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What one decision comes to, in the order in which it is to be read."""
+
+    opening: str
+    strengths: tuple[str, ...]
+    grounds: tuple[str, ...]
+    unknown: tuple[str, ...]
+    changes: tuple[str, ...]
+    closing: str
+
+
+class _Filling(Formatter):
+    """Numbers as people write them, things that are counted, and dates in words."""
+
+    def __init__(self, language: Language) -> None:
+        self._words = WORDS[language]
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if format_spec == "date":
+            day = date.fromisoformat(str(value))
+            written: str = self._words["date"]
+            return written.format(day=day.day, month=self._words["months"][day.month - 1], year=day.year)
+        if isinstance(value, str):
+            return value
+        if not format_spec:
+            return f"{float(value):g}"
+        one, many = self._words["nouns"][format_spec]
+        return f"{float(value):g} {one if value == 1 else many}"
+
+
+def in_words(seen: Seen, audience: Audience = "staff", language: Language = "en") -> str:
+    """What is seen."""
+    return _said(seen, SIGNALS[seen.clause.signal].shows(seen.holds, seen.evidence), audience, language)
+
+
+def what_would_change_it(seen: Seen, audience: Audience = "staff", language: Language = "en") -> str:
+    """What would begin or end it: the rule, and the least that is enough where that was asked."""
+    return _said(seen, _changing(seen), audience, language)
+
+
+def words_of(tier: Tier | None, seen: Sequence[Seen], audience: Audience, language: Language) -> Words:
+    """A decision in words: what goes well comes first."""
+    own = WORDS[language][audience]
+    of: dict[bool | None, list[str]] = {True: [], False: [], None: []}
+    for each in seen:
+        of[each.holds].append(in_words(each, audience, language))
+    changing = [each for each in seen if tier is Tier.UNIVERSAL or each.holds]
+    changes = [what_would_change_it(each, audience, language) for each in changing]
+    return Words(
+        opening=own["none"] if tier is None else own["opening"][tier],
+        strengths=_once([*of[False], own.get("strength", "")]),
+        grounds=_once(of[True]),
+        unknown=_once(of[None]),
+        changes=_once(changes),
+        closing=own["closing"],
+    )
+
+
+def seen_again(policy: Policy, clauses: Sequence[Mapping[str, Any]]) -> list[Seen]:
+    """The clauses of a decision on which targeted support rests, as the decision keeps them."""
+    return [
+        Seen(_as_it_counted(policy.clauses[each["clause"]], each), each["holds"], each["evidence"], each.get("change"))
+        for each in clauses
+        if each["clause"] in policy.targeted.when.clauses()
+    ]
+
+
+def _as_it_counted(clause: Clause, kept: Mapping[str, Any]) -> Clause:
+    counted = {**{path: float(each.value) for path, each in clause.numbers.items()}, **kept.get("numbers", {})}
+    numbers = {path: replace(each, value=Decimal(str(counted[path]))) for path, each in clause.numbers.items()}
+    return replace(clause, numbers=numbers)
 
 
 def of_tier(tier: Tier | None, changes: Sequence[str]) -> str:
-    """What would change a tier, given what would change each clause that it rests on."""
+    """What would change a tier, given what would change each clause that it rests on; for staff."""
+    words = WORDS["en"]["staff"]
     if tier is None:
-        return "A tier is decided again once an enrolment has a school day whose attendance is known."
+        return str(words["none"])
     if tier is Tier.UNIVERSAL:
         return " ".join(changes)
-    ground = "its ground is" if len(changes) == 1 else "all of its grounds are"
-    return " ".join((f"Extra support stands until {ground} gone.", *changes))
+    return " ".join((words["ground" if len(changes) == 1 else "grounds"], *changes))
 
 
-def days(amount: float) -> str:
-    """Days that may be broken, such as ``6.5``."""
-    return f"{amount:g}"
+def _once(sentences: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each for each in sentences if each))
 
 
-def count(number: int, noun: str | tuple[str, str]) -> str:
-    """``1 day``, ``2 days``; a noun whose plural is not made by an s comes with its plural."""
-    one, many = (noun, f"{noun}s") if isinstance(noun, str) else noun
-    return f"{number} {one if number == 1 else many}"
+def _changing(seen: Seen) -> Iterator[str]:
+    verb = "ends" if seen.holds else "begins"
+    has_exit = f"exit.{SIGNALS[seen.clause.signal].exit}" in seen.clause.numbers
+    yield "lapses_rule" if seen.holds and not has_exit else f"{verb}_rule"
+    if seen.change is not None:
+        yield verb if seen.change["clause"] else f"{verb}_not"
 
 
-def on(text: str) -> str:
-    """An ISO date in words."""
-    day = date.fromisoformat(text)
-    return f"{day:%B} {day.day}, {day.year}"
+def _said(seen: Seen, keys: Iterator[str], audience: Audience, language: Language) -> str:
+    templates = WORDS[language][audience][seen.clause.signal]
+    found = (templates.get(key, "") for key in keys)
+    chosen = (each if isinstance(each, str) else each[seen.clause.texts["window"]] for each in found)
+    filling, values = _Filling(language), _values(seen, language)
+    return " ".join(filling.vformat(each, (), values) for each in chosen if each)
+
+
+def _values(seen: Seen, language: Language) -> Mapping[str, Any]:
+    clause, texts, change = seen.clause, WORDS[language]["texts"], seen.change or {}
+    least = change.get("clause") or {}
+    return {
+        "exit_days_in_a_row": 1,
+        **{path.replace(".", "_"): number.value for path, number in clause.numbers.items()},
+        **{name: texts[name].get(text, texts[name].get("other")) for name, text in clause.texts.items()},
+        **SIGNALS[clause.signal].values(seen.evidence),
+        "least": least.get("amount"),
+        "on": least.get("on"),
+        "left": change.get("school_days_left"),
+    }

@@ -4,26 +4,22 @@ Shares are compared exactly: hundredths of days missed against percent of whole 
 and on days not closed, nothing is known.
 """
 
-from collections.abc import Iterator
-from decimal import Decimal
-from fractions import Fraction
-from math import ceil
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import numpy as np
 
 from mtss.rules.facts import EXCUSED, UNEXCUSED, Facts, Ints, day_of
 from mtss.rules.policy.document import Clause
-from mtss.rules.sentences import count, days, on
 from mtss.rules.signals.kinds import (
     Evidence,
     Going,
     Measure,
     Moment,
-    Said,
     Signal,
     Supposed,
     broken,
+    shows,
     whole,
     wrong_window,
 )
@@ -92,64 +88,16 @@ def band(hundredths_absent: int, days_enrolled: int, clause: Clause) -> str | No
     return max(reached)[1].removeprefix("bands.") if reached else "none"
 
 
-def say(holds: bool | None, evidence: Evidence, clause: Clause) -> Said:
-    """About days missed."""
-    enrolled, entry = evidence["days_enrolled"], clause["entry.at_least"]
-    absent, minimum = round(evidence["days_absent"] * 100), int(clause[_MINIMUM])
-    seen = (
-        f"{days(evidence['days_absent'])} of {count(enrolled, _DAYS_OF[clause.texts['window']])} were "
-        f"{_MISSED[clause.texts['counts']]}, counted through {on(evidence['through'])}."
-    )
+def shown(holds: bool | None, evidence: Mapping[str, Any]) -> Iterator[str]:
+    """What was missed; and of how many days the school sent no list."""
+    yield from shows(holds, evidence)
     if evidence["days_implied"]:
-        seen += (
-            f" For {count(evidence['days_implied'], 'day')} of these the school sent no list; they count as attended."
-        )
-    if holds:
-        return Said(seen, _ends(absent, enrolled, evidence.get("days_in_a_row_below_exit", 0), clause))
-    begins = f"Extra support begins once {entry:f} percent or more of the school days so far were missed"
-    if holds is None:
-        return Said(seen, f"Attendance is looked at once {minimum} school days are known. {begins}.")
-    further = days_missed_until(absent, enrolled, entry, minimum)
-    return Said(seen, f"{begins}: for instance, if the next {count(further, 'school day')} were missed.")
+        yield "implied"
 
 
-_DAYS_OF = {
-    "year_to_date": ("school day of this school year", "school days of this school year"),
-    "first_days": ("first school day of this school year", "first school days of this school year"),
-    "last_days": ("last school day", "last school days"),
-}
-_MISSED = {
-    "all": "missed, for whatever reason",
-    "unexcused": "missed without an excuse",
-    "excused": "missed with an excuse",
-}
-
-
-def _ends(absent: int, enrolled: int, done: int, clause: Clause) -> str:
-    if "exit.below" not in clause.numbers:
-        return f"This ends once less than {clause['entry.at_least']:f} percent of these days were missed."
-    below, minimum = clause["exit.below"], int(clause[_MINIMUM])
-    ends = (
-        f"This ends after {count(int(clause['exit.days_in_a_row']), 'school day')} in a row on which less than "
-        f"{below:f} percent of the school days so far were missed"
-    )
-    if enrolled < minimum:
-        return f"{ends}; in a new school year that is counted from the {minimum}th school day on."
-    wait = days_attended_until_below(absent, enrolled, below)
-    if wait:
-        return f"{ends}; with every coming day attended, the first of them is {count(wait, 'school day')} away."
-    return f"{ends}; {done} of them {'is' if done == 1 else 'are'} behind us."
-
-
-def days_missed_until(hundredths_absent: int, days_enrolled: int, percent: Decimal | int, minimum_days: int) -> int:
-    """How many coming days, all missed, would bring the share to ``percent``: the least that is enough."""
-    missing = Fraction(percent) * days_enrolled - hundredths_absent
-    return max(ceil(missing / (100 - Fraction(percent))), minimum_days - days_enrolled, 1)
-
-
-def days_attended_until_below(hundredths_absent: int, days_enrolled: int, percent: Decimal | int) -> int:
-    """How many coming days, all attended, would bring the share under ``percent``; 0 if it is already."""
-    return max(int(hundredths_absent // percent) - days_enrolled + 1, 0)
+def values(evidence: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Days attended are what goes well."""
+    return {**evidence, "days_attended": evidence["days_enrolled"] - evidence["days_absent"]}
 
 
 def suppose(going: Going) -> Supposed | None:
@@ -199,7 +147,6 @@ SIGNAL = Signal(
     entry="at_least",
     measure=measure,
     evidence=evidence,
-    say=say,
     suppose=suppose,
     texts={"counts": frozenset(_COUNTED), "window": frozenset(_WINDOWS)},
     numbers={_MINIMUM: whole(1, 200), "entry.at_least": broken("0.1", "99.9")},
@@ -212,4 +159,6 @@ SIGNAL = Signal(
         "bands.intensive": broken("0.1", "99.9"),
     },
     wrong=wrong,
+    shows=shown,
+    values=values,
 )

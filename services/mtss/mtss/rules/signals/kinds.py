@@ -75,14 +75,6 @@ class Supposed:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """Two sentences about one clause."""
-
-    in_words: str
-    what_would_change_it: str
-
-
-@dataclass(frozen=True, slots=True)
 class Range:
     """The numbers that make sense, both ends included."""
 
@@ -116,6 +108,11 @@ def _nothing(_: Clause) -> Iterator[tuple[str, str]]:
     return iter(())
 
 
+def shows(holds: bool | None, _: Mapping[str, Any]) -> Iterator[str]:
+    """The name of the sentence about what is seen."""
+    yield {True: "stands", False: "clear", None: "unknown"}[holds]
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """One kind of signal. A new one is one file that makes one of these.
@@ -123,7 +120,8 @@ class Signal:
     ``texts`` and ``numbers`` are what a clause must say of it, ``may`` what it may leave out. A clause without an exit stands
     exactly as long as its entry holds. ``reads`` is the class of fields that its evidence and its sentences are of. ``wrong``
     says which numbers of a clause make no sense together, and why. ``suppose`` is the least of what may happen that could
-    change where a clause stands; ``None``: nothing but days that pass.
+    change where a clause stands; ``None``: nothing but days that pass. ``shows`` names the sentences about what is seen, and
+    ``values`` is what they are filled with.
     """
 
     name: str
@@ -131,12 +129,13 @@ class Signal:
     entry: Literal["at_least", "at_most"]
     measure: Callable[[Timeline, Facts, Clause], Measure]
     evidence: Callable[[Moment], Evidence]
-    say: Callable[[bool | None, Evidence, Clause], Said]
     suppose: Callable[[Going], Supposed | None]
     texts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     numbers: Mapping[str, Range] = field(default_factory=dict)
     may: Mapping[str, Range] = field(default_factory=dict)
     wrong: Callable[[Clause], Iterator[tuple[str, str]]] = _nothing
+    shows: Callable[[bool | None, Mapping[str, Any]], Iterator[str]] = shows
+    values: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
 
     @property
     def exit(self) -> str:

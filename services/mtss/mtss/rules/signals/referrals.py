@@ -6,8 +6,7 @@ import numpy as np
 
 from mtss.rules.facts import NEVER, Facts, Ints, day_of
 from mtss.rules.policy.document import Clause
-from mtss.rules.sentences import count, on
-from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Said, Signal, Supposed, whole, wrong_window
+from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, whole, wrong_window
 from mtss.rules.timeline import Small, Timeline, rows_at
 
 
@@ -64,20 +63,6 @@ def evidence(at: Moment) -> Evidence:
     }
 
 
-def say(holds: bool | None, evidence: Evidence, clause: Clause) -> Said:
-    """About referrals to the office."""
-    of_year = clause.texts["window"] == "school_year"
-    within = "in this school year" if of_year else f"in {count(int(clause['window_days']), 'day')}"
-    seen = (
-        f"{count(evidence['referrals'], 'referral')} to the office {within}, counted through {on(evidence['through'])}."
-    )
-    if holds:
-        ends = "with the first school day of the next school year" if of_year else "once they are longer ago"
-        return Said(seen, f"This ends {ends}.")
-    left = count(int(clause["entry.at_least"]) - evidence["referrals"], "further referral")
-    return Said(seen, f"Extra support begins with {left} {within}.")
-
-
 def suppose(going: Going) -> Supposed | None:
     """As many on the next school day as are missing to the entry."""
     if going.stands or not len(going.days):
@@ -97,7 +82,6 @@ SIGNAL = Signal(
     entry="at_least",
     measure=measure,
     evidence=evidence,
-    say=say,
     suppose=suppose,
     texts={"window": frozenset({"school_year", "last_days"})},
     numbers={"entry.at_least": whole(1, 1000)},

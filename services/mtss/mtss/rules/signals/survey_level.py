@@ -1,13 +1,14 @@
 """The mean of one survey subscale, as the last complete score said. A prorated score moves nothing."""
 
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
 from mtss.rules.facts import Facts, day_of
 from mtss.rules.policy.document import Clause
-from mtss.rules.sentences import count, on
-from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Said, Signal, Supposed, broken
+from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, broken, shows
 from mtss.rules.timeline import Timeline, carry, rows_at
 
 
@@ -49,32 +50,9 @@ def evidence(at: Moment) -> Evidence:
     }
 
 
-_ABOUT = {
-    "adult_support": "adults at school",
-    "peer_support": "other students",
-    "belonging": "belonging at school",
-    "feeling_heard": "being heard at school",
-}
-
-
-def say(holds: bool | None, evidence: Evidence, clause: Clause) -> Said:
-    """About answers to a survey."""
-    about = _ABOUT.get(clause.texts["subscale"], "life at school")
-    cut = f"{clause['entry.at_most']:f}"
-    if holds is None:
-        partly = "The survey was answered in part, which is not enough to say." if evidence["mean"] is not None else ""
-        return Said(
-            partly or f"No survey answers about {about} are known yet.",
-            f"A fully answered survey tells; extra support begins when its average is {cut} or less.",
-        )
-    seen = (
-        f"In the survey of {on(evidence['answered_on'])} the average of the answers about {about} was "
-        f"{evidence['mean']:g} ({count(evidence['items_answered'], 'question')} answered)."
-    )
-    if holds:
-        above = f"{clause['exit.above']:f}" if "exit.above" in clause.numbers else cut
-        return Said(seen, f"This ends with a later, fully answered survey whose average is above {above}.")
-    return Said(seen, f"Extra support begins with a later, fully answered survey whose average is {cut} or less.")
+def shown(holds: bool | None, evidence: Mapping[str, Any]) -> Iterator[str]:
+    """What was answered; and where that was not enough, whether anything was."""
+    yield from shows(holds, evidence) if holds is not None or evidence["mean"] is None else ("in_part",)
 
 
 def suppose(going: Going) -> Supposed | None:
@@ -100,9 +78,9 @@ SIGNAL = Signal(
     entry="at_most",
     measure=measure,
     evidence=evidence,
-    say=say,
     suppose=suppose,
     texts={"subscale": frozenset()},
     numbers={"entry.at_most": broken("1", str(_MOST))},
     may={"exit.above": broken("1", str(_MOST))},
+    shows=shown,
 )

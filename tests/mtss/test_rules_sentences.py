@@ -1,0 +1,152 @@
+"""What is said of a decision, to whom and how hard it is to read."""
+
+import re
+from collections.abc import Iterator
+from itertools import product
+from typing import Any, get_args
+
+import pytest
+
+from common.events import Tier
+from mtss.rules import Audience, Course, Language, always, course_of, documents, follow, policy_of, seen_again, words_of
+from mtss.rules.coming import what_may_change
+from mtss.rules.sentences import WORDS
+from mtss.rules.signals import SIGNALS
+from tests.mtss.made_up import STUDENT, School, facts_of, policy, school_days
+from tests.mtss.test_rules_policy import ATTENDANCE, changed
+
+SCHOOL = School(days=school_days(60))
+LANGUAGES, AUDIENCES = get_args(Language), get_args(Audience)
+MISSED = [SCHOOL.absent(0), SCHOOL.absent(1), SCHOOL.absent(2, hundredths=50)]
+REFERRED = [SCHOOL.refers(3, 1), SCHOOL.refers(4, 2)]
+SITUATIONS: dict[str, tuple[int, list[Any]]] = {
+    "nothing is known": (5, []),
+    "all goes well": (30, [SCHOOL.scores(3, 4.0), SCHOOL.absent(3)]),
+    "all stands": (30, [*MISSED, *REFERRED, SCHOOL.scores(3, 2.0)]),
+    "the year is nearly over": (58, [SCHOOL.absent(30 + day) for day in range(8)] + REFERRED),
+    "the year is over": (60, [*MISSED, SCHOOL.scores(3, 2.0, prorated=True)]),
+    "some days were implied": (30, [*MISSED, *SCHOOL.closes(30, implied=True)]),
+}
+
+
+def course(situation: str, document: Any = None) -> Course:
+    through, said = SITUATIONS[situation]
+    in_force = always(policy() if document is None else policy_of(document))
+    facts = facts_of([SCHOOL.calendar(), SCHOOL.enrols(), *SCHOOL.closes_through(through), *said], [STUDENT])
+    courses = follow(facts, in_force)
+    return course_of(facts, courses, 0, what_may_change(facts, courses, in_force, [0])[0])
+
+
+def words(situation: str, audience: Audience, language: Language, document: Any = None) -> Any:
+    found = course(situation, document)
+    seen = seen_again(found.policy, documents(found.clauses()))
+    return words_of(found.day(-1).tier, seen, audience, language)
+
+
+def sentences(audience: Audience, language: Language) -> Iterator[str]:
+    for situation in SITUATIONS:
+        said = words(situation, audience, language)
+        yield from (said.opening, *said.strengths, *said.grounds, *said.unknown, *said.changes, said.closing)
+
+
+def test_what_goes_well_comes_first_and_what_stands_is_told_without_blame() -> None:
+    said = words("all stands", "parent", "en")
+    assert said.strengths == ("You know best what your child enjoys and does well. We would like to hear it from you.",)
+    assert said.grounds[0].startswith("Your child was in school on 27.5 of 30 school days.")
+    assert said.changes[0] == (
+        "If your child is in school each day, this support may end on October 28, 2024. That is 21 school days from now."
+    )
+    well = words("all goes well", "student", "es")
+    assert well.strengths[0] == "Viniste 29 de 30 días de clase. ¡Muy bien!"
+    assert well.changes[0] == "Si faltas 3 días de clase más, te daremos más ayuda."
+
+
+def test_a_student_without_a_tier_is_told_that_it_is_too_early() -> None:
+    assert words_of(None, (), "student", "es").opening.startswith("Vamos a mirar otra vez")
+
+
+def test_staff_read_the_rule_and_the_least_in_both_languages() -> None:
+    assert words("all stands", "staff", "en").changes[0].endswith("that is 21 school days away, on October 28, 2024.")
+    assert (
+        words("all stands", "staff", "es")
+        .changes[0]
+        .endswith("faltan 21 días de clase para eso: el 28 de octubre de 2024.")
+    )
+    nearly = words("the year is nearly over", "staff", "en").changes
+    assert nearly[0].endswith("The 2 school days left of this school year are not enough for that.")
+    assert "no list" in " ".join(words("some days were implied", "staff", "en").grounds)
+    assert "in part" in words("the year is over", "staff", "en").unknown[0]
+
+
+def test_a_decision_of_before_numbers_and_changes_were_kept_is_told_by_the_rule_alone() -> None:
+    found = course("all stands")
+    older = [{k: v for k, v in each.items() if k not in ("numbers", "change")} for each in documents(found.clauses())]
+    said = words_of(Tier.TARGETED, seen_again(found.policy, older), "staff", "en")
+    assert said.changes[0].endswith("less than 8 percent of these school days were missed.")
+
+
+def test_a_clause_without_an_exit_lapses_in_words_too() -> None:
+    said = words("the year is nearly over", "staff", "en", changed(f"{ATTENDANCE}/exit", ...))
+    assert said.changes[0].startswith("This ends once less than 10 percent")
+
+
+def test_every_language_says_the_same_to_the_same_people() -> None:
+    def keys(of: Any, at: str = "") -> set[str]:
+        return (
+            {at}
+            if not isinstance(of, dict)
+            else set().union(*(keys(each, f"{at}.{name}") for name, each in of.items()))
+        )
+
+    english, spanish = (keys(WORDS[language]) for language in LANGUAGES)
+    assert english == spanish
+    for audience, signal in product(AUDIENCES, SIGNALS):
+        assert {"clear", "stands", "unknown"} <= WORDS["en"][audience][signal].keys()
+
+
+@pytest.mark.parametrize(("audience", "language"), list(product(("parent", "student"), LANGUAGES)))
+def test_sentences_speak_of_nobody_as_at_risk_or_at_fault(audience: Audience, language: Language) -> None:
+    blaming = r"at risk|fail|problem|bad |truan|refus|fault|blame|tier|riesgo|fracas|problema|mala |culpa|nivel"
+    said = [each for each in sentences(audience, language) if not re.search(r"did nothing wrong|nada malo", each)]
+    assert not [each for each in said if re.search(blaming, each.lower())]
+
+
+@pytest.mark.parametrize("audience", ["parent", "student"])
+def test_english_is_as_easy_to_read_as_it_is_said_to_be(audience: Audience) -> None:
+    text = list(dict.fromkeys(sentences(audience, "en")))
+    assert grade(" ".join(text)) <= WORDS["levels"][audience]["en"]
+
+
+@pytest.mark.parametrize("audience", ["parent", "student"])
+def test_spanish_is_as_easy_to_read_as_it_is_said_to_be(audience: Audience) -> None:
+    text = list(dict.fromkeys(sentences(audience, "es")))
+    assert ease(" ".join(text)) >= WORDS["levels"][audience]["es"]
+
+
+def test_the_measures_tell_hard_from_easy() -> None:
+    hard = "Chronic absenteeism necessitates individualized intervention notwithstanding extenuating circumstances."
+    difficult = "La inasistencia reiterada determina intervenciones individualizadas independientemente de circunstancias atenuantes."
+    assert grade(hard) > 12
+    assert grade("The cat sat on the mat.") < 2
+    assert ease(difficult) < 40
+    assert ease("El gato come pan. La niña ve el sol.") > 80
+
+
+def grade(text: str) -> float:
+    """The Flesch-Kincaid grade (Kincaid et al. 1975): 0.39 words a sentence + 11.8 syllables a word - 15.59."""
+    words = re.findall(r"[a-z]+", text.lower())
+    ends = len(re.findall(r"[.!?](?:\s|$)", text))
+    syllables = sum(max(len(re.findall(r"[aeiouy]+", re.sub(r"(?<![aeioul])es?$", "", each))), 1) for each in words)
+    return 0.39 * len(words) / ends + 11.8 * syllables / len(words) - 15.59
+
+
+def ease(text: str) -> float:
+    """Szigriszt-Pazos' perspicuity (1993): 206.835 - 62.3 syllables a word - words a sentence."""
+    words = re.findall(r"[a-záéíóúüñ]+", text.lower())
+    ends = len(re.findall(r"[.!?](?:\s|$)", text))
+    # A vowel that is strong or stressed begins a syllable of its own; i and u beside one belong to it.
+    syllables = sum(
+        max(len(re.findall(r"[iuü]*[aeoáéíóú][iuy]?|[iuü]+|y$", re.sub("[qg]u(?=[eiéí])", "q", each))), 1)
+        for each in words
+    )
+    return 206.835 - 62.3 * syllables / len(words) - len(words) / ends
