@@ -96,6 +96,12 @@ class Matrix:
                 break
         return " or ".join(dict.fromkeys(words))
 
+    async def answer(self, route: Route, headers: Headers) -> list[tuple[int, str]]:
+        """Status and body of what is answered about Ana, and about Ben."""
+        self.running.app.state.limits = Limits.empty()
+        answers = [await self._ask(route, headers, fill) for fill in (self.district.ana, self.district.ben)]
+        return [(answer.status_code, answer.text) for answer in answers]
+
     async def _word(self, route: Route, headers: Headers) -> str:
         ana = await self._ask(route, headers, self.district.ana)
         if ana.status_code in (401, 403):

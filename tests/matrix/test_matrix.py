@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
 
 from common.embedded import Cluster
 from tests.harness import SERVICES, Running
@@ -29,6 +30,8 @@ class Found:
     answered: Rows
     written: Rows
     bare: set[str]
+    revealed: dict[str, list[str]]
+    """By who asked: the routes whose answer changes when everything about Ben is gone."""
 
 
 @pytest_asyncio.fixture(params=SERVICES, scope="module", loop_scope="session")
@@ -42,7 +45,8 @@ async def found(
         anybody = _anybody(running, tmp_path_factory.mktemp("elsewhere"))
         columns = ["route", "tells", *anybody, "sister services", *people, "one net alone"]
         answered = await _ask_everything(matrix, anybody, people)
-        yield Found(columns, answered, _written(request.param), await _bare(matrix, people))
+        bare = await _bare(matrix, people)
+        yield Found(columns, answered, _written(request.param), bare, await _revealed(matrix, anybody | people))
 
 
 async def _people(matrix: Matrix) -> Columns:
@@ -113,6 +117,34 @@ async def _bare(matrix: Matrix, people: Columns) -> set[str]:
         return {await matrix.cell(route, people["principal"]) for route in routes}
 
 
+_NOT_BENS = ("district", "principal", "counselor", "facilitator", "teacher of the student")
+
+
+async def _revealed(matrix: Matrix, everybody: Columns) -> dict[str, list[str]]:
+    routes = [route for route in routes_of(matrix.running.app) if route.of_students and route.method == "GET"]
+    asked = [(who, route, everybody[who][0]) for who in _NOT_BENS for route in routes]
+    before = [await matrix.answer(route, headers) for _, route, headers in asked]
+    await _forget(matrix.running, matrix.district.ben["student_id"])
+    revealed: dict[str, list[str]] = {who: [] for who in _NOT_BENS}
+    for (who, route, headers), answer in zip(asked, before, strict=True):
+        if await matrix.answer(route, headers) != answer:
+            revealed[who].append(route.name)
+    return revealed
+
+
+async def _forget(running: Running, student: str) -> None:
+    """Delete every row about a student, as if there had never been one."""
+    async with running.admin.begin() as connection:
+        await connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        named = "SELECT table_name FROM information_schema.columns WHERE column_name = 'student_id' AND table_schema = 'public'"
+        for table in (
+            await connection.scalars(sa.text(f"{named} AND table_name IN (SELECT tablename FROM pg_tables)"))
+        ).all():
+            await connection.execute(
+                sa.text(f"DELETE FROM {table} WHERE student_id::text = :student"), {"student": student}
+            )
+
+
 def _written(service: str) -> Rows:
     rows = [_cells(line) for line in TABLE.read_text().splitlines() if line.startswith("| `")]
     return {route: cells for route, *cells in rows if route.split()[1].split("/")[1] == service}
@@ -140,6 +172,11 @@ def test_either_net_alone_holds_or_the_table_says_what_does_not(found: Found) ->
 
 def test_with_both_nets_cut_every_page_shows_the_other_student_too(found: Found) -> None:
     assert found.bare == {"all"}
+
+
+def test_no_answer_tells_by_a_total_or_otherwise_that_there_is_somebody_who_may_not_be_seen(found: Found) -> None:
+    changed = {who: routes for who, routes in found.revealed.items() if routes}
+    assert changed.keys() == {"district"}, changed
 
 
 def _line(route: str, cells: list[str]) -> str:
