@@ -126,6 +126,8 @@ class _Pencil:
             return self.heard(today["on"])
         if clause["signal"] == "attendance_share":
             return self.share(clause, today)
+        if clause["signal"] == "absence_streak":
+            return self.streak(clause, today)
         if not today["year"]:
             return None
         if clause["window"] == "school_year":
@@ -139,6 +141,14 @@ class _Pencil:
         latest = max((when for when, _ in said), default=None)
         means = [Fraction(mean).limit_denominator(100) for when, mean in said if when == latest]
         return min(means, default=None)
+
+    def streak(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
+        if not today["known"]:
+            return None
+        days = [each for each in self.past if each["known"] and each["year"] == today["year"]]
+        counted = _COUNTED.get(clause["counts"])
+        came = [each["missed"] < 100 or (counted is not None and each["kind"] != counted) for each in days]
+        return Fraction(next((place for place, there in enumerate(reversed(came)) if there), len(came)))
 
     def share(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
         if not today["known"]:
@@ -155,6 +165,9 @@ class _Pencil:
         kinds = {"unexcused": [AttendanceKind.UNEXCUSED], "excused": [AttendanceKind.EXCUSED]}.get(clause["counts"])
         missed = sum(each["missed"] for each in days if kinds is None or each["kind"] in kinds)
         return Fraction(missed, len(days))
+
+
+_COUNTED = {"unexcused": AttendanceKind.UNEXCUSED, "excused": AttendanceKind.EXCUSED}
 
 
 def _named(condition: Any) -> list[str]:

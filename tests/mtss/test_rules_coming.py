@@ -79,6 +79,17 @@ POLICIES = [
 ]
 
 
+STREAK = {
+    "signal": "absence_streak",
+    "counts": "all",
+    "entry": {"at_least": number(3)},
+    "exit": {"below": number(1), "days_in_a_row": number(4)},
+    "when_unknown": "hold",
+}
+POLICIES.append(document({"any": ["attendance", "severe_attendance"]}))
+POLICIES[-1]["clauses"]["severe_attendance"] = STREAK
+
+
 def changes(events: Sequence[Event], policy: Policy, student: UUID = STUDENT) -> Changes:
     facts = facts_of(events, [student])
     found = follow(facts, always(policy))
@@ -265,6 +276,17 @@ def test_referrals_and_scores_are_told_exactly() -> None:
     assert found["adult_support"] == Change("score_of", Least(2.5, next_day), Least(2.5, next_day), 20)
     low = after(school, school.scores(3, 2.0), through=30)["adult_support"]
     assert low == Change("score_of", Least(2.51, next_day), Least(2.51, next_day), 20)
+
+
+def test_a_streak_begins_with_the_days_that_are_missing_to_it_and_ends_with_days_attended() -> None:
+    school, document = School(days=school_days(50)), POLICIES[-1]
+    begun = after(school, school.absent(29), through=30, document=document)["severe_attendance"]
+    assert begun == Change("missing", Least(2, school.days[31]), Least(2, school.days[31]), 20)
+    said = [school.absent(day) for day in (27, 28, 29)]
+    ends = after(school, *said, through=30, document=document)["severe_attendance"]
+    assert ends.clause == Least(4, school.days[33])
+    over = after(school, through=49, document=document)["severe_attendance"]
+    assert over == Change("school_days", None, None, 1)
 
 
 def test_what_alone_changes_no_tier_says_so() -> None:

@@ -299,7 +299,21 @@ def clauses(*, overlapping: bool) -> st.SearchStrategy[dict[str, Any]]:
             "minimum_dwell": DWELL,
         },
     )
-    return st.one_of(attendance, attendance, survey, referrals)
+    streak = st.fixed_dictionaries(
+        {
+            "signal": st.just("absence_streak"),
+            "counts": st.sampled_from(["all", "unexcused", "excused"]),
+            "entry": st.fixed_dictionaries({"at_least": numbers(2, 3)}),
+            "when_unknown": WHEN_UNKNOWN,
+        },
+        optional={
+            "exit": st.fixed_dictionaries(
+                {"below": numbers(1, 3) if overlapping else numbers(1)}, optional={"days_in_a_row": IN_A_ROW}
+            ),
+            "minimum_dwell": DWELL,
+        },
+    )
+    return st.one_of(attendance, attendance, survey, referrals, streak)
 
 
 def conditions(names: Sequence[str]) -> st.SearchStrategy[Any]:

@@ -13,9 +13,19 @@ from mtss.rules.coming import what_may_change
 from mtss.rules.sentences import WORDS
 from mtss.rules.signals import SIGNALS
 from tests.mtss.made_up import STUDENT, School, facts_of, policy, school_days
-from tests.mtss.test_rules_policy import ATTENDANCE, changed
+from tests.mtss.test_rules_policy import ATTENDANCE, changed, number
 
 SCHOOL = School(days=school_days(60))
+STREAK = changed(
+    ATTENDANCE,
+    {
+        "signal": "absence_streak",
+        "counts": "all",
+        "entry": {"at_least": number(3)},
+        "exit": {"below": number(1), "days_in_a_row": number(5)},
+        "when_unknown": "hold",
+    },
+)
 LANGUAGES, AUDIENCES = get_args(Language), get_args(Audience)
 MISSED = [SCHOOL.absent(0), SCHOOL.absent(1), SCHOOL.absent(2, hundredths=50)]
 REFERRED = [SCHOOL.refers(3, 1), SCHOOL.refers(4, 2)]
@@ -24,6 +34,8 @@ SITUATIONS: dict[str, tuple[int, list[Any]]] = {
     "all goes well": (30, [SCHOOL.scores(3, 4.0), SCHOOL.absent(3)]),
     "all stands": (30, [*MISSED, *REFERRED, SCHOOL.scores(3, 2.0)]),
     "the year is nearly over": (58, [SCHOOL.absent(30 + day) for day in range(8)] + REFERRED),
+    "days were missed in a row": (30, [SCHOOL.absent(day) for day in (27, 28, 29)]),
+    "the last days were missed": (60, [SCHOOL.absent(day) for day in (57, 58, 59)]),
     "the year is over": (60, [*MISSED, SCHOOL.scores(3, 2.0, prorated=True)]),
     "some days were implied": (30, [*MISSED, *SCHOOL.closes(30, implied=True)]),
 }
@@ -44,8 +56,8 @@ def words(situation: str, audience: Audience, language: Language, document: Any 
 
 
 def sentences(audience: Audience, language: Language) -> Iterator[str]:
-    for situation in SITUATIONS:
-        said = words(situation, audience, language)
+    for situation, document in product(SITUATIONS, (None, STREAK)):
+        said = words(situation, audience, language, document)
         yield from (said.opening, *said.strengths, *said.grounds, *said.unknown, *said.changes, said.closing)
 
 
@@ -88,6 +100,12 @@ def test_a_decision_of_before_numbers_and_changes_were_kept_is_told_by_the_rule_
 def test_a_clause_without_an_exit_lapses_in_words_too() -> None:
     said = words("the year is nearly over", "staff", "en", changed(f"{ATTENDANCE}/exit", ...))
     assert said.changes[0].startswith("This ends once less than 10 percent")
+
+
+def test_a_streak_is_told_in_days_in_a_row() -> None:
+    said = words("days were missed in a row", "staff", "en", STREAK)
+    assert said.grounds == ("3 school days in a row, up to September 27, 2024, were missed, for whatever reason.",)
+    assert said.changes[0].endswith("With every coming day attended that is 5 school days away, on October 4, 2024.")
 
 
 def test_every_language_says_the_same_to_the_same_people() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from mtss.rules.facts import Facts, Flags, Ints
 from mtss.rules.policy import FALSE, TRUE, UNKNOWN, Clause, Policy, Truth
 from mtss.rules.signals import SIGNALS, Measure
-from mtss.rules.timeline import Timeline, carry
+from mtss.rules.timeline import Timeline, carry, in_a_row
 
 _TENTHS = 10
 """Numbers of a policy have at most one decimal place: in tenths all are whole, and comparing them is exact."""
@@ -70,7 +70,7 @@ class Reading:
         key = (clause.measured_by, *(self._values(clause, each) for each in numbers if each in clause.numbers))
         if key not in self._leaving:
             leaves = self._reaches(measure, clause, path, compared)
-            run = _in_a_row(measure.telling, leaves)
+            run = in_a_row(measure.telling, leaves)
             self._leaving[key] = run, carry(leaves & (run == self._whole(clause, "exit.days_in_a_row", 1)))
         return self._leaving[key]
 
@@ -121,10 +121,3 @@ _COMPARED: Mapping[str, Any] = {
     "below": np.less,
     "above": np.greater,
 }
-
-
-def _in_a_row(telling: Flags, leaves: Flags) -> Ints:
-    """How many telling days in a row, up to each day, are days that leave. Others neither count nor reset."""
-    run = np.cumsum(leaves, axis=0, dtype=np.int32)
-    run -= np.maximum.accumulate(np.where(telling & ~leaves, run, np.int32(0)), axis=0)
-    return run

@@ -128,6 +128,13 @@ def numbered(marked: Flags) -> Ints:
     return np.where(marked, rows, np.int32(0))
 
 
+def in_a_row(telling: Flags, marked: Flags) -> Ints:
+    """How many telling days in a row, up to each day, are marked. Others neither count nor reset."""
+    run = np.cumsum(marked, axis=0, dtype=np.int32)
+    run -= np.maximum.accumulate(np.where(telling & ~marked, run, np.int32(0)), axis=0)
+    return run
+
+
 def rows_at(days: Ints, wanted: Ints) -> tuple[Ints, Flags]:
     """The row of each wanted day, and whether there is one."""
     rows = np.searchsorted(days, wanted).astype(np.int32)

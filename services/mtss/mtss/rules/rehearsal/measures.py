@@ -15,6 +15,7 @@ from mtss.rules.facts import Flags
 from mtss.rules.policy.document import Clause, PolicyInvalid
 from mtss.rules.rehearsal.district import MOST_MISSED, Bytes, District, Happened
 from mtss.rules.rehearsal.ground import ByRow, Ground, Places, Who
+from mtss.rules.signals.absence_streak import WHOLE_DAY
 
 _NARROW = np.iinfo(np.uint16)
 
@@ -154,6 +155,28 @@ class LastDays(Share):
         return min(int(self.clause["window_days"]) + 1, self.ground.rows)
 
 
+class Streak(Measure):
+    """How many closed days in a row were missed whole, in the school year."""
+
+    def __init__(self, ground: Ground, clause: Clause) -> None:
+        super().__init__(ground, clause)
+        self.amount = np.zeros(self.size, np.int32)
+        self._runs = {year: np.zeros(self.size, np.int32) for year in ground.district.begins}
+
+    def turn(self) -> None:
+        """One more, or none, of those whose day is known."""
+        self.quiet = not self.ground.is_school_day
+        if self.quiet:
+            return
+        whole = self.ground.missed(self.clause.texts["counts"]) == WHOLE_DAY
+        for year, mine in self.ground.of_year:
+            run = self._runs[year]
+            np.copyto(run, (run + 1) * whole, where=mine & self.ground.known)
+            self.amount = np.where(mine, run, self.amount)
+        np.copyto(self.telling, self.ground.known)
+        self.ask_only_who_may_be()
+
+
 class Sparse(Measure):
     """What is known of those to whom something ever happened: nothing that a clause could stand on is known of others."""
 
@@ -240,6 +263,7 @@ class RecentCount(Count):
 
 
 _OF: Mapping[tuple[str, str | None], Callable[[Ground, Clause], Measure]] = {
+    ("absence_streak", None): Streak,
     ("attendance_share", "year_to_date"): Share,
     ("attendance_share", "first_days"): FirstDays,
     ("attendance_share", "last_days"): LastDays,

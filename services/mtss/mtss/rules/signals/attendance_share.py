@@ -25,13 +25,13 @@ from mtss.rules.signals.kinds import (
 )
 from mtss.rules.timeline import IMPLIED, Timeline
 
-_COUNTED = {"all": None, "unexcused": UNEXCUSED, "excused": EXCUSED}
+COUNTED = {"all": None, "unexcused": UNEXCUSED, "excused": EXCUSED}
 _MINIMUM, _WINDOW = "minimum_data.enrolled_days", "window_days"
 
 
 def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
     """Hundredths of days missed, of how many enrolled days."""
-    absent = timeline.absent_of(facts, _COUNTED[clause.texts["counts"]])
+    absent = timeline.absent_of(facts, COUNTED[clause.texts["counts"]])
     missed, enrolled = _WINDOWS[clause.texts["window"]](timeline, absent, clause)
     return Measure(missed, timeline.known & (enrolled >= int(clause[_MINIMUM])), enrolled)
 
@@ -114,7 +114,12 @@ def suppose(going: Going) -> Supposed | None:
     if not enough.any():
         return None
     least = int(needed[enough].min())
-    kind = _COUNTED[going.clause.texts["counts"]]
+    return days_missed(going, least)
+
+
+def days_missed(going: Going, least: int) -> Supposed:
+    """So many whole days missed, all from the next school day on."""
+    kind = COUNTED[going.clause.texts["counts"]]
     rows = zip(going.school[:least], going.days[:least], strict=True)
     absences = [(school, day, _WHOLE, _NO_KIND if kind is None else kind) for school, day in rows]
     return Supposed("missing", least, least, {"absences": absences}, going.clause.texts["counts"])
@@ -148,7 +153,7 @@ SIGNAL = Signal(
     measure=measure,
     evidence=evidence,
     suppose=suppose,
-    texts={"counts": frozenset(_COUNTED), "window": frozenset(_WINDOWS)},
+    texts={"counts": frozenset(COUNTED), "window": frozenset(_WINDOWS)},
     numbers={_MINIMUM: whole(1, 200), "entry.at_least": broken("0.1", "99.9")},
     may={
         _WINDOW: whole(1, 400),
