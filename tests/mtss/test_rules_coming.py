@@ -21,7 +21,7 @@ from common.events import (
     SubscaleScore,
     SurveyScored,
 )
-from mtss.rules import Change, Changes, Least, Policy, always, course_of, follow, policy_of, what_may_change
+from mtss.rules import Change, Changes, Least, Policy, always, course_of, day_number, follow, policy_of, what_may_change
 from tests.mtss.made_up import STUDENT, School, districts, facts_of, named, school_days
 from tests.mtss.oracle import District, standing
 from tests.mtss.plain_rehearsal import states_of
@@ -287,6 +287,15 @@ def test_a_streak_begins_with_the_days_that_are_missing_to_it_and_ends_with_days
     assert ends.clause == Least(4, school.days[33])
     over = after(school, through=49, document=document)["severe_attendance"]
     assert over == Change("school_days", None, None, 1)
+
+
+def test_a_policy_that_counts_from_a_coming_day_on_decides_the_tier_of_that_day() -> None:
+    school, later = School(days=school_days(60)), document(attendance={"entry": {"at_least": number(30)}})
+    said = [school.calendar(), school.enrols(), *school.closes_through(30), *(school.absent(day) for day in range(3))]
+    policies = [*always(policy_of(DEFAULT)), (day_number(school.days[35]), policy_of(later))]
+    facts = facts_of(said, [STUDENT])
+    found = what_may_change(facts, follow(facts, policies), policies, [0])[0]["attendance"]
+    assert found == Change("school_days", Least(27, school.days[56]), Least(6, school.days[35]), 30)
 
 
 def test_what_alone_changes_no_tier_says_so() -> None:
