@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from importlib.resources import files
 from string import Formatter
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from common.events.mtss import Tier
 from mtss.rules.policy import Clause, Policy
@@ -49,6 +50,10 @@ class _Filling(Formatter):
     def __init__(self, language: Language) -> None:
         self._words = WORDS[language]
 
+    def parse(self, format_string: Any) -> Any:
+        """As told, but read only once: there are few templates, and many decisions."""
+        return _parsed(format_string)
+
     def format_field(self, value: Any, format_spec: str) -> str:
         if format_spec == "date":
             day = date.fromisoformat(str(value))
@@ -60,6 +65,14 @@ class _Filling(Formatter):
             return f"{float(value):g}"
         one, many = self._words["nouns"][format_spec]
         return f"{float(value):g} {one if value == 1 else many}"
+
+
+@cache
+def _parsed(template: str) -> tuple[Any, ...]:
+    return tuple(Formatter().parse(template))
+
+
+_FILLING: Mapping[Language, _Filling] = {language: _Filling(language) for language in get_args(Language)}
 
 
 def in_words(seen: Seen, audience: Audience = "staff", language: Language = "en") -> str:
@@ -131,7 +144,7 @@ def _said(seen: Seen, keys: Iterator[str], audience: Audience, language: Languag
     templates = WORDS[language][audience][seen.clause.signal]
     found = (templates.get(key, "") for key in keys)
     chosen = (each if isinstance(each, str) else each[seen.clause.texts["window"]] for each in found)
-    filling, values = _Filling(language), _values(seen, language)
+    filling, values = _FILLING[language], _values(seen, language)
     return " ".join(filling.vformat(each, (), values) for each in chosen if each)
 
 
