@@ -74,6 +74,7 @@ def made_up(students: int) -> District:
         begins={YEAR: np.zeros(students, np.int32)},
         stays=_stays(draw, students, schools),
         referrals=_referrals(draw, students),
+        help_requests=Happened(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)),
         scores={each: _answers(draw, students) for each in POLICY.subscales},
     )
 

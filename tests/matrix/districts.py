@@ -89,7 +89,8 @@ async def _ruled(running: Running, who: UUID) -> Fill:
     override = (await ask("POST", f"{path}/overrides", json=why | {"tier": "targeted", "until": "2024-11-05"}))["id"]
     await ask("POST", f"/mtss/v1/overrides/{override}/withdraw", json=why)
     proposal = (await ask("GET", path))["proposal"]["id"]
-    return {"override_id": override, "proposal_id": proposal, "review_id": proposal}
+    asked = await ask("POST", f"{path}/help-requests", json={"words": "Seen at lunch, alone."})
+    return {"request_id": asked["id"], "override_id": override, "proposal_id": proposal, "review_id": proposal}
 
 
 async def restorative(running: Running) -> District:

@@ -58,6 +58,7 @@ def test_a_ground_counts_the_rows_of_each_kind() -> None:
         "referrals": 1,
         "scores": 1,
         "rulings": 0,
+        "help_requests": 0,
     }
 
 

@@ -82,6 +82,10 @@ _batch = _meter.create_histogram(
 )
 _waiting = _meter.create_gauge("trellis.waiting.rows", "{row}", "Rows that wait for what they refer to.")
 _longest = _meter.create_gauge("trellis.waiting.oldest", "s", "How long the oldest of them waits.")
+_help_waiting = _meter.create_gauge("trellis.help.waiting", "{request}", "Requests for help that wait for an answer.")
+_help_late = _meter.create_gauge(
+    "trellis.help.late", "{request}", "Those of them that the policy wants answered by now."
+)
 _heard = _meter.create_counter("trellis.inbox.events", "{event}", "Events handled.")
 _deliveries = _meter.create_counter("trellis.deliveries", "{delivery}", "Messages to families by channel and outcome.")
 
@@ -113,6 +117,12 @@ def record_waiting(service: str, *, rows: int, oldest_seconds: float) -> None:
     """Note how many rows wait for what they refer to, and how long the oldest of them does."""
     _waiting.set(rows, {"service": service})
     _longest.set(oldest_seconds, {"service": service})
+
+
+def record_help(service: str, *, waiting: int, late: int) -> None:
+    """Note how many requests for help wait for an answer, and how many of them are late."""
+    _help_waiting.set(waiting, {"service": service})
+    _help_late.set(late, {"service": service})
 
 
 def record_alert(service: str, *, state: str) -> None:

@@ -36,5 +36,13 @@ def reviews(
         due = f"{each['due_on'] or '–'}{' (late)' if each['late'] else ''}"
         staff = each["assigned"]["staff_id"] if each["assigned"] else "–"
         steps = f"{each['flapping']['ups']} and {each['flapping']['downs']}"
-        table.add_row(due, each["about"], each["tier"], each["student_id"], each["begun_on"], staff, steps)
+        table.add_row(
+            due,
+            each["about"].replace("_", " "),
+            each["tier"] or "–",
+            each["student_id"],
+            each["begun_on"],
+            staff,
+            steps,
+        )
     out.print(table)

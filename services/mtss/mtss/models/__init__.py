@@ -2,6 +2,7 @@
 
 from mtss.models.asking import course_ahead, courses_of, last_enrolment_is_open
 from mtss.models.knowing import Moment, facts_known
+from mtss.models.people import Handover, HelpRequest, Proposal, Ruling
 from mtss.models.policy import (
     DEFAULT_POLICY,
     LAST_ADOPTION,
@@ -22,10 +23,7 @@ from mtss.models.tables import (
     ClosedDay,
     Decision,
     Enrolment,
-    Handover,
     Incident,
-    Proposal,
-    Ruling,
     Score,
     Student,
 )
@@ -42,6 +40,7 @@ __all__ = [
     "Decision",
     "Enrolment",
     "Handover",
+    "HelpRequest",
     "Incident",
     "Moment",
     "PolicyStep",

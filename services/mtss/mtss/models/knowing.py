@@ -52,7 +52,7 @@ _FACTS = sa.text(
         SELECT school_id, moment.*, (row_number() OVER (ORDER BY school_id COLLATE "C", moment) - 1)::int AS school
         FROM (SELECT DISTINCT school_id, moment FROM enrolment) AS each JOIN moment USING (moment)
     )
-    SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, rulings.*, seen.*
+    SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, rulings.*, help_requests.*, seen.*
     FROM (SELECT array_agg(school_id ORDER BY school) FROM school) AS schools,
     (
         SELECT array_agg(student), array_agg(school), array_agg(entry_day), array_agg(exit_day), array_agg(is_primary),
@@ -121,7 +121,14 @@ _FACTS = sa.text(
                    coalesce(until - DATE '1970-01-01', {NEVER}) AS until, by
             FROM mtss_ruling WHERE student_id = asked.student_id AND {_SEEN.format("known", "asked")} OFFSET 0
         ) AS r
-    ) AS rulings, (SELECT NULL, NULL, NULL) AS seen
+    ) AS rulings,
+    (
+        SELECT array_agg(student), array_agg(h.day)
+        FROM asked, LATERAL (
+            SELECT asked_on - DATE '1970-01-01' AS day FROM mtss_help_request
+            WHERE student_id = asked.student_id AND {_SEEN.format("known", "asked")} OFFSET 0
+        ) AS h
+    ) AS help_requests, (SELECT NULL, NULL, NULL) AS seen
     """  # noqa: S608 (the only things filled in are constants of ours)
 )
 

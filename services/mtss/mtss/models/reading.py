@@ -18,6 +18,7 @@ from mtss.rules import (
     Closed,
     Enrolments,
     Facts,
+    HelpRequests,
     Policies,
     Referrals,
     Rulings,
@@ -42,7 +43,7 @@ _FACTS = sa.text(
         SELECT school_id, (row_number() OVER (ORDER BY school_id COLLATE "C") - 1)::int AS school
         FROM (SELECT DISTINCT school_id FROM enrolment) AS each
     )
-    SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, rulings.*, seen.*
+    SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, rulings.*, help_requests.*, seen.*
     FROM (SELECT array_agg(school_id ORDER BY school) FROM school) AS schools,
     (
         SELECT array_agg(student), array_agg(school), array_agg(entry_day), array_agg(exit_day), array_agg(is_primary),
@@ -100,7 +101,14 @@ _FACTS = sa.text(
                    coalesce(until - DATE '1970-01-01', {NEVER}) AS until, by
             FROM mtss_ruling WHERE student_id = student.student_id OFFSET 0
         ) AS r
-    ) AS rulings, (
+    ) AS rulings,
+    (
+        SELECT array_agg(student), array_agg(h.day)
+        FROM student, LATERAL (
+            SELECT asked_on - DATE '1970-01-01' AS day FROM mtss_help_request
+            WHERE student_id = student.student_id OFFSET 0
+        ) AS h
+    ) AS help_requests, (
         SELECT clock_timestamp(), pg_current_snapshot()::text, pg_current_xact_id_if_assigned()::text
     ) AS seen
     """  # noqa: S608 (the only thing filled in is a constant of ours)
@@ -138,9 +146,10 @@ def facts_from(students: int, columns: Sequence[Any], subscales: Sequence[str]) 
         absences=Absences.of(*columns[13:18]),
         referrals=Referrals.of(*columns[18:20]),
         scores=Scores.of(*columns[20:27]),
+        help_requests=HelpRequests.of(*columns[34:36]),
         rulings=Rulings.of(*columns[27:33], author.tolist()),
         authors=tuple(map(str, authors)),
-        seen=dict(zip(("at", "snapshot", "transaction"), map(_text, columns[34:37]), strict=True)),
+        seen=dict(zip(("at", "snapshot", "transaction"), map(_text, columns[36:39]), strict=True)),
     )
 
 

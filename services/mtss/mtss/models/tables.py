@@ -9,13 +9,11 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import sqlalchemy as sa
-import uuid_utils.compat as uuid_utils
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlmodel import Field
 
 from common.db import Table
-from common.sealed import Sealed
 
 
 class XID8(sa.types.UserDefinedType[int]):
@@ -31,12 +29,14 @@ class XID8(sa.types.UserDefinedType[int]):
 ischema_names["xid8"] = XID8  # so that what reads a database's tables knows the type
 
 
-def _moment(*, nullable: bool = False) -> Any:
+def moment(*, nullable: bool = False) -> Any:
+    """A column for a time, aware and in UTC."""
     return Field(default=None, sa_type=sa.DateTime(timezone=True), nullable=nullable)
 
 
 # The transaction that heard a fact, and the one that heard it superseded: times alone do not tell who saw what.
-def _transaction(*, nullable: bool = False) -> Any:
+def transaction(*, nullable: bool = False) -> Any:
+    """A column for the transaction that writes the row."""
     default = None if nullable else {"server_default": sa.text("pg_current_xact_id()")}
     return Field(default=None, sa_type=XID8, nullable=nullable, sa_column_kwargs=default or {})
 
@@ -101,8 +101,8 @@ class AttendanceChange(Table, table=True):
     after: int = Field(sa_type=sa.SmallInteger)
     kind_before: str | None
     kind_after: str | None
-    known_at: datetime = _moment()
-    known_by: int = _transaction()
+    known_at: datetime = moment()
+    known_by: int = transaction()
 
 
 class Enrolment(Table, table=True):
@@ -123,10 +123,10 @@ class Enrolment(Table, table=True):
     is_primary: bool
     grade: str | None
     deleted: bool
-    known_at: datetime = _moment()
-    known_by: int = _transaction()
-    superseded_at: datetime | None = _moment(nullable=True)
-    superseded_by: int | None = _transaction(nullable=True)
+    known_at: datetime = moment()
+    known_by: int = transaction()
+    superseded_at: datetime | None = moment(nullable=True)
+    superseded_by: int | None = transaction(nullable=True)
 
 
 class Calendar(Table, table=True):
@@ -141,10 +141,10 @@ class Calendar(Table, table=True):
     revision: int = Field(primary_key=True, sa_type=sa.BigInteger)
     days: list[date] = Field(sa_type=ARRAY(sa.Date))
     deleted: bool
-    known_at: datetime = _moment()
-    known_by: int = _transaction()
-    superseded_at: datetime | None = _moment(nullable=True)
-    superseded_by: int | None = _transaction(nullable=True)
+    known_at: datetime = moment()
+    known_by: int = transaction()
+    superseded_at: datetime | None = moment(nullable=True)
+    superseded_by: int | None = transaction(nullable=True)
 
 
 class ClosedDay(Table, table=True):
@@ -159,10 +159,10 @@ class ClosedDay(Table, table=True):
     revision: int = Field(primary_key=True, sa_type=sa.BigInteger)
     implied: bool
     deleted: bool
-    known_at: datetime = _moment()
-    known_by: int = _transaction()
-    superseded_at: datetime | None = _moment(nullable=True)
-    superseded_by: int | None = _transaction(nullable=True)
+    known_at: datetime = moment()
+    known_by: int = transaction()
+    superseded_at: datetime | None = moment(nullable=True)
+    superseded_by: int | None = transaction(nullable=True)
 
 
 class Incident(Table, table=True):
@@ -182,10 +182,10 @@ class Incident(Table, table=True):
     school_id: str
     day: date
     deleted: bool
-    known_at: datetime = _moment()
-    known_by: int = _transaction()
-    superseded_at: datetime | None = _moment(nullable=True)
-    superseded_by: int | None = _transaction(nullable=True)
+    known_at: datetime = moment()
+    known_by: int = transaction()
+    superseded_at: datetime | None = moment(nullable=True)
+    superseded_by: int | None = transaction(nullable=True)
 
 
 class Score(Table, table=True):
@@ -203,10 +203,10 @@ class Score(Table, table=True):
     answered_on: date
     scores: list[dict[str, Any]] = Field(sa_type=JSONB)
     deleted: bool
-    known_at: datetime = _moment()
-    known_by: int = _transaction()
-    superseded_at: datetime | None = _moment(nullable=True)
-    superseded_by: int | None = _transaction(nullable=True)
+    known_at: datetime = moment()
+    known_by: int = transaction()
+    superseded_at: datetime | None = moment(nullable=True)
+    superseded_by: int | None = transaction(nullable=True)
 
 
 class Decision(Table, table=True):
@@ -225,7 +225,7 @@ class Decision(Table, table=True):
     policy: str
     effective_on: date
     through: date | None
-    known_at: datetime = _moment()
+    known_at: datetime = moment()
     revision: int = Field(sa_type=sa.BigInteger)
     clauses: list[dict[str, Any]] = Field(sa_type=JSONB)
     what_would_change_it: str
@@ -242,62 +242,3 @@ class Decision(Table, table=True):
     """The tier without the override, where one stands."""
     adopted_after: int | None
     """Where it was made by an adoption alone, the one under which the decision before would still stand."""
-
-
-class Proposal(Table, table=True):
-    """The beginning or the end of a tier put before a person, with its evidence; open until answered or its ground is gone."""
-
-    __tablename__ = "mtss_proposal"
-    __table_args__ = (
-        sa.Index("mtss_proposal_open", "student_id", unique=True, postgresql_where=sa.text("closed_at IS NULL")),
-        sa.Index("mtss_proposal_school", "school_id", postgresql_where=sa.text("closed_at IS NULL")),
-    )
-
-    id: UUID = Field(primary_key=True)
-    student_id: UUID
-    school_id: str
-    tier: str
-    tier_before: str | None
-    since: date
-    policy: str
-    clauses: list[dict[str, Any]] = Field(sa_type=JSONB)
-    known_at: datetime = _moment()
-    closed_at: datetime | None = _moment(nullable=True)
-
-
-class Ruling(Table, table=True):
-    """What a person decided about one student: never changed, never removed, only followed by another.
-
-    ``kind``: accepted or declined (a proposal), overridden (the policy, until a day), or withdrawn (an override).
-    """
-
-    __tablename__ = "mtss_ruling"
-    __table_args__ = (sa.UniqueConstraint("student_id", "number"),)
-
-    id: UUID = Field(primary_key=True, default_factory=uuid_utils.uuid7)
-    student_id: UUID
-    number: int
-    kind: str
-    tier: str
-    made_on: date
-    until: date | None = None
-    proposal_id: UUID | None = None
-    reason: bytes = Field(default=None, sa_type=Sealed)
-    by: str
-    known_at: datetime = _moment()
-    known_by: int = _transaction()
-
-
-class Handover(Table, table=True):
-    """Something to review, handed to a member of staff: never changed, the last one counts."""
-
-    __tablename__ = "mtss_handover"
-    __table_args__ = (sa.Index("mtss_handover_review", "review_id"),)
-
-    id: UUID = Field(primary_key=True, default_factory=uuid_utils.uuid7)
-    review_id: UUID
-    student_id: UUID
-    staff_id: UUID
-    reason: bytes = Field(default=None, sa_type=Sealed)
-    by: str
-    at: datetime = _moment()

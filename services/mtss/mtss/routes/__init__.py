@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from mtss.routes import (
     adoptions,
     decisions,
+    help_requests,
     overrides,
     policies,
     proposals,
@@ -17,17 +18,6 @@ from mtss.routes import (
 )
 
 router = APIRouter()
-for part in (
-    students,
-    verifying,
-    decisions,
-    words,
-    proposals,
-    overrides,
-    reviews,
-    schools,
-    rehearsals,
-    policies,
-    adoptions,
-):
+_OF_STUDENTS = (students, verifying, decisions, words, proposals, overrides, help_requests, reviews, schools)
+for part in (*_OF_STUDENTS, rehearsals, policies, adoptions):
     router.include_router(part.router)

@@ -22,9 +22,10 @@ from common.paging import Page
 from common.runtime import Runtime, RuntimeOf, Today
 from common.scope import see_all
 from common.sealed import Vault
-from mtss.models import Handover, Proposal, Ruling, Student, last_enrolment_is_open
+from mtss.models import Handover, HelpRequest, Proposal, Ruling, Student, last_enrolment_is_open
 from mtss.routes.desk import Decider, Reasoned
 from mtss.routes.documents import NO_CONTROL
+from mtss.routes.help_requests import open_requests
 from mtss.routes.students import FlappingDocument
 from mtss.rules.reviewing import due_on, ends_soon
 from mtss.ruling import days_within, flapping_of, school_days
@@ -57,10 +58,10 @@ class HandoverDocument(BaseModel):
 class ReviewDocument(BaseModel):
     """Something that waits for a person."""
 
-    id: Annotated[UUID, Field(description="Of the proposal, or of the override.")]
-    about: Annotated[str, Field(description="proposal or override")]
+    id: Annotated[UUID, Field(description="Of the proposal, the request or the override.")]
+    about: Annotated[str, Field(description="proposal, help_request or override")]
     student_id: UUID
-    tier: Annotated[Tier, Field(description="What is proposed, or what the override says.")]
+    tier: Annotated[Tier | None, Field(description="What is proposed, or what the override says.")]
     begun_on: date
     due_on: Annotated[date | None, Field(description="Null while no calendar has that day.")]
     late: bool
@@ -88,11 +89,12 @@ async def list_reviews(
     runtime: RuntimeOf,
     today: Today,
 ) -> Page[ReviewDocument]:
-    """All that waits at a school: open proposals and overrides that end soon, what is due first first."""
+    """All that waits at a school: proposals, requests for help, and overrides that end soon; what is due first first."""
     mine = last_enrolment_is_open(today), col(Student.school_id) == school_id, visible_to(who, col(Student.student_id))
     found = [
         *await _proposals(session, runtime, mine, school_id),
         *await _overrides(session, mine, school_id, today),
+        *await _help_requests(session, mine, school_id, today),
     ]
     handed = await _handed(session, runtime.vault, [each.id for each in found])
     flapping = await flapping_of(session, [each.student_id for each in found], today)
@@ -148,12 +150,24 @@ async def _overrides(
     ]
 
 
-def _line(about: str, of: Proposal | Ruling, begun_on: date, due: date | None, *, late: bool = False) -> ReviewDocument:
+async def _help_requests(
+    session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]], school_id: str, today: date
+) -> list[ReviewDocument]:
+    asked = await open_requests(session, mine)
+    days = await school_days(session, school_id, min((each.asked_on for each in asked), default=today))
+    within = await days_within(session, "help_answered", today)
+    due = [(each, due_on(days, each.asked_on, within)) for each in asked]
+    return [_line("help_request", each, each.asked_on, by, late=by is not None and by < today) for each, by in due]
+
+
+def _line(
+    about: str, of: Proposal | Ruling | HelpRequest, begun_on: date, due: date | None, *, late: bool = False
+) -> ReviewDocument:
     return ReviewDocument(
         id=of.id,
         about=about,
         student_id=of.student_id,
-        tier=Tier(of.tier),
+        tier=None if isinstance(of, HelpRequest) else Tier(of.tier),
         begun_on=begun_on,
         due_on=due,
         late=late,
@@ -173,8 +187,11 @@ async def _whose(session: AsyncSession, who: Principal, review_id: UUID) -> Stud
     proposals = sa.select(col(Proposal.student_id)).where(
         col(Proposal.id) == review_id, col(Proposal.closed_at).is_(None)
     )
+    requests = sa.select(col(HelpRequest.student_id)).where(
+        col(HelpRequest.id) == review_id, col(HelpRequest.answered_on).is_(None)
+    )
     asked = sa.select(Student).where(
-        col(Student.student_id).in_(overrides.union_all(proposals)), visible_to(who, col(Student.student_id))
+        col(Student.student_id).in_(overrides.union_all(proposals, requests)), visible_to(who, col(Student.student_id))
     )
     student = (await session.scalars(asked)).one_or_none()
     if student is None:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mtss.rules.courses import Courses, Policies, follow
-from mtss.rules.facts import NO_RULINGS, OF_STUDENTS, Facts, Flags, Ints, copied, day_of, joined
+from mtss.rules.facts import DATED, NO_RULINGS, OF_STUDENTS, Facts, Flags, Ints, copied, day_of, joined
 from mtss.rules.policy import Policy
 from mtss.rules.signals import SIGNALS
 from mtss.rules.signals.kinds import Going, Supposed
@@ -36,8 +36,8 @@ class Least:
 class Change:
     """What would change one clause.
 
-    ``by``: ``school_days`` in a row, all attended; days ``missing`` from the next school day on; ``referrals`` on the next
-    school day; or a ``score_of`` so much. ``None``: not within this school year, which has so many school days left.
+    ``by``: ``school_days`` in a row, all attended; days ``missing`` from the next school day on; ``referrals`` or
+    ``help_requests`` on the next school day; or a ``score_of`` so much. ``None``: not within this school year, which has so many school days left.
     """
 
     by: str
@@ -122,7 +122,7 @@ def _up_to(facts: Facts, last: Ints) -> Facts:
         now = columns.day <= last[columns.student]
         return replace(columns, **{each.name: getattr(columns, each.name)[now] for each in fields(columns)})
 
-    return replace(facts, **{name: kept(getattr(facts, name)) for name in ("absences", "referrals", "scores")})
+    return replace(facts, **{name: kept(getattr(facts, name)) for name in DATED})
 
 
 def _tries(student: _Student, facts: Facts) -> Iterator[_Try]:
@@ -152,7 +152,7 @@ def _tried(facts: Facts, policies: Policies, coming: Coming, tries: Sequence[_Tr
     """The courses of all tries, each being a student."""
     whose = np.array([each.student.place for each in tries], np.int32)
     with_all = _taken(facts, whose)
-    for name in ("absences", "referrals", "scores"):
+    for name in DATED:
         columns = getattr(with_all, name)
         rows = [(at, *row) for at, each in enumerate(tries) for row in each.supposed.facts.get(name, ())]
         if rows:

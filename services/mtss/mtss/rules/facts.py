@@ -29,8 +29,10 @@ UNIVERSAL, TARGETED, INTENSIVE = range(len(TIERS))
 RULINGS = ("accepted", "declined", "overridden", "withdrawn")
 """What a person may decide: about a proposal, or otherwise than the policy, and taking that back."""
 ACCEPTED, DECLINED, OVERRIDDEN, WITHDRAWN = range(len(RULINGS))
-OF_STUDENTS = ("enrolments", "absences", "referrals", "scores")
+OF_STUDENTS = ("enrolments", "absences", "referrals", "scores", "help_requests")
 """The kinds of facts that are about one student each."""
+DATED = OF_STUDENTS[1:]
+"""Those of them that are of one day."""
 NEVER = int(np.iinfo(np.int32).max)
 """The exit day of an enrolment that is open, and the end of a ruling that has none."""
 
@@ -137,6 +139,14 @@ class Scores(_Columns):
 
 
 @dataclass(frozen=True, slots=True)
+class HelpRequests(_Columns):
+    """Requests for help: whom they are about, and the day."""
+
+    student: Ints
+    day: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Rulings(_Columns):
     """What people decided about students. A student's rulings are numbered from 1, in the order in which they were made."""
 
@@ -153,6 +163,7 @@ class Rulings(_Columns):
     """Who decided, by their place in ``Facts.authors``."""
 
 
+NO_HELP_REQUESTS = HelpRequests.of(None, None)
 NO_RULINGS = Rulings.of(*[()] * 7)
 
 
@@ -170,6 +181,7 @@ class Facts:
     absences: Absences
     referrals: Referrals
     scores: Scores
+    help_requests: HelpRequests = NO_HELP_REQUESTS
     rulings: Rulings = NO_RULINGS
     authors: tuple[str, ...] = ()
     seen: Mapping[str, str | None] = field(default_factory=dict)

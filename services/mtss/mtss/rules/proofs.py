@@ -39,6 +39,7 @@ class Grounds:
             "absences": self._absences.of(student),
             "referrals": self._referrals.of(student),
             "scores": self._scores.of(student),
+            "help_requests": self._help_requests.of(student),
             "rulings": self._rulings.of(student),
         }
 
@@ -76,6 +77,10 @@ class Grounds:
         each = self.facts.scores
         columns = [self._subscale_names[each.subscale], each.day, each.mean, each.answered, each.items, each.prorated]
         return _Rows.by(each.student, self.facts.students, columns)
+
+    @cached_property
+    def _help_requests(self) -> "_Rows":
+        return _Rows.by(self.facts.help_requests.student, self.facts.students, [self.facts.help_requests.day])
 
     @cached_property
     def _rulings(self) -> "_Rows":

@@ -58,6 +58,22 @@ class Timeline:
             total[rows] += np.cumsum(amount[rows] * mine, axis=0, dtype=np.int32) * mine
         return total
 
+    def happened(self, students: Ints, days: Ints) -> Small:
+        """How often something happened to each student on each day."""
+        found: Small = np.zeros(self.known.shape, np.int16)
+        rows, known = rows_at(self.days, days)
+        np.add.at(found, (rows[known], students[known]), 1)
+        return found
+
+    def in_last_days(self, happened: Small, length: int) -> Small:
+        """How often within so many calendar days, the day itself included."""
+        total = np.concatenate(
+            (np.zeros((1, happened.shape[1]), np.int16), np.cumsum(happened, axis=0, dtype=np.int16))
+        )
+        before = np.searchsorted(self.days, self.days - length, side="right")
+        within: Small = total[1:] - total[before]
+        return within
+
     def absent_of(self, facts: Facts, kind: int | None) -> Ints:
         """Hundredths of a day missed, of one kind or of all."""
         if kind is None:
@@ -144,9 +160,10 @@ def rows_at(days: Ints, wanted: Ints) -> tuple[Ints, Flags]:
 
 
 def _axis(facts: Facts, until: Closed | Calendar) -> Ints:
-    # Days of referrals and scores have rows of their own, so that their order among school days is exact.
+    # Days of referrals, scores and requests have rows of their own, so that their order among school days is exact.
     last = until.day.max(initial=0)
-    days = np.unique(np.concatenate((facts.calendar.day, facts.referrals.day, facts.scores.day)))
+    of_students = (facts.referrals.day, facts.scores.day, facts.help_requests.day)
+    days = np.unique(np.concatenate((facts.calendar.day, *of_students)))
     # At least one row, though nobody has a tier on it: then no step has to ask whether there is any.
     return days[: max(int(np.searchsorted(days, last, side="right")), 1)] if len(days) else np.zeros(1, np.int32)
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mtss.rules.facts import EXCUSED, UNEXCUSED, Facts, Flags, Floats, Ints
+from mtss.rules.facts import EXCUSED, UNEXCUSED, Facts, Flags, Floats, HelpRequests, Ints, Referrals
 from mtss.rules.policy.document import Policy
 from mtss.rules.signals.referrals import first_days
 from mtss.rules.timeline import Small, Timeline, of_what_counts, rows_at, timeline_of
@@ -63,6 +63,7 @@ class District:
     """For each school year the row of its first day at any school of each student; as many as there are rows if none."""
     stays: Stays
     referrals: Happened
+    help_requests: Happened
     scores: Mapping[str, Happened]
     """By subscale: the mean of each complete score, one a student and day."""
 
@@ -86,7 +87,8 @@ def district_of(facts: Facts, policies: Iterable[Policy]) -> District:
         year=_year_of_schools(timeline, len(facts.schools)),
         begins=_begins(timeline, facts),
         stays=_stays(timeline, facts),
-        referrals=_referrals(timeline, facts),
+        referrals=_of_no_value(timeline, facts.referrals),
+        help_requests=_of_no_value(timeline, facts.help_requests),
         scores={each: _scores(timeline, facts, each) for each in subscales},
     )
 
@@ -117,9 +119,9 @@ def _stays(timeline: Timeline, facts: Facts) -> Stays:
     return Stays(student, row, *(each[row, student].astype(np.int32) for each in (timeline.school, grade)))
 
 
-def _referrals(timeline: Timeline, facts: Facts) -> Happened:
-    rows, found = rows_at(timeline.days, facts.referrals.day)
-    return _happened(rows, found, facts.referrals.student, np.zeros(len(rows)))
+def _of_no_value(timeline: Timeline, of: Referrals | HelpRequests) -> Happened:
+    rows, found = rows_at(timeline.days, of.day)
+    return _happened(rows, found, of.student, np.zeros(len(rows)))
 
 
 def _scores(timeline: Timeline, facts: Facts, subscale: str) -> Happened:

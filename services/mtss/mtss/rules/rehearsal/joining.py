@@ -8,7 +8,7 @@ import numpy as np
 
 from mtss.rules.facts import Facts, Ints
 
-_NAMES = ("enrolments", "calendar", "closed", "absences", "referrals", "scores")
+_NAMES = ("enrolments", "calendar", "closed", "absences", "referrals", "scores", "help_requests")
 
 
 def joined(parts: Sequence[Facts]) -> Facts:

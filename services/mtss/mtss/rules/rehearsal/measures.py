@@ -217,10 +217,10 @@ class Level(Sparse):
 
 
 class Count(Sparse):
-    """How many referrals in the school year."""
+    """How many in the school year."""
 
-    def __init__(self, ground: Ground, clause: Clause) -> None:
-        super().__init__(ground, clause, ground.district.referrals)
+    def __init__(self, ground: Ground, clause: Clause, happened: Happened) -> None:
+        super().__init__(ground, clause, happened)
         self.amount = np.zeros(self.size, np.int32)
         self._sums = {year: np.zeros(self.size, np.int32) for year in ground.district.begins}
         self._begins = {year: row[ground.first : ground.end][self.mine] for year, row in ground.district.begins.items()}
@@ -248,8 +248,8 @@ class Count(Sparse):
 class RecentCount(Count):
     """How many in so many last calendar days, the day itself included."""
 
-    def __init__(self, ground: Ground, clause: Clause) -> None:
-        super().__init__(ground, clause)
+    def __init__(self, ground: Ground, clause: Clause, happened: Happened) -> None:
+        super().__init__(ground, clause, happened)
         days = ground.district.days
         until = np.searchsorted(days, days[self.happened.row] + int(clause["window_days"]))
         order = np.argsort(until, kind="stable")
@@ -268,8 +268,9 @@ _OF: Mapping[tuple[str, str | None], Callable[[Ground, Clause], Measure]] = {
     ("attendance_share", "first_days"): FirstDays,
     ("attendance_share", "last_days"): LastDays,
     ("survey_level", None): Level,
-    ("referrals", "school_year"): Count,
-    ("referrals", "last_days"): RecentCount,
+    ("referrals", "school_year"): lambda ground, clause: Count(ground, clause, ground.district.referrals),
+    ("referrals", "last_days"): lambda ground, clause: RecentCount(ground, clause, ground.district.referrals),
+    ("help_requested", None): lambda ground, clause: RecentCount(ground, clause, ground.district.help_requests),
 }
 
 

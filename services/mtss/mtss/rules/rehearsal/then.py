@@ -91,12 +91,14 @@ def of_students(district: District, students: int) -> District:
 
     stays: Stays = first(district.stays)
     referrals: Happened = first(district.referrals)
+    help_requests: Happened = first(district.help_requests)
     return replace(
         district,
         missed={counts: missed[:, :students] for counts, missed in district.missed.items()},
         begins={year: row[:students] for year, row in district.begins.items()},
         stays=stays,
         referrals=referrals,
+        help_requests=help_requests,
         scores={subscale: first(scores) for subscale, scores in district.scores.items()},
     )
 

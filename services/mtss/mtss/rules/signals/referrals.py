@@ -7,7 +7,7 @@ import numpy as np
 from mtss.rules.facts import NEVER, Facts, Ints, day_of
 from mtss.rules.policy.document import Clause
 from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, whole, wrong_window
-from mtss.rules.timeline import Small, Timeline, rows_at
+from mtss.rules.timeline import Small, Timeline
 
 
 def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
@@ -15,13 +15,11 @@ def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
 
     A school year begins with the first instructional day that a school of the student gives it.
     """
-    happened: Small = np.zeros(timeline.known.shape, np.int16)
-    rows, found = rows_at(timeline.days, facts.referrals.day)
-    np.add.at(happened, (rows[found], facts.referrals.student[found]), 1)
+    happened = timeline.happened(facts.referrals.student, facts.referrals.day)
     if clause.texts["window"] == "last_days":
-        amount = _in_last_days(timeline, happened, int(clause["window_days"]))
+        amount = timeline.in_last_days(happened, int(clause["window_days"]))
     else:
-        amount = _in_school_year(timeline, facts, happened, np.unique(facts.referrals.student[found]))
+        amount = _in_school_year(timeline, facts, happened, np.flatnonzero(happened.any(axis=0)).astype(np.int32))
     return Measure(amount, timeline.year > 0)
 
 
@@ -33,14 +31,6 @@ def _in_school_year(timeline: Timeline, facts: Facts, happened: Small, referred:
         so_far = np.cumsum(mine * begun, axis=0, dtype=np.int16)
         counted[span, referred] += so_far[span] * (year_at[span] == year)
     return counted
-
-
-def _in_last_days(timeline: Timeline, happened: Small, length: int) -> Small:
-    """Within so many calendar days, the day itself included."""
-    total = np.concatenate((np.zeros((1, happened.shape[1]), np.int16), np.cumsum(happened, axis=0, dtype=np.int16)))
-    before = np.searchsorted(timeline.days, timeline.days - length, side="right")
-    within: Small = total[1:] - total[before]
-    return within
 
 
 def first_days(facts: Facts, year: int) -> Ints:

@@ -1,0 +1,155 @@
+"""Requests for help: any member of staff may ask for a student whom they see, and somebody answers with what was done."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from common.access import require, visible_to
+from common.app import Router
+from common.auth import Principal
+from common.db import Session, transaction_time
+from common.errors import DomainError, NotFound
+from common.idempotency import ONCE
+from common.paging import Page
+from common.runtime import RuntimeOf, Today
+from common.sealed import Vault
+from common.words import Words
+from mtss.deciding import Touched, reassess
+from mtss.models import HelpRequest, Student
+from mtss.routes.desk import Decider
+from mtss.routes.documents import PURPOSE
+from mtss.rules.reviewing import due_on
+from mtss.ruling import days_within, school_days
+
+router = Router("mtss")
+
+Asker = Annotated[
+    Principal, require("district", "principal", "counselor", "teacher", reads=("directory",), purpose=PURPOSE)
+]
+_TABLE = "mtss_help_request"
+
+
+class HelpAnswered(DomainError):
+    """This request was answered already; what was done is there to read."""
+
+
+class HelpAsked(BaseModel):
+    """What somebody has noticed, in their own words. They are sealed, and read by those alone who decide about support."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={"example": {"words": "He sits alone since the break and hardly speaks."}},
+    )
+
+    words: Words
+
+
+class HelpDone(BaseModel):
+    """What was done."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={"example": {"answer": "His counselor met him on Tuesday and meets him weekly."}},
+    )
+
+    answer: Words
+
+
+class HelpTaken(BaseModel):
+    """A request that was taken, and by when it is to be answered."""
+
+    id: UUID
+    asked_on: date
+    due_on: Annotated[date | None, Field(description="Null while no calendar has that day.")]
+
+
+class HelpRequestDocument(BaseModel):
+    """A request for help, and what was done."""
+
+    id: UUID
+    student_id: UUID
+    asked_on: date
+    by: str
+    words: str
+    known_at: datetime
+    answered_on: date | None
+    answered_by: str | None
+    answer: str | None
+
+
+@router.post("/v1/students/{student_id}/help-requests", status_code=201, dependencies=[ONCE])
+async def ask_for_help(
+    student_id: UUID, asked: HelpAsked, who: Asker, session: Session, runtime: RuntimeOf, today: Today
+) -> HelpTaken:
+    """Ask for help for a student. It waits in the school's queue, and a policy may hear that it was asked."""
+    seen = col(Student.enrolled), visible_to(who, col(Student.student_id))
+    found = sa.select(Student).where(col(Student.student_id) == student_id, *seen).with_for_update()
+    student = (await session.scalars(found)).one_or_none()
+    if student is None:
+        raise NotFound(what="student")
+    known_at = await transaction_time(session)
+    request = HelpRequest(student_id=student_id, asked_on=today, by=who.subject, known_at=known_at)
+    request.words = runtime.vault.seal(asked.words, table=_TABLE, column="words", row=request.id)
+    session.add(request)
+    await session.flush()
+    await reassess(session, Touched(school={student_id}))
+    within = await days_within(session, "help_answered", today)
+    days = await school_days(session, str(student.school_id), today)
+    return HelpTaken(id=request.id, asked_on=today, due_on=due_on(days, today, within))
+
+
+@router.post("/v1/help-requests/{request_id}/answer", status_code=201, dependencies=[ONCE])
+async def answer_help_request(
+    request_id: UUID, done: HelpDone, who: Decider, session: Session, runtime: RuntimeOf, today: Today
+) -> HelpRequestDocument:
+    """Answer a request for help with what was done. It leaves the queue.
+
+    Raises:
+        HelpAnswered: somebody has answered it.
+    """
+    mine = col(HelpRequest.id) == request_id, visible_to(who, col(HelpRequest.student_id))
+    request = (await session.scalars(sa.select(HelpRequest).where(*mine).with_for_update())).one_or_none()
+    if request is None:
+        raise NotFound(what="request for help")
+    if request.answered_on is not None:
+        raise HelpAnswered
+    request.answered_on, request.answered_by = today, who.subject
+    request.answer = runtime.vault.seal(done.answer, table=_TABLE, column="answer", row=request.id)
+    session.add(request)
+    return _shown(runtime.vault, request)
+
+
+@router.get("/v1/students/{student_id}/help-requests")
+async def list_help_requests(
+    student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf
+) -> Page[HelpRequestDocument]:
+    """Every request for help for a student and what was done, from the first to the last."""
+    known = sa.exists().where(col(Student.student_id) == student_id, visible_to(who, col(Student.student_id)))
+    if not (await session.execute(sa.select(known))).scalar_one():
+        raise NotFound(what="student")
+    mine = col(HelpRequest.student_id) == student_id, visible_to(who, col(HelpRequest.student_id))
+    found = await session.scalars(sa.select(HelpRequest).where(*mine).order_by(col(HelpRequest.id)))
+    return Page(items=[_shown(runtime.vault, each) for each in found], next=None)
+
+
+async def open_requests(session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]]) -> Sequence[HelpRequest]:
+    """The requests that wait for an answer, of some students."""
+    asked = sa.select(HelpRequest).join(Student, col(Student.student_id) == col(HelpRequest.student_id))
+    return (await session.scalars(asked.where(*mine, col(HelpRequest.answered_on).is_(None)))).all()
+
+
+def _shown(vault: Vault, request: HelpRequest) -> HelpRequestDocument:
+    words = vault.open(request.words, table=_TABLE, column="words", row=request.id)
+    done = request.answer
+    answer = None if done is None else vault.open(done, table=_TABLE, column="answer", row=request.id)
+    return HelpRequestDocument.model_validate(
+        {**request.model_dump(exclude={"words", "answer"}), "words": words, "answer": answer}
+    )
