@@ -84,7 +84,6 @@ class Matrix:
 
     running: Running
     district: District
-    sisters: Mapping[str, Headers]
 
     async def cell(self, route: Route, everybody: Sequence[Headers]) -> str:
         """What these people of one role are answered, which is one word where they are answered alike."""

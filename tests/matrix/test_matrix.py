@@ -40,7 +40,7 @@ async def found(
 ) -> AsyncIterator[Found]:
     """One service, asked everything by everybody."""
     async with at_work(request.param, cluster) as (running, district):
-        matrix = Matrix(running, district, sisters(running))
+        matrix = Matrix(running, district)
         people = await _people(matrix)
         anybody = _anybody(running, tmp_path_factory.mktemp("elsewhere"))
         columns = ["route", "tells", *anybody, "sister services", *people, "one net alone"]
@@ -77,7 +77,8 @@ async def _ask_everything(matrix: Matrix, anybody: Columns, people: Columns) -> 
 
 async def _row(matrix: Matrix, route: Route, anybody: Columns, people: Columns) -> list[str]:
     cells = [await matrix.cell(route, who) for who in anybody.values()]
-    asking = {name: await matrix.cell(route, [headers]) for name, headers in matrix.sisters.items()}
+    # Their tokens live for a minute, which all rows together may outlast.
+    asking = {name: await matrix.cell(route, [headers]) for name, headers in sisters(matrix.running).items()}
     return [route.tells, *cells, _sisters(asking), *[await matrix.cell(route, who) for who in people.values()]]
 
 
