@@ -40,6 +40,11 @@ SENSITIVE = {
         for what in ("", "/deletes", "/keyChanges", "/partitions", "/{document_id}")
     ),
     *(
+        f"{{'GET'}} /sis/data/v3/{year}ed-fi/schoolYearTypes{what}"  # under the permission of the other resources
+        for year in ("", "{school_year}/")
+        for what in ("", "/{document_id}")
+    ),
+    *(
         f"{{'POST'}} /{name}/v1/events/parked/{{event_id}}/discard"
         for name in ("mtss", "notifications", "restorative", "sis", "surveys")
     ),
