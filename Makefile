@@ -21,8 +21,7 @@ run: install ## start PostgreSQL, all services and a made-up district; Ctrl-C st
 	@exec $(BIN)/trellis demo
 
 RULES := tests/*/test_rules*.py
-# Three on two cores: many tests wait for processes that start and stop.
-AT_ONCE := --numprocesses 3 --dist
+AT_ONCE := --numprocesses 2 --dist
 # The files that take longest begin, so that no process is left with one of them alone at the end.
 LONGEST := tests/trial/ tests/e2e/
 IN_ORDER := $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/*/))
