@@ -1,6 +1,7 @@
 """What comes in: once, in order, and never lost."""
 
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,6 +12,7 @@ from common.errors import NotFound
 from common.events import Cause, Tier, TierDecided
 from common.inbox import EverythingFails
 from common.outbox import Record
+from common.telemetry import metrics_page
 from tests.harness import Running, record
 
 
@@ -165,3 +167,25 @@ async def test_when_everything_fails_it_stops_instead_of_parking_it_all(echo: Ru
 
     assert len(await parked(echo)) < 20
     await echo.deliver(decided(uuid4()))
+
+
+async def test_the_time_from_acceptance_to_commit_is_measured_once_for_what_was_accepted_together(
+    echo: Running,
+) -> None:
+    def counted() -> dict[str, float]:
+        lines = [
+            line for line in bytes(metrics_page().body).decode().splitlines() if "trellis_followed_seconds" in line
+        ]
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if "echo" in line)}
+
+    pushed = [replace(record(decided(uuid4())), created_at=datetime.now(UTC) - timedelta(seconds=3)) for _ in range(2)]
+    together = [replace(each, created_at=pushed[0].created_at) for each in pushed]
+    before = counted()
+
+    for _ in range(2):
+        await echo.app.state.inbox.process([*together, record(decided(uuid4()))])
+
+    grown = {name: value - before.get(name, 0) for name, value in counted().items()}
+    assert grown['trellis_followed_seconds_bucket{le="2.5",service="echo"}'] == 0
+    assert grown['trellis_followed_seconds_bucket{le="5.0",service="echo"}'] == 1
+    assert grown['trellis_followed_seconds_count{service="echo"}'] == 1

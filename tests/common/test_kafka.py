@@ -21,6 +21,7 @@ from common.events import TierDecided, by_type
 from common.inbox import Inbox
 from common.kafka import consume, create_topics, record_headers, send_from
 from common.kafka import hearing as consumer
+from common.kafka.records import record_of
 from common.outbox import LARGEST_EVENT_BYTES, Record, publish
 from common.runtime import Runtime
 from common.settings import Settings
@@ -153,6 +154,10 @@ async def test_the_records_are_cloudevents_as_the_reference_library_reads_them(t
     assert isinstance(data := event.get_data(), dict)
     assert data["student_id"] == str(student)
     assert UUID(event.get_id())
+    assert record_of(message).created_at == at
+    for unreadable in (b"yesterday", b"2026-09-01T00:00:00"):
+        message.headers = [*message.headers, ("ce_time", unreadable)]
+        assert record_of(message).created_at is None
 
 
 async def test_an_event_of_nearly_one_mebibyte_gets_through(kafka: Broker, echo: Running) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from operator import attrgetter
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from common.outbox import LARGEST_EVENT_BYTES, Record
 from common.parking import Refused, describe, park, split_blocked, subject_of, take_next
 from common.routing import EventRouter
 from common.runtime import Runtime
-from common.telemetry import Telemetry, record_batch
+from common.telemetry import Telemetry, record_batch, record_followed
 
 _STREAK = 20
 """So many records in a row that cannot be handled mean that something else is wrong: stop instead of parking them all."""
@@ -55,6 +56,8 @@ class Inbox:
     telemetry: Telemetry
     places: dict[tuple[str, int], int] = field(default_factory=dict, init=False)
     """The offset this process last stored for each topic and partition."""
+    in_hand: list[Sequence[Record]] = field(default_factory=list, init=False)
+    """The batches that are being handled now."""
     _streak: int = field(default=0, init=False)
 
     async def process(self, records: Sequence[Record]) -> None:
@@ -69,6 +72,14 @@ class Inbox:
             Exception: a transient error of the database; try the same records again.
         """
         began = time.perf_counter()
+        self.in_hand.append(records)
+        try:
+            await self._handle(records)
+        finally:
+            self.in_hand.remove(records)
+        record_batch(self.runtime.name, events=len(records), seconds=time.perf_counter() - began)
+
+    async def _handle(self, records: Sequence[Record]) -> None:
         with self.telemetry.batch((record.traceparent for record in records), events=len(records)):
             try:
                 await self._transact(records)
@@ -77,7 +88,14 @@ class Inbox:
                 if is_transient(error):
                     raise
                 await self._one_by_one(records)
-        record_batch(self.runtime.name, events=len(records), seconds=time.perf_counter() - began)
+
+    def oldest_in_hand(self) -> dict[str, datetime]:
+        """For each key of what is being handled now, such as a school, when the oldest of it was accepted."""
+        oldest: dict[str, datetime] = {}
+        for record in (each for records in self.in_hand for each in records):
+            if record.created_at is not None:
+                oldest[record.key] = min(record.created_at, oldest.get(record.key, record.created_at))
+        return oldest
 
     async def replay(self, identity: UUID) -> int:
         """Handle a parked event and those parked behind it, in order, and return how many were handled.
@@ -124,6 +142,13 @@ class Inbox:
             failpoint("inbox-before-commit")
         failpoint("inbox-after-commit")
         self.places |= places
+        self._note_followed(record for record, _ in events if record.id in fresh)
+
+    def _note_followed(self, records: Iterable[Record]) -> None:
+        """What was accepted together, such as the rows of one push, is one moment."""
+        now = self.runtime.now()
+        accepted = {record.created_at for record in records if record.created_at is not None}
+        record_followed(self.runtime.name, seconds=[(now - at).total_seconds() for at in accepted])
 
     async def _store_offsets(self, session: AsyncSession, records: Sequence[Record]) -> dict[tuple[str, int], int]:
         last = {(record.topic, record.partition): record for record in records if record.topic is not None}

@@ -59,6 +59,7 @@ ATTRIBUTES = frozenset(
 
 _HEALTH = ("/livez", "/readyz", "/metrics")
 _REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+_FOLLOWED_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 _BATCH_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 # --- metrics: one page for the process ------------------------------------------------------------------------------
@@ -85,6 +86,9 @@ _longest = _meter.create_gauge("trellis.waiting.oldest", "s", "How long the olde
 _help_waiting = _meter.create_gauge("trellis.help.waiting", "{request}", "Requests for help that wait for an answer.")
 _help_late = _meter.create_gauge(
     "trellis.help.late", "{request}", "Those of them that the policy wants answered by now."
+)
+_silent = _meter.create_gauge(
+    "trellis.schools.silent", "{school}", "Schools that closed no day for as long as the policy lets wait."
 )
 _heard = _meter.create_counter("trellis.inbox.events", "{event}", "Events handled.")
 _deliveries = _meter.create_counter("trellis.deliveries", "{delivery}", "Messages to families by channel and outcome.")
@@ -123,6 +127,11 @@ def record_help(service: str, *, waiting: int, late: int) -> None:
     """Note how many requests for help wait for an answer, and how many of them are late."""
     _help_waiting.set(waiting, {"service": service})
     _help_late.set(late, {"service": service})
+
+
+def record_silent(service: str, *, schools: int) -> None:
+    """Note how many schools are silent."""
+    _silent.set(schools, {"service": service})
 
 
 def record_alert(service: str, *, state: str) -> None:
@@ -167,6 +176,22 @@ async def measured(service: str, app: ASGIApp, scope: Scope, receive: Receive, s
         route = getattr(scope.get("route"), "path", "")
         method = scope["method"] if route else ""  # without a route it may be anything
         _request_seconds.labels(service, method, route, status).observe(perf_counter() - begun)
+
+
+_followed_seconds = Histogram(
+    "trellis_followed_seconds",
+    "From the moment something was accepted, such as a push, to the commit of what a service made of it, such as decisions.",
+    ("service",),
+    registry=_registry,
+    buckets=_FOLLOWED_SECONDS,
+)
+
+
+def record_followed(service: str, *, seconds: Iterable[float]) -> None:
+    """Note how long ago each of what is now committed was accepted elsewhere."""
+    followed = _followed_seconds.labels(service)
+    for each in seconds:
+        followed.observe(max(0.0, each))
 
 
 def metrics_page() -> Response:

@@ -42,10 +42,19 @@ def record_of(message: "ConsumerRecord[bytes, bytes]") -> Record:
         key=_storable((message.key or b"").decode(errors="replace")),
         body=message.value or b"",
         traceparent=_storable(headers["traceparent"].decode(errors="replace")) if "traceparent" in headers else None,
+        created_at=_moment(headers.get("ce_time", b"")),
         topic=message.topic,
         partition=message.partition,
         offset=message.offset,
     )
+
+
+def _moment(text: bytes) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text.decode())
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
 
 
 def _storable(text: str) -> str:
