@@ -26,7 +26,7 @@ from common.kafka import record_headers
 from common.outbox import _INSERT, _MARK, _UNPUBLISHED, Record
 from common.parking import _BLOCKED
 from mtss.deciding import _LOCK, _NEW, is_proposed, proposals_that_differ, tiers_that_differ
-from mtss.handlers.facts import _RECORDED
+from mtss.handlers.facts import _PUSHED, _RECORDED
 from mtss.ledger import (
     _CLOSE_PROPOSALS,
     _DECIDE,
@@ -57,6 +57,7 @@ def _as_asyncpg_takes_it(statement: sa.TextClause) -> str:
 BLOCKED = _as_asyncpg_takes_it(_BLOCKED)
 REMEMBER = _as_asyncpg_takes_it(_REMEMBER)
 RECORDED = _as_asyncpg_takes_it(_RECORDED)
+PUSHED = _as_asyncpg_takes_it(_PUSHED)
 NEW = _as_asyncpg_takes_it(_NEW)
 LOCK = _as_asyncpg_takes_it(_LOCK)
 FACTS, FACTS_NAMES = _as_asyncpg_takes_it(_FACTS), _FACTS.compile(dialect=_DIALECT).positiontup or ()
@@ -137,6 +138,7 @@ async def handle(database: Any, messages: Sequence["ConsumerRecord[bytes, bytes]
             (e.student_id, e.school_id, e.on, e.hundredths_absent, e.kind, e.revision, e.deleted)
             for e in latest.values()
         ]
+        await database.execute(PUSHED, [e.school_id for e in latest.values()], [e.revision for e in latest.values()])
         touched = await database.fetchval(RECORDED, *map(list, zip(*rows, strict=True)))
         if touched:
             await reassess(database, sorted(touched, key=attrgetter("int")))

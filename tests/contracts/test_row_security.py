@@ -27,6 +27,7 @@ OF_NO_STUDENT = (
     ("mtss_closed_day", "days of a school"),
     ("mtss_policy", "policies"),
     ("mtss_policy_step", "what staff did with policies"),
+    ("mtss_push", "when something was last heard of a school"),
     ("notifications_alert", "schools and sources that are silent"),
     ("notifications_calendar", "days of a school"),
     ("notifications_opt_out", "keyed digests of mailboxes that get nothing more"),

@@ -70,6 +70,7 @@ async def mtss(running: Running) -> District:
         {
             "GET /mtss/v1/students/{student_id}/known": Asked(query=lambda _: {"on": "2024-09-30"}),
             "GET /mtss/v1/schools/{school_id}/summary": Asked(counted="students"),
+            "GET /mtss/v1/freshness": Asked(query=lambda fill: {"school": fill["school_id"]}, counted="items"),
             "POST /mtss/v1/decisions/verify": Asked(
                 query=lambda fill: {"school": fill["school_id"]}, counted="verified"
             ),
@@ -184,10 +185,10 @@ DISTRICTS: dict[str, Callable[..., Awaitable[District]]] = {
 async def at_work(name: str, cluster: Cluster) -> AsyncIterator[tuple[Running, District]]:
     """A service with its district, and sisters that answer for the families."""
     families = Sisters()
-    peers = {"sis": families.sis(), "mtss": families.mtss()} if name == "notifications" else None
+    peers = {"sis": families.sis(), "mtss": families.mtss()}
     async with run_service(name, cluster, peers=peers) as running:
         await running.empty()
-        yield running, await DISTRICTS[name](running, *([families] if peers else []))
+        yield running, await DISTRICTS[name](running, *([families] if name == "notifications" else []))
 
 
 async def tell(running: Running, events: Any) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from common.app import Loop, create_app
 from mtss.handlers import events
 from mtss.handlers.adoptions import work_off_adoptions
-from mtss.loops import measure_help_requests, rehearse_policies
+from mtss.loops import measure_help_requests, measure_silent_schools, rehearse_policies
 from mtss.routes import router
 
 app = create_app(
@@ -16,5 +16,6 @@ app = create_app(
         Loop(rehearse_policies, every=timedelta(seconds=1)),
         Loop(work_off_adoptions, every=timedelta(seconds=2)),
         Loop(measure_help_requests, every=timedelta(seconds=60)),
+        Loop(measure_silent_schools, every=timedelta(minutes=5)),
     ),
 )

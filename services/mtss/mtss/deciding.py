@@ -18,6 +18,7 @@ from mtss.rules import (
     NO_PROPOSAL,
     TIERS,
     Course,
+    Courses,
     Facts,
     Grounds,
     InForce,
@@ -27,6 +28,7 @@ from mtss.rules import (
     day_number,
     follow,
     standing_of,
+    unknown_of,
     what_may_change,
 )
 
@@ -45,7 +47,7 @@ _LOCK = sa.text(
     f"""
     SELECT now(), array_agg(student_id), array_agg(school_id), array_agg(tier), array_agg(since), array_agg(decisions),
            array_agg(revision), array_agg(proposal_since), array_agg(proposal_tier), array_agg(ruling),
-           array_agg(adoption), ({LAST_ADOPTION})
+           array_agg(adoption), array_agg(array_to_string(unknown, ' ')), ({LAST_ADOPTION})
     FROM (
         SELECT * FROM mtss_student WHERE student_id = ANY(CAST(:students AS uuid[])) ORDER BY student_id FOR UPDATE
     ) AS locked
@@ -55,6 +57,13 @@ _REACHED = sa.text(
     """
     UPDATE mtss_student AS s SET adoption = d.adoption
     FROM unnest(CAST(:students AS uuid[]), CAST(:adoptions AS int[])) AS d(student_id, adoption)
+    WHERE s.student_id = d.student_id
+    """
+)
+_UNKNOWN = sa.text(
+    """
+    UPDATE mtss_student AS s SET unknown = string_to_array(d.unknown, ' ')
+    FROM unnest(CAST(:students AS uuid[]), CAST(:unknown AS text[])) AS d(student_id, unknown)
     WHERE s.student_id = d.student_id
     """
 )
@@ -132,6 +141,7 @@ async def _decide(session: AsyncSession, locked: Locked) -> int:
     if lines:
         await decide(session, lines, locked.known_at)
     await _note_reached(session, locked, in_force, standing)
+    await _note_unknown(session, locked, courses)
     if ended:
         await close_proposals(session, [locked.students[place] for place in ended])
         if begun := [place for place in ended if is_proposed(standing, place)]:
@@ -161,6 +171,13 @@ async def _note_reached(session: AsyncSession, locked: Locked, in_force: InForce
     if places:
         students, adoptions = [locked.students[place] for place in places], reached[places].tolist()
         await session.execute(_REACHED, {"students": students, "adoptions": adoptions})
+
+
+async def _note_unknown(session: AsyncSession, locked: Locked, courses: Courses) -> None:
+    unknown = [None if each is None else " ".join(each) for each in unknown_of(courses)]
+    if places := [place for place, each in enumerate(unknown) if each != locked.unknown[place]]:
+        students, named = [locked.students[place] for place in places], [unknown[place] for place in places]
+        await session.execute(_UNKNOWN, {"students": students, "unknown": named})
 
 
 def tiers_that_differ(locked: Locked, standing: Standing) -> list[int]:

@@ -99,6 +99,7 @@ class Locked:
     proposal_tiers: Sequence[str | None]
     rulings: Sequence[int]
     adoptions: Sequence[int]
+    unknown: Sequence[str | None]
     last_adoption: UUID | None
 
 

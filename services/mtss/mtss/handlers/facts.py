@@ -194,11 +194,28 @@ _KINDS = (
 )
 
 
+# A revision is the time at which it was accepted, in microseconds since 1970.
+_PUSHED = sa.text(
+    """
+    INSERT INTO mtss_push AS p (school_id, accepted_at)
+    SELECT school_id, to_timestamp(max(revision) / 1e6)
+    FROM unnest(CAST(:schools AS text[]), CAST(:revisions AS bigint[])) AS heard(school_id, revision)
+    GROUP BY school_id ORDER BY school_id
+    ON CONFLICT (school_id) DO UPDATE SET accepted_at = greatest(p.accepted_at, excluded.accepted_at)
+    """
+)
+
+
 async def store(session: AsyncSession, heard: Sequence[Event]) -> Touched:
     """Store ``heard``; return whom it touches."""
+    newest: dict[str, int] = {}
     by_type: dict[type[Event], list[Event]] = {}
     for event in heard:
         by_type.setdefault(type(event), []).append(event)
+        if event.owner == "sis":
+            newest[event.key] = max(event.revision, newest.get(event.key, 0))
+    if newest:
+        await session.execute(_PUSHED, {"schools": list(newest), "revisions": list(newest.values())})
     touched = Touched()
     for kind in _KINDS:
         if mine := by_type.get(kind.event):

@@ -24,6 +24,7 @@ from mtss.models.tables import (
     Decision,
     Enrolment,
     Incident,
+    Push,
     Score,
     Student,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "Moment",
     "PolicyStep",
     "Proposal",
+    "Push",
     "Rehearsal",
     "Ruling",
     "Score",

@@ -73,6 +73,17 @@ class Student(Table, table=True):
     """The number of the ruling by which the tier began; 0 where the facts did."""
     adoption: int = Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
     """The number of the last adoption that counted on their last closed day when they were last decided about."""
+    unknown: list[str] | None = Field(default=None, sa_type=ARRAY(sa.String))
+    """Names of the clauses of which nothing was known on the last closed day; null as long as there is none."""
+
+
+class Push(Table, table=True):
+    """When the newest thing that was heard from the SIS about a school was accepted at the door."""
+
+    __tablename__ = "mtss_push"
+
+    school_id: str = Field(primary_key=True)
+    accepted_at: datetime = moment()
 
 
 class Attendance(Table, table=True):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from common.access import visible_to
+from common.access import visible_school, visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session, transaction_time
@@ -23,6 +23,7 @@ from common.runtime import Runtime, RuntimeOf, Today
 from common.scope import see_all
 from common.sealed import Vault
 from mtss.models import Handover, HelpRequest, Proposal, Ruling, Student, last_enrolment_is_open
+from mtss.models.freshness import schools_heard
 from mtss.routes.desk import Decider, Reasoned
 from mtss.routes.documents import NO_CONTROL
 from mtss.routes.help_requests import open_requests
@@ -69,6 +70,19 @@ class ReviewDocument(BaseModel):
     flapping: FlappingDocument
 
 
+class SilenceDocument(BaseModel):
+    """A school of which no day was closed for so long that somebody must ask why."""
+
+    since: Annotated[date, Field(description="The first instructional day that is not closed.")]
+    school_days: Annotated[int, Field(description="How many have passed.")]
+
+
+class ReviewQueue(Page[ReviewDocument]):
+    """What waits at a school, and whether anything still comes from it."""
+
+    silence: Annotated[SilenceDocument | None, Field(description="Null: none, or not for this reader.")]
+
+
 class HandoverAsked(Reasoned):
     """To whom, and why."""
 
@@ -88,7 +102,7 @@ async def list_reviews(
     session: Session,
     runtime: RuntimeOf,
     today: Today,
-) -> Page[ReviewDocument]:
+) -> ReviewQueue:
     """All that waits at a school: proposals, requests for help, and overrides that end soon; what is due first first."""
     mine = last_enrolment_is_open(today), col(Student.school_id) == school_id, visible_to(who, col(Student.student_id))
     found = [
@@ -101,7 +115,8 @@ async def list_reviews(
     for each in found:
         each.assigned = handed.get(each.id)
         each.flapping = FlappingDocument.model_validate(flapping[each.student_id])
-    return Page(items=sorted(found, key=lambda each: (each.due_on or date.max, each.id)), next=None)
+    items = sorted(found, key=lambda each: (each.due_on or date.max, each.id))
+    return ReviewQueue(items=items, next=None, silence=await _silence(session, who, school_id, today))
 
 
 @router.post("/v1/reviews/{review_id}/hand-over", status_code=201, dependencies=[ONCE])
@@ -158,6 +173,17 @@ async def _help_requests(
     within = await days_within(session, "help_answered", today)
     due = [(each, due_on(days, each.asked_on, within)) for each in asked]
     return [_line("help_request", each, each.asked_on, by, late=by is not None and by < today) for each, by in due]
+
+
+async def _silence(session: AsyncSession, who: Principal, school_id: str, today: date) -> SilenceDocument | None:
+    of_school = col(Student.school_id) == school_id, last_enrolment_is_open(today)
+    whole = visible_to(who, col(Student.student_id)), visible_school(who, col(Student.school_id))
+    if not await session.scalar(sa.select(sa.exists().where(*of_school, *whole))):
+        return None
+    (school,) = await schools_heard(session, [school_id], today)
+    if school.silent_since is None or school.silent_days < await days_within(session, "school_silent", today):
+        return None
+    return SilenceDocument(since=school.silent_since, school_days=school.silent_days)
 
 
 def _line(

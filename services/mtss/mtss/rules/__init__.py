@@ -30,7 +30,7 @@ from mtss.rules.policy.reading import policy_of, read_policy
 from mtss.rules.proofs import Difference, Ground, Grounds, differences, digest_of, digest_of_decision
 from mtss.rules.sentences import Audience, Language, seen_again, words_of
 from mtss.rules.signals import SIGNALS
-from mtss.rules.standing import Standing, beneath_of, said_before, said_of, standing_of
+from mtss.rules.standing import Standing, beneath_of, said_before, said_of, standing_of, unknown_of
 
 __all__ = [
     "EPOCH",
@@ -89,6 +89,7 @@ __all__ = [
     "seen_again",
     "since_ever",
     "standing_of",
+    "unknown_of",
     "what_may_change",
     "what_would_change",
     "words_of",

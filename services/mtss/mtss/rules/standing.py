@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from itertools import compress
 
 import numpy as np
 
@@ -58,6 +59,19 @@ def standing_of(courses: Courses) -> Standing:
     for student in _left_to_people(courses, standing):
         _stand(courses, student, standing)
     return standing
+
+
+def unknown_of(courses: Courses) -> list[tuple[str, ...] | None]:
+    """For each student the clauses of which nothing is known on the last closed day; ``None`` without such a day."""
+    on_course = courses.timeline.on_course
+    last = numbered(on_course).max(axis=0)
+    rows = np.maximum(last - 1, 0)
+    at = rows, np.arange(on_course.shape[1])
+    columns = [~(stand.stands[at] | stand.measure.telling[at]) for stand in courses.clauses.values()]
+    now = [tuple(compress(courses.clauses, each)) for each in zip(*columns, strict=True)]
+    before = now if courses.before is None else unknown_of(courses.before)
+    earlier = courses.timeline.days[rows] < courses.first_day
+    return [(before if earlier[place] else now)[place] if last[place] else None for place in range(len(now))]
 
 
 def said_of(standing: Standing, student: int) -> Said:

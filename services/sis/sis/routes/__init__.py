@@ -16,6 +16,7 @@ from sis.routes import (
     sources,
     staff,
     summary,
+    unpublished,
     waiting,
 )
 
@@ -35,5 +36,6 @@ for topic in (
     waiting,
     staff,
     relations,
+    unpublished,
 ):
     router.include_router(topic.router)

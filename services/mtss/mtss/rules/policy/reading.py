@@ -25,6 +25,7 @@ REVIEW: Mapping[str, Range] = {
     "override_ends_soon": whole(1, 60),
     "flapping_within": whole(1, 400),
     "help_answered": whole(1, 60),
+    "school_silent": whole(1, 60),
 }
 """Days within which people act, all of them instructional but ``flapping_within``."""
 DWELL = {"minimum_dwell.days": whole(1, 400)}
