@@ -139,5 +139,7 @@ def test_what_a_course_says_is_what_the_ledger_compares() -> None:
         Said(Tier.UNIVERSAL, SCHOOL.days[0]),
         NOTHING,
     ]
-    attendance = documents(course_of(facts, courses, 0).clauses())[0]
+    course = course_of(facts, courses, 0)
+    attendance = documents(course.clauses())[0]
+    assert attendance | course.found()[0].document() == attendance
     assert (attendance["clause"], attendance["since"]) == ("attendance", SCHOOL.days[19].isoformat())

@@ -56,7 +56,7 @@ Changes: TypeAlias = Mapping[str, Change]
 
 @dataclass(frozen=True, slots=True)
 class _Student:
-    """Where one student stands on the last closed day, and how that goes on."""
+    """Where one student stands on the last closed day, and how that goes on if nothing happens."""
 
     place: int
     policy: Policy
@@ -64,16 +64,10 @@ class _Student:
     row: int
     coming: Ints
     """The rows of the coming school days."""
-
-    @property
-    def days(self) -> Ints:
-        days: Ints = self.courses.timeline.days[self.coming]
-        return days
-
-    def without(self, clause: str | None) -> tuple[bool, Flags]:
-        """Whether a clause, or the tier, stands now, and on each coming day if nothing happens."""
-        stands = _stands(self.courses, self.policy, clause)
-        return bool(stands[self.row, self.place]), stands[self.coming, self.place]
+    days: Ints
+    """Those days."""
+    stands: Mapping[str | None, tuple[bool, Flags]]
+    """Whether each clause, and by ``None`` the tier, stands now and on each coming day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +75,10 @@ class _Try:
     student: _Student
     clause: str
     supposed: Supposed
+
+
+_Tried: TypeAlias = dict[str, tuple[int, Supposed]]
+"""By clause what was supposed, and the place of that among all tries."""
 
 
 def what_may_change(facts: Facts, courses: Courses, policies: Policies, places: Sequence[int]) -> dict[int, Changes]:
@@ -101,13 +99,20 @@ def what_may_change(facts: Facts, courses: Courses, policies: Policies, places: 
     students = [_student(onwards, policy_of[at], coming, at) for at in range(len(mine))]
     tries = [each for student in students for each in _tries(student, known)]
     found = _tried(known, policies, coming, tries)
-    return {mine[student.place]: dict(_changes(student, tries, found)) for student in students}
+    tried: list[_Tried] = [{} for _ in students]
+    for at, each in enumerate(tries):
+        tried[each.student.place][each.clause] = at, each.supposed
+    return {mine[student.place]: dict(_changes(student, tried[student.place], found)) for student in students}
 
 
 def _student(onwards: Courses, policy: Policy, coming: Coming, place: int) -> _Student:
     timeline, last = onwards.timeline, coming.last[place]
-    rows = np.flatnonzero(timeline.known[:, place] & (timeline.days > last))
-    return _Student(place, policy, onwards, int(np.searchsorted(timeline.days, last)), rows.astype(np.int32))
+    rows = np.flatnonzero(timeline.known[:, place] & (timeline.days > last)).astype(np.int32)
+    row, stands = int(np.searchsorted(timeline.days, last)), {}
+    for clause in (None, *policy.clauses):
+        column = _stands(onwards, policy, clause)[:, place]
+        stands[clause] = bool(column[row]), column[rows]
+    return _Student(place, policy, onwards, row, rows, timeline.days[rows], stands)
 
 
 def _taken(facts: Facts, whose: Ints) -> Facts:
@@ -138,7 +143,7 @@ def _going(student: _Student, facts: Facts, name: str) -> Going:
     return Going(
         clause=courses.counting(name, student.row, place),
         facts=facts,
-        stands=student.without(name)[0],
+        stands=student.stands[name][0],
         days=student.days,
         school=timeline.school[coming, place].astype(np.int32),
         now=(measure.amount[student.row, place], None if measure.of is None else measure.of[student.row, place]),
@@ -160,28 +165,27 @@ def _tried(facts: Facts, policies: Policies, coming: Coming, tries: Sequence[_Tr
     return follow(with_all, policies, Coming(coming.last[whose], coming.year[whose]))
 
 
-def _changes(student: _Student, tries: Sequence[_Try], found: Courses) -> Iterator[tuple[str, Change]]:
-    mine = {each.clause: (at, each.supposed) for at, each in enumerate(tries) if each.student is student}
+def _changes(student: _Student, tried: _Tried, found: Courses) -> Iterator[tuple[str, Change]]:
     left = len(student.coming)
-    least = partial(_least, student, found)
+    least = partial(_least, student, found, np.searchsorted(found.timeline.days, student.days))
     days_pass = least(None, None)
     for name in student.policy.clauses:
-        if name not in mine:
+        if name not in tried:
             yield name, Change(PASSING, least(name, None), days_pass, left)
             continue
-        at, supposed = mine[name]
-        alike = [each for each in mine.values() if (each[1].by, each[1].of) == (supposed.by, supposed.of)]
+        at, supposed = tried[name]
+        alike = [each for each in tried.values() if (each[1].by, each[1].of) == (supposed.by, supposed.of)]
         tiers = (least(None, each) for each in sorted(alike, key=lambda each: each[1].further))
         yield name, Change(supposed.by, least(name, (at, supposed)), next(filter(None, tiers), None), left)
 
 
-def _least(student: _Student, found: Courses, clause: str | None, tried: tuple[int, Supposed] | None) -> Least | None:
-    now, without = student.without(clause)
+def _least(
+    student: _Student, found: Courses, rows: Any, clause: str | None, tried: tuple[int, Supposed] | None
+) -> Least | None:
+    now, without = student.stands[clause]
     changed = without != now
     if tried is not None:
-        stands = _stands(found, student.policy, clause)
-        rows = np.searchsorted(found.timeline.days, student.days)
-        changed = ~changed & (stands[rows, tried[0]] != now)
+        changed = ~changed & (_stands(found, student.policy, clause)[rows, tried[0]] != now)
     if not changed.any():
         return None
     first = int(changed.argmax())

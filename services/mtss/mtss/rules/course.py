@@ -13,9 +13,32 @@ from mtss.rules import sentences
 from mtss.rules.coming import Changes
 from mtss.rules.courses import Courses
 from mtss.rules.facts import Facts, day_of
-from mtss.rules.policy import Policy
+from mtss.rules.policy import Clause, Policy
 from mtss.rules.signals import SIGNALS, Moment
 from mtss.rules.timeline import IMPLIED, OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One ground for support without words: what can be made again from facts alone."""
+
+    clause: Clause
+    """With the numbers that counted."""
+    holds: bool | None
+    since: date | None
+    evidence: dict[str, Any]
+    at_entry: dict[str, Any] | None
+    change: dict[str, Any] | None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON holds those members that :func:`mtss.rules.differences` compares."""
+        return {
+            "clause": self.clause.name,
+            "holds": self.holds,
+            "since": self.since and self.since.isoformat(),
+            "evidence": self.evidence,
+            "at_entry": self.at_entry,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,23 +141,36 @@ class Course:
         """Every clause with its evidence as of a day; the last closed one unless told otherwise."""
         return tuple(self._clause(clause, place % len(self)) for clause in self.policy.clauses)
 
+    def found(self, place: int = -1) -> tuple[Found, ...]:
+        """The same without words."""
+        return tuple(self._found(clause, place % len(self)) for clause in self.policy.clauses)
+
     def _clause(self, clause: str, place: int) -> ClauseAt:
-        holds = self.holds(clause, place)
-        since = self._since(clause, place) if holds else place
-        evidence, of = self._evidence(clause, place), self.courses.counting(clause, self.rows[place], self.student)
-        asked = self.changes.get(clause) if place == len(self) - 1 else None
-        change = asked.document() if asked else None
-        seen = sentences.Seen(of, holds, evidence, change)
+        found = self._found(clause, place)
+        seen = sentences.Seen(found.clause, found.holds, found.evidence, found.change)
         return ClauseAt(
             clause=clause,
-            holds=holds,
-            since=self.on(since) if holds else None,
-            evidence=evidence,
-            at_entry=self._evidence(clause, since) if holds and since != place else None,
+            holds=found.holds,
+            since=found.since,
+            evidence=found.evidence,
+            at_entry=found.at_entry,
             in_words=sentences.in_words(seen),
             what_would_change_it=sentences.what_would_change_it(seen),
-            change=change,
-            numbers={path: float(number.value) for path, number in of.numbers.items()},
+            change=found.change,
+            numbers={path: float(number.value) for path, number in found.clause.numbers.items()},
+        )
+
+    def _found(self, clause: str, place: int) -> Found:
+        of, holds = self.courses.counting(clause, self.rows[place], self.student), self.holds(clause, place)
+        since = self._since(clause, place) if holds else place
+        asked = self.changes.get(clause) if place == len(self) - 1 else None
+        return Found(
+            clause=of,
+            holds=holds,
+            since=self.on(since) if holds else None,
+            evidence=self._evidence(clause, place),
+            at_entry=self._evidence(clause, since) if holds and since != place else None,
+            change=asked.document() if asked else None,
         )
 
     def _since(self, clause: str, place: int) -> int:
