@@ -6,17 +6,21 @@ import csv
 import io
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import numpy as np
 import pytest
+import pytest_asyncio
 import sqlalchemy as sa
 
+from common.embedded import Cluster
 from common.events import Event
+from common.keys import read_keys
 from mtss.loops import rehearse_policies
 from mtss.models import DEFAULT_POLICY, courses_of
 from mtss.models.rehearsal import changed_later, facts_in_parts, students_of
@@ -28,7 +32,7 @@ from mtss.rules.rehearsal.joining import joined
 from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED
 from mtss.rules.rehearsal.then import run_as_known_then, with_versions
-from tests.harness import TIME_ZONE, Running, over_http
+from tests.harness import TIME_ZONE, Running, over_http, run_service
 from tests.mtss.folder import events_of
 from tests.mtss.made_up import School, named
 from tests.processes import trellis
@@ -47,6 +51,23 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Event]:
 async def _deliver(mtss: Running, events: Sequence[Event]) -> None:
     for first in range(0, len(events), 500):
         await mtss.deliver(*events[first : first + 500])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def sis(cluster: Cluster) -> AsyncIterator[Running]:
+    async with run_service("sis", cluster) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mtss(service: Running, sis: Running) -> AsyncIterator[Running]:
+    """mtss, which reaches a real sis."""
+    for each in (service, sis):
+        await each.empty()
+    before, sis.runtime.keys = sis.runtime.keys, read_keys(service.keys / "sis")
+    service.runtime.clients.use("sis", httpx.ASGITransport(sis.app))
+    yield service
+    sis.runtime.keys = before
 
 
 def _policy(**entry: float) -> dict[str, Any]:
@@ -203,7 +224,7 @@ async def test_a_report_is_given_as_sheets_and_as_one_page_without_script(
         name: list(
             csv.DictReader(io.StringIO((await _get(mtss, rehearsal, f"/report?sheet={name}", Accept="text/csv")).text))
         )
-        for name in ("caseload", "policies", "early", "clauses", "unknown", "sensitivity")
+        for name in SHEETS
     }
     page = await _get(mtss, rehearsal, "/report.html")
 
@@ -234,7 +255,7 @@ async def test_a_rehearsal_that_is_cancelled_stops_and_leaves_no_report(
     assert (await _get(mtss, rehearsal)).status_code == 409
 
 
-def _endless(_district: Any, _asked: Any, step: Any, _versions: Any) -> None:
+def _endless(_district: Any, _asked: Any, step: Any, *_more: Any) -> None:
     import time
 
     while True:

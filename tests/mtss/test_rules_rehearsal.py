@@ -14,9 +14,10 @@ from scipy.stats import binomtest
 
 from common.events import Event
 from mtss import rules
+from mtss.rules.equity import Minimum
+from mtss.rules.intervals import needed, share
 from mtss.rules.rehearsal.comparison import Comparison, read_comparison
 from mtss.rules.rehearsal.district import District, district_of
-from mtss.rules.rehearsal.intervals import needed, share
 from mtss.rules.rehearsal.joining import joined
 from mtss.rules.rehearsal.otherwise import alone, moved
 from mtss.rules.rehearsal.outcome import TARGETED, Outcome
@@ -25,7 +26,9 @@ from mtss.rules.rehearsal.report import Asked, rehearse
 from mtss.rules.rehearsal.then import Later, run_as_known_then, with_versions
 from tests.mtss.made_up import School, facts_of, named, policy, school_days
 
-COMPARISON: Comparison = read_comparison(files("mtss").joinpath("policies", "comparison.json").read_text("utf-8"))
+COMPARISON: Comparison = read_comparison(
+    files("mtss").joinpath("policies", "comparison.json").read_text("utf-8"), Minimum(10, 30)
+)
 ONE, TWO, THREE = (named("student", number) for number in range(3))
 
 

@@ -10,13 +10,8 @@ _ROOT = Path(__file__).parents[2]
 _PAGE = _ROOT / "docs" / "data-minimisation.md"
 _COLUMNS = 5
 _MARKS = "course marks as a signal"
-_GROUPS = "equity reports"
 _TEACHERS = "teachers of a student"
 _AHEAD = {
-    ("studentEducationOrganizationAssociations", "races[].raceDescriptor"): _GROUPS,
-    ("studentEducationOrganizationAssociations", "hispanicLatinoEthnicity"): _GROUPS,
-    ("studentEducationOrganizationAssociations", "sexDescriptor"): _GROUPS,
-    ("studentEducationOrganizationAssociations", "disabilities[].disabilityDescriptor"): _GROUPS,
     ("gradingPeriods", "beginDate"): _MARKS,
     ("gradingPeriods", "endDate"): _MARKS,
     ("grades", "gradingPeriodReference.schoolId"): _MARKS,

@@ -27,14 +27,16 @@ class Clients:
         """Reach ``service`` through ``transport``, such as an application in the same process."""
         self._transports[service] = transport
 
-    async def request(self, service: str, method: str, path: str, **options: Any) -> httpx.Response:
-        """The answer of ``service``, whatever its status below 500.
+    async def request(
+        self, service: str, method: str, path: str, *, repeatable: bool = False, **options: Any
+    ) -> httpx.Response:
+        """The answer of ``service``, whatever its status below 500. What is ``repeatable`` changes nothing, whatever its method.
 
         Raises:
-            SisterUnavailable: no answer in time, or an answer that says it cannot answer now. Safe methods were tried
-                three times.
+            SisterUnavailable: no answer in time, or an answer that says it cannot answer now. Safe methods and what is
+                repeatable were tried three times.
         """
-        attempts = _ATTEMPTS if method in _SAFE else 1
+        attempts = _ATTEMPTS if repeatable or method in _SAFE else 1
         for attempt in range(attempts):
             if attempt:
                 await asyncio.sleep(0.1 * 2**attempt)

@@ -23,6 +23,9 @@ _ASSOCIATES = """
 """
 
 
+_GROUPS = "resource = 'studentEducationOrganizationAssociations'"
+
+
 class Document(Table, table=True):
     """One Ed-Fi document as the SIS last told it, found by its natural key; a deleted one stays, marked."""
 
@@ -31,6 +34,7 @@ class Document(Table, table=True):
         sa.Index("sis_document_key", "resource", "key", unique=True),
         sa.Index("sis_document_day", "school_id", "on_date", "student_id"),
         sa.Index("sis_document_refs", "refs", postgresql_using="gin"),
+        sa.Index("sis_document_groups", "student_id", postgresql_where=sa.text(_GROUPS)),
         sa.Index("sis_document_associates", "school_id", postgresql_where=sa.text(_ASSOCIATES)),
         sa.Index(
             "sis_document_change_version",

@@ -10,13 +10,14 @@ from sis.rules.attendance import AttendancePolicy
 from sis.rules.calendar import CalendarPolicy
 from sis.rules.closing import ClosingPolicy
 from sis.rules.contacts import ContactPolicy
+from sis.rules.groups import RACES, GroupPolicy
 from sis.rules.oauth import ClientPolicy
 from sis.rules.waiting import WaitingPolicy
 
 _LONGEST_CODE = 50
 """Source: Ed-Fi Data Standard 5.2."""
 
-_DATA = policy_of("sis", added_to=("attendance.categories",))
+_DATA = policy_of("sis", added_to=("attendance.categories", "groups.races", "groups.sexes"))
 
 
 def _lower(said: Any) -> Any:
@@ -61,12 +62,19 @@ def _attendance(said: Mapping[str, Any]) -> AttendancePolicy:
     return AttendancePolicy(**{**said, "categories": _lower(said["categories"])})
 
 
+def _groups(said: Mapping[str, Any]) -> GroupPolicy:
+    if not set(said["races"].values()) <= set(RACES):
+        raise PolicyInvalid(f"The policy of sis: groups.races may only say {', '.join(RACES)}.")
+    return GroupPolicy(**{name: _lower(codes) for name, codes in said.items()})
+
+
 ARRIVALS = ArrivalPolicy(**_DATA["arrivals"])
 ATTENDANCE = _attendance(_DATA["attendance"])
 CALENDAR = CalendarPolicy(**{name: _lower(codes) for name, codes in _DATA["calendar"].items()})
 CLIENTS = ClientPolicy(**_DATA["clients"])
 CLOSING = ClosingPolicy(**_DATA["closing"])
 CONTACTS = ContactPolicy(**{name: _lower(codes) for name, codes in _DATA["contacts"].items()})
+GROUPS = _groups(_DATA["groups"])
 WAITING = WaitingPolicy(**_DATA["waiting"])
 CODES: Mapping[str, list[str]] = _codes(_DATA)
 """Code values that are listed from the start as they are written, by the resource that lists them."""

@@ -18,8 +18,9 @@ FIELD_CLASSES = (
     "narrative",
     "contact_address",
     "survey_answer",
+    "equity_group",
 )
-PURPOSES = ("records", "instruction", "support", "discipline", "contact", "administration", "operations")
+PURPOSES = ("records", "instruction", "support", "discipline", "contact", "administration", "operations", "equity")
 
 _ALWAYS = frozenset({"non_personal"})
 

@@ -1,6 +1,6 @@
 """The charts of a report, as SVG that stands in the page itself: no script, no font or picture from elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import altair as alt
@@ -29,6 +29,8 @@ def charts(report: Report) -> dict[str, str]:
         "unknown": _unknown(report),
         "sensitivity": _sensitivity(report),
     }
+    if any(_ratios(report)):
+        drawn["groups"] = _groups(report)
     if len(report["schools"]) <= _MOST_SCHOOLS_NAMED:
         drawn["schools"] = _schools(report)
     return {name: _svg(chart) for name, chart in drawn.items()}
@@ -117,6 +119,48 @@ def _early(report: Report) -> Any:
     ticks = base.mark_tick(size=20, thickness=3, color=_INK).encode(x="half:Q", y=y)
     zero = base.mark_rule(color="#8a1f11", strokeDash=[4, 3]).encode(x=alt.datum(0))
     return alt.layer(bars, zero, ticks).facet(facet=alt.Facet("ended:N", title=None), columns=1)
+
+
+def _groups(report: Report) -> Any:
+    rows = list(_ratios(report))
+    x = alt.X("ratio:Q", title="times as likely to enter as all other students", scale=alt.Scale(type="log", nice=True))
+    y = alt.Y("group:N", title=None, sort=[row["group"] for row in rows], axis=alt.Axis(labelLimit=_NAMES_WIDTH))
+    base = alt.Chart(_values(rows), width=_WIDTH - _NAMES_WIDTH // 2, height=alt.Step(20))
+    intervals = base.mark_rule(strokeWidth=3, color="#9db8d6").encode(x=alt.X("low:Q"), x2="high:Q", y=y)
+    points = base.mark_point(filled=True, size=60, color=_COLOURS[0]).encode(x=x, y=y)
+    same = base.mark_rule(color="#8a1f11", strokeDash=[4, 3]).encode(x=alt.datum(1))
+    return alt.layer(intervals, same, points)
+
+
+def _ratios(report: Report) -> Iterator[Mapping[str, Any]]:
+    """The ratios of entries under the policy that can be told, each with the name of its group; schools stand in the table."""
+    for kind, lines in report["who"]["policy"].items() if report["who"] else ():
+        for line in lines if kind != "school" else ():
+            if line["entered"] and line["entered"]["against_all_others"]:
+                yield {"group": group_named(kind, line["group"]), **line["entered"]["against_all_others"]}
+
+
+_WORDS = {
+    "american_indian": "American Indian or Alaska Native",
+    "asian": "Asian",
+    "black": "Black or African American",
+    "hispanic": "Hispanic, of any race",
+    "pacific_islander": "Native Hawaiian or Pacific Islander",
+    "white": "White",
+    "two_or_more": "two or more races",
+    "female": "female",
+    "male": "male",
+    "disability": "with a disability on record",
+    "no_disability": "without one",
+    "not_said": "not said",
+    "other": "all others",
+}
+
+
+def group_named(kind: str, group: str) -> str:
+    """A group in words, such as ``home language es``; schools by their ids."""
+    word = _WORDS.get(group, group)
+    return f"home language {word}" if kind == "language" else word
 
 
 def _clauses(report: Report) -> Any:

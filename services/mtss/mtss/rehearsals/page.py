@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from mtss.rehearsals.charts import charts, curves, short
+from mtss.rehearsals.charts import charts, curves, group_named, short
 
 _pages = Environment(
     loader=PackageLoader("mtss"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -66,4 +66,10 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:,.1f}".removesuffix(".0")
 
 
-_pages.filters.update(long_day=_long_day, percent=_percent, number=_number, short=short)
+def _ratio(value: float) -> str:
+    return f"{value:.2f}"
+
+
+_pages.filters.update(
+    long_day=_long_day, percent=_percent, number=_number, short=short, group_named=group_named, ratio=_ratio
+)

@@ -72,6 +72,34 @@ def _unknown(report: Report) -> Iterator[Row]:
             yield (of["clause"], school, share)
 
 
+def _groups(report: Report) -> Iterator[Row]:
+    ends = ("", "_low", "_high")
+    risks = [
+        f"{name}{end}" for name in ("entered", "left") for end in ("", "_share", *(f"_ratio{each}" for each in ends))
+    ]
+    waited = tuple(f"school_days_until_decided_{each}" for each in ("quarter", "half", "three_quarters"))
+    yield ("policy", "kind", "group", "students", *risks, *waited)
+    for role in ("policy", "against"):
+        for kind, lines in ((report.get("who") or {}).get(role) or {}).items():
+            for line in lines:
+                cells = [cell for name in ("entered", "left") for cell in _risk(line[name])]
+                yield (
+                    role,
+                    kind,
+                    line["group"],
+                    line["students"],
+                    *cells,
+                    *(line["school_days_until_decided"] or [None] * 3),
+                )
+
+
+def _risk(told: Mapping[str, Any] | None) -> Row:
+    if told is None:
+        return (None,) * 5
+    ratio = told["against_all_others"] or dict.fromkeys(("ratio", "low", "high"))
+    return (told["count"], told["share"], ratio["ratio"], ratio["low"], ratio["high"])
+
+
 def _sensitivity(report: Report) -> Iterator[Row]:
     names = ("path", "unit", "usual", "value", "caseload", "school_days_ahead", "in_time", "precision")
     yield names
@@ -83,6 +111,7 @@ SHEETS: Mapping[str, Callable[[Report], Iterator[Row]]] = {
     "caseload": _caseload,
     "policies": _policies,
     "early": _early,
+    "groups": _groups,
     "clauses": _clauses,
     "unknown": _unknown,
     "sensitivity": _sensitivity,

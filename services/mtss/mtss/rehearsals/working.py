@@ -1,6 +1,7 @@
 """One rehearsal, worked off: the district is read, computed over in a thread, and the result kept."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,9 +14,10 @@ import uuid_utils.compat as uuid_utils
 from sqlalchemy.dialects.postgresql import JSONB
 
 from common.db import is_transient
-from common.errors import DomainError
+from common.errors import DomainError, SisterUnavailable
 from common.logs import place_of
 from common.runtime import Runtime
+from mtss.equity import ASKED_AT_ONCE, LEAST, groups_of_students
 from mtss.models.rehearsal import STUDENTS_AT_ONCE, changed_later, facts_in_parts, known_when, students_of
 from mtss.rules import Facts, policy_of
 from mtss.rules.rehearsal.comparison import Comparison, read_comparison
@@ -24,8 +26,11 @@ from mtss.rules.rehearsal.joining import joined
 from mtss.rules.rehearsal.past import still_running
 from mtss.rules.rehearsal.report import Asked, rehearse
 from mtss.rules.rehearsal.then import Later, with_versions
+from mtss.rules.rehearsal.who import Groups
 
-COMPARISON: Comparison = read_comparison(files("mtss").joinpath("policies", "comparison.json").read_text("utf-8"))
+COMPARISON: Comparison = read_comparison(
+    files("mtss").joinpath("policies", "comparison.json").read_text("utf-8"), LEAST
+)
 _BEAT_SECONDS = 0.5
 _AWAY_SECONDS = 15
 """Whoever has not been heard of for so long is gone: somebody else takes the rehearsal up, from its beginning."""
@@ -152,7 +157,7 @@ async def _result(runtime: Runtime, taken: Any, progress: Progress) -> dict[str,
     parts: list[Facts] = []
     async with runtime.transaction() as session:
         students = await students_of(session, taken.schools)
-        progress.steps = -(-len(students) // STUDENTS_AT_ONCE) + asked.steps
+        progress.steps = _parts(students, STUDENTS_AT_ONCE) + _parts(students, ASKED_AT_ONCE) + asked.steps
         async for part in facts_in_parts(session, students, asked.policies):
             parts.append(part)
             progress.step()
@@ -163,12 +168,27 @@ async def _result(runtime: Runtime, taken: Any, progress: Progress) -> dict[str,
         later = None
         if taken.known == "then":
             later = await changed_later(session, students, facts.schools, late, runtime.settings.zone.key)
-    return {"known": known} | await asyncio.to_thread(_compute, asked, facts, later, progress)
+    groups = await _groups(runtime, students, progress)
+    return {"known": known} | await asyncio.to_thread(_compute, asked, facts, later, groups, progress)
 
 
-def _compute(asked: Asked, facts: Facts, later: Later | None, progress: Progress) -> dict[str, Any]:
+def _parts(students: Sequence[UUID], at_once: int) -> int:
+    return -(-len(students) // at_once)
+
+
+async def _groups(runtime: Runtime, students: Sequence[UUID], progress: Progress) -> dict[str, Groups] | None:
+    """The groups of students. Without them all else is reported all the same, and that they are missing."""
+    try:
+        return await groups_of_students(runtime, students, progress.step)
+    except SisterUnavailable:
+        return None
+
+
+def _compute(
+    asked: Asked, facts: Facts, later: Later | None, groups: dict[str, Groups] | None, progress: Progress
+) -> dict[str, Any]:
     versions = None
     if later is not None:
         facts, versions = with_versions(facts, later)
-    found = rehearse(district_of(facts, asked.policies), asked, progress.step, versions)
+    found = rehearse(district_of(facts, asked.policies), asked, progress.step, versions, groups)
     return found | {"still_running": still_running(facts)}

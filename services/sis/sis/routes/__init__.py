@@ -9,6 +9,7 @@ from sis.routes import (
     contacts,
     descriptors,
     edfi,
+    groups,
     heard,
     oauth,
     reconciliation,
@@ -37,5 +38,6 @@ for topic in (
     staff,
     relations,
     unpublished,
+    groups,
 ):
     router.include_router(topic.router)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from mtss.rules.equity import Minimum
 from mtss.rules.policy.document import Policy
 from mtss.rules.policy.reading import policy_of
 
@@ -43,10 +44,12 @@ class Comparison:
     steps_each_way: int
     late_days: int
     """A day that was closed so many days after it, or later, came with a load of the past."""
+    least: Minimum
+    """Of groups."""
 
 
-def read_comparison(text: str) -> Comparison:
-    """The comparison that ``text`` says in JSON."""
+def read_comparison(text: str, least: Minimum) -> Comparison:
+    """The comparison that ``text`` says in JSON, and the ``least`` that is told of groups."""
     said = json.loads(text)
     return Comparison(
         year_ends=tuple(map(_year_end, said["outcomes"])),
@@ -54,6 +57,7 @@ def read_comparison(text: str) -> Comparison:
         step_percent=said["steps"]["percent"]["value"],
         steps_each_way=said["steps"]["each_way"]["value"],
         late_days=said["late"]["value"],
+        least=least,
     )
 
 

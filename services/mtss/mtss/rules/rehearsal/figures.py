@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mtss.rules.facts import Flags, Ints
+from mtss.rules.intervals import needed, share
 from mtss.rules.rehearsal.comparison import Decides, YearEnd
-from mtss.rules.rehearsal.intervals import needed, share
 from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED, UNKNOWN, Outcome
 from mtss.rules.rehearsal.past import Past
 from mtss.rules.rehearsal.years import decided
@@ -50,8 +50,8 @@ def daily(past: Past, outcome: Outcome, state: int = TARGETED) -> Figures:
 
 def flow(past: Past, outcome: Outcome, state: int = TARGETED) -> Figures:
     """Who came and went: entries and exits, how long it stood, and who came back after an exit."""
-    times, within = outcome.episodes(state), _within(past)
-    came, left = within[times.entry], within[times.exit]
+    times, inside = outcome.episodes(state), within(past)
+    came, left = inside[times.entry], inside[times.exit]
     stays = past.number[times.exit[left]] - past.number[times.entry[left]]
     entries = np.bincount(times.student[came])
     return {
@@ -73,10 +73,11 @@ def ever(past: Past, outcome: Outcome, state: int = TARGETED) -> Flags:
     return stood
 
 
-def _within(past: Past) -> Flags:
-    within: Flags = np.zeros(len(past.district.days) + 1, np.bool_)
-    within[past.rows] = True
-    return within
+def within(past: Past) -> Flags:
+    """Which rows are of this past; one more for the end, which is not."""
+    inside: Flags = np.zeros(len(past.district.days) + 1, np.bool_)
+    inside[past.rows] = True
+    return inside
 
 
 def quartiles(values: Ints) -> Figures:

@@ -1,6 +1,6 @@
 """A rehearsal: a policy, the one it is held against and public rules over a district's own past, and what came of each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from mtss.rules.rehearsal.otherwise import Moved, alone, grounds, moved
 from mtss.rules.rehearsal.outcome import CANDIDATE, Outcome
 from mtss.rules.rehearsal.past import Past, past_of
 from mtss.rules.rehearsal.then import Versions, of_students, run_as_known_then
+from mtss.rules.rehearsal.who import Groups, who
 
 Step = Callable[[], None]
 """Hears that a step is done; what it raises ends the rehearsal."""
@@ -50,31 +51,41 @@ class Asked:
         return 1 + len(self.policies) + len(grounds(self.policy)) + len(self.moved)
 
 
-def rehearse(district: District, asked: Asked, step: Step, versions: Versions | None = None) -> Figures:
+def rehearse(
+    district: District,
+    asked: Asked,
+    step: Step,
+    versions: Versions | None = None,
+    groups: Mapping[str, Groups] | None = None,
+) -> Figures:
     """All figures of a rehearsal, as JSON holds them: as known now, or with ``versions`` as known then.
+
+    ``groups``: which groups each student is of, by their kind; without them nothing is said of groups.
 
     Raises:
         PolicyInvalid: a policy cannot be rehearsed.
     """
-    return _Rehearsal(district, asked, step, versions).report()
+    return _Rehearsal(district, asked, step, versions).report(groups)
 
 
 class _Rehearsal:
     def __init__(self, district: District, asked: Asked, step: Step, versions: Versions | None) -> None:
         self._district, self._asked, self._step, self._versions = district, asked, step, versions
 
-    def report(self) -> Figures:
+    def report(self, groups: Mapping[str, Groups] | None) -> Figures:
         asked = self._asked
         district = of_students(self._district, self._versions.students) if self._versions else self._district
         past = past_of(district, tables_of(district, asked.policy), asked.comparison, asked.school_years, asked.schools)
         self._step()
         policy, against = (self._run(each) for each in (asked.policy, asked.against))
         rules = [self._run(rule.policy) for rule in asked.comparison.rules]
+        outcomes = {"policy": policy, "against": against}
         return {
             **_about(past),
             "policies": self._policies(past, policy, against, rules),
             "enrolled": figures.enrolled(past, policy),
-            "caseload": {"policy": figures.caseload(past, policy), "against": figures.caseload(past, against)},
+            "caseload": {role: figures.caseload(past, outcome) for role, outcome in outcomes.items()},
+            "who": None if groups is None else who(past, outcomes, groups, asked.comparison.least),
             **self._clauses(past),
             "sensitivity": self._sensitivity(past),
         }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import sqrt
 
-_Z = 1.959963984540054
+Z = 1.959963984540054
 """Of a 95 percent interval."""
 
 
@@ -25,9 +25,9 @@ def share(count: int, of: int) -> Share:
     """
     if not of:
         return Share(count, of, None, None, None)
-    seen, square = count / of, _Z * _Z
+    seen, square = count / of, Z * Z
     middle = (seen + square / (2 * of)) / (1 + square / of)
-    half = _Z / (1 + square / of) * sqrt(seen * (1 - seen) / of + square / (4 * of * of))
+    half = Z / (1 + square / of) * sqrt(seen * (1 - seen) / of + square / (4 * of * of))
     # At none and at all the ends are exact: only rounding would move them.
     low, high = (0.0 if count == 0 else middle - half), (1.0 if count == of else middle + half)
     return Share(count, of, seen, low, high)

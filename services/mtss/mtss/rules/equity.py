@@ -1,0 +1,76 @@
+"""Ratios of whole groups, told only where no student can be told from them.
+
+A group is told if it is large enough, and enough of it are on either side. What is left untold could still be had by taking the
+told from the total; so as many more groups stay untold, the smallest first, until the untold together could be told.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, log, sqrt
+
+from mtss.rules.intervals import Z
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum:
+    """The least that is told: of a group so many students, and on either side so many."""
+
+    cell: int
+    students: int
+
+    def allows(self, count: int, of: int) -> bool:
+        """Whether it may be told that it happened to ``count`` of ``of`` students."""
+        return of >= self.students and min(count, of - count) >= self.cell
+
+
+def read_minimum(text: str) -> Minimum:
+    """The minimum that ``text`` says in JSON."""
+    said = json.loads(text)
+    return Minimum(said["cell"]["value"], said["students"]["value"])
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many times as likely it is in a group as among all others, with the 95 percent interval."""
+
+    ratio: float
+    low: float
+    high: float
+
+
+def risk_ratio(count: int, of: int, all_counts: int, all_of: int, least: Minimum) -> Ratio | None:
+    """The risk in a group by that of all others, or ``None`` where it cannot be calculated: never without end, and never 0.
+
+    ``count`` and ``of`` are of the group, ``all_counts`` and ``all_of`` of everybody. Source of the interval: Katz et al.,
+    Obtaining confidence intervals for the risk ratio in cohort studies, Biometrics 34 (1978).
+    """
+    others, of_others = all_counts - count, all_of - of
+    if min(count, others) < least.cell or min(of, of_others) < least.students:
+        return None
+    ratio = (count / of) / (others / of_others)
+    width = Z * sqrt(1 / count - 1 / of + 1 / others - 1 / of_others)
+    return Ratio(ratio, exp(log(ratio) - width), exp(log(ratio) + width))
+
+
+def told(counts: Sequence[int], of: Sequence[int], least: Minimum, open_to: Sequence[bool] | None = None) -> list[bool]:
+    """For each group whether it may be told, ``counts`` of ``of``, though the totals over all groups are known.
+
+    ``open_to``: groups that may be told at all; without it any.
+    """
+    groups = list(zip(counts, of, strict=True))
+    shown = [least.allows(*each) for each in groups]
+    if open_to is not None:
+        shown = [one and other for one, other in zip(shown, open_to, strict=True)]
+    for place in sorted(range(len(groups)), key=lambda place: (groups[place][1], place)):
+        if _safe([each for each, seen in zip(groups, shown, strict=True) if not seen], least):
+            break
+        shown[place] = False
+    return shown
+
+
+def _safe(untold: Sequence[tuple[int, int]], least: Minimum) -> bool:
+    """Whether nothing can be had from what the untold are together. Of nobody there is nothing to be had."""
+    somebody = [each for each in untold if each[1]]
+    together = sum(count for count, _ in somebody), sum(of for _, of in somebody)
+    return not somebody or (len(somebody) > 1 and least.allows(*together))
