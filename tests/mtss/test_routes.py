@@ -54,6 +54,7 @@ async def test_a_student_has_a_tier_since_when_and_why(district: Running) -> Non
     )
     attendance, adult_support, referrals, *_ = student["clauses"]
     assert (attendance["clause"], attendance["holds"]) == ("attendance", True)
+    assert student["coverage"] == {"known": 4, "of": 5}  # no survey was answered
     assert attendance["evidence"]["days_absent"] == 2.0
     assert attendance["at_entry"]["days_enrolled"] == 20
     assert (adult_support["clause"], adult_support["holds"]) == ("adult_support", None)
@@ -125,6 +126,7 @@ async def test_one_decision_tells_whether_it_still_stands(district: Running) -> 
     assert status == 200
     assert (decision["tier"], decision["cause"], decision["stands"]) == ("targeted", "entered", True)
     assert (decision["policy"], decision["through"]) == ("default-1", NORTH.days[29].isoformat())
+    assert decision["coverage"] == {"known": said.clauses_known, "of": said.clauses_in_all} == {"known": 4, "of": 5}
     assert datetime.fromisoformat(decision["known_at"]) == said.known_at
     await district.deliver(NORTH.absent(18, deleted=True))
     assert (await get(district, f"/decisions/{said.decision_id}"))[1]["stands"] is False

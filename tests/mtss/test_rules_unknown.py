@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 
 from common.events import Event
-from mtss.rules import always, course_of, follow, unknown_of
+from mtss.rules import always, course_of, coverage_of, follow, unknown_of
 from tests.mtss.made_up import STUDENT, School, districts, facts_of, named, school_days
 from tests.mtss.test_rules_follow import DAYS, OTHER, USUAL
 
@@ -17,6 +17,11 @@ def test_a_student_without_a_survey_or_too_few_days_is_unknown_by_these_clauses(
     ]
     facts += [SCHOOL.scores(8, 4.0), *SCHOOL.closes(*range(5, 25))]
     assert unknown_of(follow(facts_of(facts, [STUDENT]), always(USUAL))) == [()]
+
+
+def test_coverage_is_known_clauses_of_all() -> None:
+    assert coverage_of([{"holds": True}, {"holds": None}, {"holds": False}]) == (2, 3)
+    assert coverage_of([]) == (0, 0)
 
 
 def test_without_a_closed_day_nothing_is_said() -> None:

@@ -129,6 +129,7 @@ async def test_a_teacher_reads_attendance_and_nothing_of_discipline_and_surveys(
         assert not [words for words in ("referral", "survey", *hidden) if words in str(document)]
     _, student = await get(district, f"/students/{STUDENT}")
     assert (student["clauses"], student["proposal"], student["tier"]) == (mine, None, "targeted")
+    assert student["coverage"] == {"known": len(mine), "of": len(mine)}
     _, course = await get(district, f"/students/{STUDENT}/course")
     names = {clause["clause"] for clause in mine}
     assert all(day["clauses"].keys() == names and day["intensive_candidate"] is None for day in course["items"])

@@ -22,6 +22,7 @@ from mtss.rules import (
     Standing,
     beneath_of,
     cause_of,
+    coverage_of,
     day_of,
     digest_of_decision,
     documents,
@@ -248,4 +249,5 @@ def _event(line: Line, known_at: datetime) -> TierDecided:
         known_at=known_at,
         revision=line.revision,
         tells_families=line.tells_families,
+        **coverage_of(json.loads(line.clauses))._asdict(),
     )

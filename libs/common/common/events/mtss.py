@@ -57,3 +57,7 @@ class TierDecided(Event):
     tells_families: Annotated[
         bool, Field(description="Whether families are to be told, as the policy and its adoption have it.")
     ] = True
+    clauses_known: Annotated[
+        int | None, Field(ge=0, description="Of how many clauses of the policy something was known. Null: nobody said.")
+    ] = None
+    clauses_in_all: Annotated[int | None, Field(ge=0, description="How many clauses the policy has.")] = None

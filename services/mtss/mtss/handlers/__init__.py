@@ -21,6 +21,7 @@ from common.scope import events as scope_events
 from mtss.deciding import reassess
 from mtss.handlers.facts import store
 from mtss.models import Decision, Student
+from mtss.rules import coverage_of
 
 events = EventRouter()
 events.include(scope_events)
@@ -39,4 +40,5 @@ async def last_decisions(session: AsyncSession) -> AsyncIterator[Event]:
     """The last decision about each student."""
     decisions = sa.select(Decision).join(Student, col(Student.decision_id) == Decision.id)
     async for decision in await session.stream_scalars(decisions.execution_options(yield_per=1000)):
-        yield TierDecided(decision_id=decision.id, **decision.model_dump(include=set(TierDecided.model_fields)))
+        said = decision.model_dump(include=set(TierDecided.model_fields))
+        yield TierDecided(decision_id=decision.id, **said, **coverage_of(decision.clauses)._asdict())

@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 import sqlalchemy as sa
-from pydantic import BaseModel, Field
+from pydantic import Field
 from sqlmodel import col
 
 from common.access import require, visible_to
@@ -16,7 +16,7 @@ from common.errors import Invalid, NotFound
 from common.events import Cause, Tier
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from mtss.models import Decision, Student, policies_in_force
-from mtss.routes.documents import MIXES, PURPOSE, READS, ClauseDocument, Reader, may_read
+from mtss.routes.documents import MIXES, PURPOSE, READS, Covered, Reader, may_read
 from mtss.rules import InForce, what_would_change
 
 router = Router("mtss")
@@ -39,7 +39,7 @@ _MOST_DIGITS = 9
 """Of the number of a decision: what PostgreSQL holds in an integer."""
 
 
-class DecisionDocument(BaseModel):
+class DecisionDocument(Covered):
     """One decision: what, from when, why, by which policy, and what would change it."""
 
     decision_id: UUID
@@ -53,7 +53,6 @@ class DecisionDocument(BaseModel):
     effective_on: date
     through: date | None
     known_at: datetime
-    clauses: list[ClauseDocument]
     what_would_change_it: str
     ruling: Annotated[int, Field(description="The number of the ruling by which the tier began; 0: by the facts.")]
     tier_beneath: Annotated[

@@ -3,11 +3,11 @@
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from common.access import require
 from common.auth import Principal
-from mtss.rules import SIGNALS, InForce
+from mtss.rules import SIGNALS, InForce, coverage_of
 
 NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
 """Texts that are looked for: PostgreSQL takes no NUL, and no name holds a control character."""
@@ -82,3 +82,23 @@ class ClauseDocument(BaseModel):
     numbers: Annotated[
         dict[str, float], Field(description="The numbers of the policy that counted, by their path.")
     ] = {}
+
+
+class CoverageDocument(BaseModel):
+    """Of how many clauses something is known, of all that this reader may read."""
+
+    known: int
+    of: int
+
+
+class Covered(BaseModel):
+    """What rests on clauses, of some of which nothing may be known."""
+
+    clauses: list[ClauseDocument]
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorator above a property
+    @property
+    def coverage(self) -> CoverageDocument:
+        """Known clauses of all."""
+        known, of = coverage_of([{"holds": each.holds} for each in self.clauses])
+        return CoverageDocument(known=known, of=of)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -20,7 +20,7 @@ from common.idempotency import ONCE
 from common.runtime import Runtime, RuntimeOf
 from mtss.models import Proposal, Student
 from mtss.routes.desk import At, Decider, Desk, Reasoned, RulingDocument
-from mtss.routes.documents import ClauseDocument
+from mtss.routes.documents import Covered
 from mtss.rules.reviewing import due_on
 from mtss.ruling import days_within, school_days, version_of
 
@@ -31,7 +31,7 @@ class ProposalClosed(DomainError):
     """The proposal is not open any more: it was answered, or its ground is gone."""
 
 
-class ProposalDocument(BaseModel):
+class ProposalDocument(Covered):
     """The beginning or the end of a tier put before a person, with its evidence."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -48,7 +48,6 @@ class ProposalDocument(BaseModel):
     due_on: Annotated[
         date | None, Field(description="The instructional day by which to answer; null while no calendar has it.")
     ] = None
-    clauses: list[ClauseDocument]
 
 
 @router.get("/v1/proposals/{proposal_id}")

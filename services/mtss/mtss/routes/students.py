@@ -20,7 +20,7 @@ from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from mtss.models import Proposal, Ruling, Student, course_ahead, courses_of, last_enrolment_is_open, policies_in_force
-from mtss.routes.documents import MIXES, NO_CONTROL, PROPOSAL, PURPOSE, READS, ClauseDocument, Reader, may_read
+from mtss.routes.documents import MIXES, NO_CONTROL, PROPOSAL, PURPOSE, READS, ClauseDocument, Covered, Reader, may_read
 from mtss.routes.proposals import ProposalDocument, proposed
 from mtss.rules import Course, CourseDay, InForce, beneath_of, standing_of, what_would_change
 from mtss.ruling import flapping_of, reason_of, version_of
@@ -65,7 +65,7 @@ class FlappingDocument(BaseModel):
     downs: int
 
 
-class StudentDocument(BaseModel):
+class StudentDocument(Covered):
     """A student's tier as last decided, and every clause as of the last closed day."""
 
     student_id: UUID
@@ -78,7 +78,6 @@ class StudentDocument(BaseModel):
     override: Annotated[OverrideDocument | None, Field(description="Null: none, or not for this reader.")]
     flapping: FlappingDocument
     closed_through: date | None
-    clauses: list[ClauseDocument]
     what_would_change_it: str
 
 

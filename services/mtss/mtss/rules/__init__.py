@@ -1,7 +1,16 @@
 """The rules of tiers: from facts and a policy to courses, decisions and their reasons. Pure, and exact in integers."""
 
 from mtss.rules.coming import Change, Changes, Least, what_may_change
-from mtss.rules.course import ClauseAt, Course, CourseDay, course_of, documents, what_would_change
+from mtss.rules.course import (
+    ClauseAt,
+    Course,
+    CourseDay,
+    Coverage,
+    course_of,
+    coverage_of,
+    documents,
+    what_would_change,
+)
 from mtss.rules.courses import EVER, Courses, Policies, always, follow
 from mtss.rules.facts import (
     EPOCH,
@@ -52,6 +61,7 @@ __all__ = [
     "Course",
     "CourseDay",
     "Courses",
+    "Coverage",
     "Difference",
     "Enrolments",
     "Facts",
@@ -75,6 +85,7 @@ __all__ = [
     "beneath_of",
     "cause_of",
     "course_of",
+    "coverage_of",
     "day_number",
     "day_of",
     "differences",

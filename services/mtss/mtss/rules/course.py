@@ -1,10 +1,10 @@
 """One student's course, and each clause of it with its evidence."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -67,6 +67,18 @@ def documents(clauses: Sequence[ClauseAt]) -> list[dict[str, Any]]:
     """Clauses as JSON holds them."""
     found: list[dict[str, Any]] = json.loads(json.dumps([each.document() for each in clauses], default=date.isoformat))
     return found
+
+
+class Coverage(NamedTuple):
+    """Of how many clauses something was known, and how many there are."""
+
+    clauses_known: int
+    clauses_in_all: int
+
+
+def coverage_of(clauses: Sequence[Mapping[str, Any]]) -> Coverage:
+    """How much was known, by clauses as :func:`documents` has them."""
+    return Coverage(sum(each["holds"] is not None for each in clauses), len(clauses))
 
 
 @dataclass(frozen=True, slots=True)
