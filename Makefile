@@ -1,8 +1,9 @@
 # Trellis. `make run` is all that a new user needs: Debian, git, make and Python 3.11 or newer with venv.
 
-RECENT = import sys; sys.exit(sys.version_info < (3, 11))
-PYTHON ?= $(firstword $(shell for each in python3 python3.13 python3.12 python3.11; do \
-	$$each -c '$(RECENT)' 2>/dev/null && echo $$each; done) python3)
+# Debian's own is asked first: it is built with profile-guided optimisation, which is worth a sixth of the time.
+FIT = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(shell for each in /usr/bin/python3 python3 python3.13 python3.12 python3.11; do \
+	$$each -c '$(FIT)' 2>/dev/null && echo $$each; done) python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed
 PROJECTS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
@@ -65,10 +66,8 @@ clean-data: ## stop the embedded PostgreSQL and forget the made-up district
 	rm -rf var
 
 $(INSTALLED): requirements-install.lock requirements-dev.lock $(PROJECTS)
-	@$(PYTHON) -c '$(RECENT)' || \
-		{ echo 'Trellis needs Python 3.11 or newer: apt-get install python3 python3-venv'; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-		{ echo 'Python lacks venv: apt-get install python3-venv'; exit 1; }
+	@$(PYTHON) -c '$(FIT)' 2>/dev/null || \
+		{ echo 'Trellis needs Python 3.11 or newer with venv: apt-get install python3 python3-venv'; exit 1; }
 	@umask 022 && $(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	@umask 022 && $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-install.lock
 	@umask 022 && $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements-dev.lock

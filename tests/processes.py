@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from multiprocessing import forkserver
@@ -27,35 +27,66 @@ TRELLIS = [sys.executable, "-c", "from common.cli import main; main()"]
 
 @cache
 def _warm() -> ForkServerContext:
-    """A process that has loaded what every command loads, and forks: a fresh start takes a second of processor time."""
+    """A process that has loaded what Trellis consists of, and forks: a fresh start takes seconds of processor time."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["common.app", "common.cli", "numpy"])
+    context.set_forkserver_preload(["tests.preloaded"])
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("COLUMNS", "200")
+        patched.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
         forkserver.ensure_running()
     return context
 
 
+class Command:
+    """``trellis`` with these arguments at work in a process of its own."""
+
+    def __init__(self, arguments: Sequence[str], out: Path, err: Path, environment: Mapping[str, str] = {}) -> None:
+        self.arguments = arguments
+        given = (arguments, dict(os.environ) | dict(environment), Path.cwd(), (out, err))
+        self._process = _warm().Process(target=_run, args=given)
+        self._process.start()
+
+    @property
+    def returncode(self) -> int | None:
+        """What it ended with; ``None`` while it runs."""
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """Nothing, if it is gone."""
+        if self.returncode is None:
+            os.kill(self._process.pid or 0, number)
+
+    def wait(self, timeout: float) -> int:
+        """What it ended with.
+
+        Raises:
+            TimeoutError: it still runs after so many seconds.
+        """
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise TimeoutError(f"trellis {self.arguments} still runs")
+        return self.returncode
+
+
 def trellis(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """What the command answers. It runs in a process of its own that read nothing of a service before."""
+    """What the command answers."""
     with tempfile.TemporaryDirectory() as folder:
-        said = Path(folder, "out"), Path(folder, "err")
-        process = _warm().Process(target=_command, args=(arguments, dict(os.environ) | environment, Path.cwd(), said))
-        process.start()
-        process.join(180)
-        if process.exitcode is None:
-            process.kill()
-            raise TimeoutError(f"trellis {arguments} still runs")
-        return subprocess.CompletedProcess(arguments, process.exitcode, *(file.read_text() for file in said))
+        out, err = Path(folder, "out"), Path(folder, "err")
+        command = Command(arguments, out, err, environment)
+        try:
+            status = command.wait(180)
+        finally:
+            command.send_signal(signal.SIGKILL)
+        return subprocess.CompletedProcess(arguments, status, out.read_text(), err.read_text())
 
 
-def _command(arguments: tuple[str, ...], environment: dict[str, str], folder: Path, said: tuple[Path, Path]) -> None:
+def _run(arguments: Sequence[str], environment: Mapping[str, str], folder: Path, said: tuple[Path, Path]) -> None:
     for descriptor, file in enumerate(said, start=1):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = ["trellis", *arguments]
+    sys.argv, sys.orig_argv = ["trellis", *arguments], [*TRELLIS, *arguments]
     main()
 
 
@@ -66,24 +97,21 @@ def free_port() -> int:
 
 
 @contextmanager
-def up(data: Path, port: int, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """`trellis up`, ready; killed at the end if it still runs."""
+def up(data: Path, port: int, *arguments: str) -> Iterator[Command]:
+    """`trellis up`, ready; stopped at the end if it still runs."""
     log = data.with_suffix(".log")
-    with log.open("a") as said:
-        process = subprocess.Popen(
-            [*TRELLIS, "up", "--port", str(port), "--data", str(data), *arguments], stdout=said, stderr=said, text=True
-        )
+    command = Command(("up", "--port", str(port), "--data", str(data), *arguments), log, log)
     try:
-        _wait_until_ready(process, port, log)
-        yield process
+        _wait_until_ready(command, port, log)
+        yield command
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=20)
+        command.send_signal(signal.SIGINT)
+        command.wait(timeout=20)
 
 
-def _wait_until_ready(process: "subprocess.Popen[str]", port: int, log: Path) -> None:
+def _wait_until_ready(command: Command, port: int, log: Path) -> None:
     until = time.monotonic() + 60
-    while time.monotonic() < until and process.poll() is None:
+    while time.monotonic() < until and command.returncode is None:
         try:
             if httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).status_code == 200:
                 return

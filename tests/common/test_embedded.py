@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -143,6 +144,23 @@ def test_a_process_id_left_behind_that_now_is_another_process_does_not_prevent_a
         lines = [str(os.getpid()), *left.splitlines()[1:]]
         (cluster.folder / "cluster" / "postmaster.pid").write_text("\n".join(lines))
         assert ask(embedded.start(folder / "var", SERVICES, settings=QUICK).owner_url("mtss"), "SELECT 1") == 1
+
+    in_a_process(work, uid)
+
+
+def test_a_server_that_is_just_ending_is_waited_for_and_started_again(folder: Path, uid: int | None):
+    def work():
+        cluster = embedded.start(folder / "var", SERVICES, settings=QUICK)
+        place = cluster.folder / "cluster"
+        left = (place / "postmaster.pid").read_text()
+        cluster.stop()
+        with subprocess.Popen(["sleep", "1"], cwd=place) as ending:
+            (place / "postmaster.pid").write_text("\n".join([str(ending.pid), *left.splitlines()[1:]]))
+            reaped = threading.Thread(target=ending.wait)
+            reaped.start()
+            again = embedded.start(folder / "var", SERVICES, settings=QUICK)
+            reaped.join()
+        assert ask(again.owner_url("mtss"), "SELECT 1") == 1
 
     in_a_process(work, uid)
 

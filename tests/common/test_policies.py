@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.policies import PolicyInvalid, merged, policy_of
-from tests.processes import trellis
+from tests.processes import TRELLIS
 
 DEFAULT = tomllib.loads(
     """
@@ -74,25 +74,48 @@ def test_a_policy_that_decisions_name_has_a_version_of_its_own(text: str) -> Non
         merged(DEFAULT, tomllib.loads(text))
 
 
-@pytest.mark.parametrize("service", ["sis", "surveys", "restorative", "notifications"])
-def test_every_service_with_a_policy_file_refuses_what_it_does_not_know_in_one_sentence_before_it_starts(
-    tmp_path: Path, service: str
-) -> None:
-    file, variable = tmp_path / "policy.toml", f"TRELLIS_{service.upper()}_POLICY"
-    environment = {variable: str(file), "TRELLIS_OWNER_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x"}
-    for text, sentence in (
+SERVICES_WITH_A_POLICY = ["sis", "surveys", "restorative", "notifications"]
+
+
+def started_with(service: str, file: Path) -> "subprocess.CompletedProcess[str]":
+    """A process that has loaded nothing before, for a service reads its policy as it is loaded."""
+    given = {
+        f"TRELLIS_{service.upper()}_POLICY": str(file),
+        "TRELLIS_OWNER_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x",
+    }
+    command = [*TRELLIS, "migrate", service]
+    return subprocess.run(command, env=os.environ | given, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("service", SERVICES_WITH_A_POLICY)
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
         (None, "it cannot be read"),
         ("x = secret", "it is not TOML in UTF-8"),
         ('version = "x"\n[nothing]\nx = 1', "is unknown, choose from"),
-    ):
-        if text is not None:
-            file.write_text(text, encoding="utf-8")
-        refused = trellis("migrate", service, **environment)
-        assert refused.returncode == 1
-        assert refused.stderr.startswith(f"The policy file that {variable} names: ")
-        assert sentence in refused.stderr
-        assert refused.stderr.count("\n") == 1
-        assert "secret" not in refused.stderr
+    ],
+)
+def test_every_service_refuses_a_policy_file_that_it_does_not_understand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: str, text: str | None, sentence: str
+) -> None:
+    file, variable = tmp_path / "policy.toml", f"TRELLIS_{service.upper()}_POLICY"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    monkeypatch.setenv(variable, str(file))
+    with pytest.raises(PolicyInvalid, match=f"^The policy file that {variable} names: .*{sentence}") as refused:
+        policy_of(service)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("service", SERVICES_WITH_A_POLICY)
+def test_every_service_with_a_policy_file_says_so_in_one_sentence_before_it_starts(
+    tmp_path: Path, service: str
+) -> None:
+    refused = started_with(service, tmp_path / "policy.toml")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"The policy file that TRELLIS_{service.upper()}_POLICY names: it cannot be read")
+    assert refused.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -112,11 +135,7 @@ def test_what_only_a_service_can_judge_is_one_sentence_too(
 ) -> None:
     file = tmp_path / "policy.toml"
     file.write_text(text, encoding="utf-8")
-    environment = {
-        f"TRELLIS_{service.upper()}_POLICY": str(file),
-        "TRELLIS_OWNER_DATABASE_URL": "postgresql://x@127.0.0.1:1/x",
-    }
-    refused = trellis("migrate", service, **environment)
+    refused = started_with(service, file)
     assert refused.returncode == 1
     assert refused.stderr.startswith(f"The policy of {service}: {sentence}")
     assert refused.stderr.count("\n") == 1

@@ -133,7 +133,7 @@ def test_on_a_full_disk_it_answers_503_and_goes_on_once_there_is_space(small: Pa
         os.kill(int((data / "postgres/cluster/postmaster.pid").read_text().split()[0]), signal.SIGKILL)
         time.sleep(5)  # in which it was started in vain
         refused = [push(port, token) for _ in range(3)]
-        assert process.poll() is None
+        assert process.returncode is None
         taking.unlink()
         until = time.monotonic() + 30
         while push(port, token).status_code != 200:

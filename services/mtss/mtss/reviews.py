@@ -18,7 +18,7 @@ def reviews(
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
-    """Show what waits for a person at a school, what is due first first. Who it is handed to reads why.
+    """Show what waits for a person at a school, the earliest due on top. Who it is handed to reads why.
 
     Two examples:
 
@@ -31,18 +31,18 @@ def reviews(
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return
-    table = Table("due", "about", "tier", "student", "since", "assigned to", "up and down", title=f"School {school}")
+    table = Table(title=f"School {school}")
+    table.add_column("due", no_wrap=True)
+    table.add_column("student", no_wrap=True)
+    table.add_column("what waits", overflow="fold")
     for each in found:
-        due = f"{each['due_on'] or '–'}{' (late)' if each['late'] else ''}"
-        staff = each["assigned"]["staff_id"] if each["assigned"] else "–"
-        steps = f"{each['flapping']['ups']} and {each['flapping']['downs']}"
-        table.add_row(
-            due,
-            each["about"].replace("_", " "),
-            each["tier"] or "–",
-            each["student_id"],
-            each["begun_on"],
-            staff,
-            steps,
+        ups, downs = each["flapping"]["ups"], each["flapping"]["downs"]
+        said = (
+            " ".join(filter(None, [each["about"].replace("_", " "), each["tier"]])),
+            f"since {each['begun_on']}",
+            f"with {each['assigned']['staff_id']}" if each["assigned"] else "with nobody yet",
+            f"{ups} up and {downs} down this year" if ups or downs else "",
         )
+        due = f"{each['due_on'] or '–'}{' (late)' if each['late'] else ''}"
+        table.add_row(due, each["student_id"], ", ".join(filter(None, said)))
     out.print(table)

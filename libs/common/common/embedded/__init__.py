@@ -92,5 +92,7 @@ def _start(data: Path, services: Sequence[str], settings: Mapping[str, str]) -> 
     except EmbeddedError:
         if found is None:
             cluster.halt()
+        elif cluster.pid is None:  # the one found was just ending
+            return _start(data, services, settings)
         raise
     return cluster

@@ -43,7 +43,7 @@ def prepare(cluster: Cluster, services: Sequence[str]) -> None:
         script += [_ROLE.format(role=role, password=cluster.passwords[role]) for role in roles_of(service)]
         script.append(_DATABASE.format(service=service))
     until = time.monotonic() + PATIENCE_SECONDS
-    while (failure := _psql(cluster, "\n".join(script))) and "starting up" in failure and time.monotonic() < until:
+    while _soon(failure := _psql(cluster, "\n".join(script))) and cluster.pid is not None and time.monotonic() < until:
         time.sleep(0.1)
     if "password authentication failed" in failure:
         raise EmbeddedError(
@@ -51,6 +51,14 @@ def prepare(cluster: Cluster, services: Sequence[str]) -> None:
         )
     if failure:
         raise EmbeddedError(sentence_of(failure, cluster.folder.parent))
+
+
+_SOON = ("starting up", "shutting down", "Is the server running", "closed the connection")
+
+
+def _soon(failure: str) -> bool:
+    """Whether a server that lives may answer soon, or is about to be gone: one killed closes its socket before it ends."""
+    return any(words in failure for words in _SOON)
 
 
 def _psql(cluster: Cluster, script: str) -> str:
