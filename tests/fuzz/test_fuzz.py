@@ -17,7 +17,8 @@ from common.auth import PERMISSIONS
 from common.embedded import Cluster
 from tests.fuzz.fuzzing import Asker, Fuzz
 from tests.harness import SERVICES, Running, run_service
-from tests.matrix.districts import DISTRICTS, District
+from tests.matrix.district import District
+from tests.matrix.districts import DISTRICTS
 from tests.matrix.people import NORTH, sisters
 from tests.notifications.made_up import Sisters
 

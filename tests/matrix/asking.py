@@ -14,14 +14,15 @@ from common.access import Permission, permissions_of
 from common.limits import Limits
 from common.scope import FIELD_CLASSES
 from tests.harness import Running
-from tests.matrix.districts import Asked, District, Fill
+from tests.matrix.district import Asked, District, Fill
 
 Headers = Mapping[str, str]
 
 _PLACE = re.compile(r"{(\w+)(?::\w+)?}")
+_DRAWN = re.compile(r'(?<=correlationId": ")[^"]+|(?<=nonce=")[^"]+')
 _BOUNDED = frozenset({"principal", "counselor", "facilitator", "teacher"})
 """Roles that see some students and not others."""
-_ANY = {"resource": "schools", "section": "descriptors", "school_year": "2026", "day": "2026-09-01", "source": "a"}
+_ANY = {"resource": "students", "section": "descriptors", "school_year": "2026", "day": "2026-09-01", "source": "a"}
 _NOBODY = str(UUID(int=7))
 
 
@@ -47,9 +48,22 @@ class Route:
         return f"{_in_order(self.permission.reads)}{mixed} for {self.permission.purpose}"
 
     @property
-    def of_students(self) -> bool:
-        """Whether it is answered differently to people who see different students."""
+    def by_sight(self) -> bool:
+        """Whether it is answered differently to staff who see different students."""
         return self.permission is not None and bool(self.permission.roles & _BOUNDED)
+
+    @property
+    def of_students(self) -> bool:
+        """Whether it is answered differently to those of different students or schools, door clients and holders of links too."""
+        if self.permission is None:
+            return False
+        of_rows = self.permission.reads != {"non_personal"} or bool({"school_id", "source"} & self.places)
+        return self.by_sight or bool(self.permission.link) or ("sis" in self.permission.roles and of_rows)
+
+    @property
+    def places(self) -> set[str]:
+        """The parts of its path that stand for something."""
+        return set(_PLACE.findall(self.path))
 
 
 def _in_order(classes: frozenset[str]) -> str:
@@ -96,41 +110,55 @@ class Matrix:
         return " or ".join(dict.fromkeys(words))
 
     async def answer(self, route: Route, headers: Headers) -> list[tuple[int, str]]:
-        """Status and body of what is answered about Ana, and about Ben."""
+        """Status and body of what is answered about Ana, and about Ben, but for what is drawn for each answer."""
         self.running.app.state.limits = Limits.empty()
         answers = [await self._ask(route, headers, fill) for fill in (self.district.ana, self.district.ben)]
-        return [(answer.status_code, answer.text) for answer in answers]
+        return [(answer.status_code, _DRAWN.sub("", answer.text)) for answer in answers]
 
     async def _word(self, route: Route, headers: Headers) -> str:
         ana = await self._ask(route, headers, self.district.ana)
-        if ana.status_code in (401, 403):
+        if ana.status_code == 401 or (ana.status_code == 403 and not route.of_students):
             return str(ana.status_code)
         if not route.of_students:
             return "yes"
+        if self._only_lets_in(route):
+            return "404" if ana.status_code == 404 else "yes"
         ben = await self._ask(route, headers, self.district.ben)
+        if ana.status_code == ben.status_code == 403:
+            return "403"
         words = [self._shown(route, ana, self.district.ana, "own"), self._shown(route, ben, self.district.ben, "Ben")]
         seen = [word for word in dict.fromkeys(words) if word]
         if not seen:
             return "404" if ana.status_code == 404 else "none"
         return "all" if seen == ["own", "Ben"] else " + ".join(seen)
 
+    def _only_lets_in(self, route: Route) -> bool:
+        """Whether it answers whoever holds a link without a word about anybody."""
+        return bool(route.permission and route.permission.link) and not self._asked(route).about
+
+    def _asked(self, route: Route) -> Asked:
+        return self.district.asked.get(route.name, Asked())
+
     async def _ask(self, route: Route, headers: Headers, fill: Fill) -> httpx.Response:
-        asked = self.district.asked.get(route.name, Asked())
-        path = _PLACE.sub(lambda place: fill.get(place[1], _ANY.get(place[1], _NOBODY)), route.path)
+        """The answer about the student of ``fill``; where a personal link stands in the path, everybody tries what they hold."""
+        asked = self._asked(route)
+        parts = _ANY | fill | {"token": headers.get("Authorization", "").removeprefix("Bearer ") or _NOBODY}
+        path = _PLACE.sub(lambda place: parts.get(place[1], _NOBODY), route.path)
         body = asked.body(fill) if asked.body else route.example if route.of_students else {}
         options: dict[str, Any] = {} if route.method == "GET" else {"json": body}
         query = asked.query(fill) if asked.query else {}
-        answer = await self.running.http.request(route.method, path, headers=headers, params=query, **options)
+        answer = await self.running.http.request(
+            route.method, path, headers={**headers, **asked.headers}, params=query, **options
+        )
         assert answer.status_code < 500 or answer.status_code == 503, (route.name, answer.text)
         assert answer.status_code != 429
         return answer
 
     def _shown(self, route: Route, answer: httpx.Response, fill: Fill, whose: str) -> str:
         """``whose`` if a row of the student was in the answer, ``zeros`` if only numbers of nobody were, or nothing."""
-        if answer.status_code == 404:
+        if answer.status_code in (403, 404):
             return ""
-        of_one = bool(_PLACE.search(route.path))
-        counted = self.district.asked.get(route.name, Asked()).counted
-        if counted:
-            return whose if answer.json()[counted] else "zeros" * of_one
+        of_one = not route.places.isdisjoint(fill)
+        if about := self._asked(route).about:
+            return whose if about(answer, fill) else "zeros" * of_one
         return whose if of_one or route.method != "GET" or fill["student_id"] in answer.text else ""

@@ -2,16 +2,25 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from common.embedded import Cluster
 from common.events import TierDecided
-from common.scope import keep_scope
+from notifications.mailboxes import digests, stop_link
 from tests.harness import Running, run_service
-from tests.matrix.people import NORTH, SOUTH
+from tests.matrix.district import Asked, District, Fill
+from tests.matrix.door import sis
+from tests.matrix.people import (
+    FAMILY,
+    NORTH,
+    OTHER_STUDENT,
+    RESTRICTED,
+    SOUTH,
+    STUDENT,
+    TAKEN_BACK,
+)
 from tests.mtss.made_up import School, school_days
 from tests.notifications.made_up import (
     FRIDAY_MORNING,
@@ -19,6 +28,7 @@ from tests.notifications.made_up import (
     address,
     calendar,
     contact,
+    restricted,
     rows,
     targeted,
     weekdays,
@@ -26,29 +36,7 @@ from tests.notifications.made_up import (
 )
 from tests.restorative.conftest import Restorative
 from tests.scoped import ANA, BEN, GRADE, enrolled
-from tests.sis.conftest import Sis, school, student
 from tests.surveys.conftest import TODAY, Surveys
-
-Fill = dict[str, str]
-
-
-@dataclass
-class Asked:
-    """What a route is asked with where its description does not say it, and the number in its answer that
-    counts students or what was decided about them."""
-
-    body: Callable[[Fill], Any] | None = None
-    query: Callable[[Fill], dict[str, str]] | None = None
-    counted: str = ""
-
-
-@dataclass
-class District:
-    """What parts of a path stand for, of Ana in the north and of Ben in the south, and what is particular to some routes."""
-
-    ana: Fill
-    ben: Fill
-    asked: dict[str, Asked] = field(default_factory=dict)
 
 
 async def mtss(running: Running) -> District:
@@ -69,10 +57,12 @@ async def mtss(running: Running) -> District:
         ben,
         {
             "GET /mtss/v1/students/{student_id}/known": Asked(query=lambda _: {"on": "2024-09-30"}),
-            "GET /mtss/v1/schools/{school_id}/summary": Asked(counted="students"),
-            "GET /mtss/v1/freshness": Asked(query=lambda fill: {"school": fill["school_id"]}, counted="items"),
+            "GET /mtss/v1/schools/{school_id}/summary": Asked(about=lambda answer, _: answer.json()["students"]),
+            "GET /mtss/v1/freshness": Asked(
+                query=lambda fill: {"school": fill["school_id"]}, about=lambda answer, _: answer.json()["items"]
+            ),
             "POST /mtss/v1/decisions/verify": Asked(
-                query=lambda fill: {"school": fill["school_id"]}, counted="verified"
+                query=lambda fill: {"school": fill["school_id"]}, about=lambda answer, _: answer.json()["verified"]
             ),
         },
     )
@@ -139,7 +129,18 @@ async def notifications(running: Running, families: Sisters) -> District:
     tasks = {each["student_id"]: str(each["id"]) for each in await rows(running, "task")}
     ana, ben = ({"student_id": str(who), "letter_id": letters[who], "task_id": tasks[who]} for who in (ANA, BEN))
     never = Asked(body=lambda _: {"outcome": "none of these"})
-    return District(ana, ben, {"POST /notifications/v1/tasks/{task_id}/resolve": never})
+    no_contact = contact(emails=[f"{RESTRICTED}@example.org"], restriction=restricted("coded", "no_contact"))
+    families.families[ANA].append(no_contact)
+    held = {column: await _stop_link(running, f"{column}@example.org") for column in (FAMILY, RESTRICTED)}
+    return District(ana, ben, {"POST /notifications/v1/tasks/{task_id}/resolve": never}, held)
+
+
+async def _stop_link(running: Running, email: str) -> str:
+    """The link in an e-mail that was sent to this mailbox."""
+    async with running.session() as session:
+        token, link = stop_link((await digests(session, running.runtime.vault)).of(email), running.runtime.now())
+        session.add(link)
+    return token
 
 
 async def surveys(running: Running) -> District:
@@ -148,28 +149,26 @@ async def surveys(running: Running) -> District:
     made.on(TODAY)
     await running.deliver(enrolled(ANA, NORTH), enrolled(BEN, SOUTH))
     ana, ben = [
-        {"student_id": str(who), "window_id": await made.window(key=name, schools=[name])}
-        for name, who in ((NORTH, ANA), (SOUTH, BEN))
+        {
+            "student_id": str(who),
+            "window_id": await made.window(key=name, schools=[name], closes_on=f"2026-10-{day}"),
+            "closes": f"October {day}",
+        }
+        for name, who, day in ((NORTH, ANA, 15), (SOUTH, BEN, 16))
     ]
-    return District(ana, ben, {"GET /surveys/v1/windows/{window_id}": Asked(counted="students")})
-
-
-async def sis(running: Running) -> District:
-    """Two students, each with somebody who answers for them."""
-    running.clock.set(datetime(2026, 10, 14, 18, tzinfo=UTC))
-    made = Sis(running)
-    await made.put_in("schools", school(int(NORTH)), school(int(SOUTH)))
-    students = await made.put_in("students", student("ana"), student("ben"))
-    (staff,) = await made.put_in("staffs", {"staffUniqueId": "t1"})
-    fills = []
-    for name, who in zip((NORTH, SOUTH), students, strict=True):
-        await tell(running, [enrolled(UUID(who), name, date(2026, 8, 17))])
-        about = {"staff_id": staff, "kind": "caseload", "student_id": who}
-        made_one = await made.call("POST", "/sis/v1/relations", "district", json=about)
-        fills.append({"student_id": who, "relation_id": made_one.json()["id"]})
-    ana, ben = fills
-    relate = Asked(body=lambda fill: {"staff_id": staff, "kind": "caseload", "student_id": fill["student_id"]})
-    return District(ana, ben, {"POST /sis/v1/relations": relate})
+    held: dict[str, str] = {}
+    for column, fill in ((TAKEN_BACK, ana), (STUDENT, ana), (OTHER_STUDENT, ben)):
+        (url,) = (await made.links(fill["window_id"], replace=True)).values()
+        held[column] = url.rpartition("/")[2]
+    return District(
+        ana,
+        ben,
+        {
+            "GET /surveys/v1/answer/{token}": Asked(about=lambda answer, fill: fill["closes"] in answer.text),
+            "GET /surveys/v1/windows/{window_id}": Asked(about=lambda answer, _: answer.json()["students"]),
+        },
+        held,
+    )
 
 
 DISTRICTS: dict[str, Callable[..., Awaitable[District]]] = {
@@ -189,9 +188,3 @@ async def at_work(name: str, cluster: Cluster) -> AsyncIterator[tuple[Running, D
     async with run_service(name, cluster, peers=peers) as running:
         await running.empty()
         yield running, await DISTRICTS[name](running, *([families] if name == "notifications" else []))
-
-
-async def tell(running: Running, events: Any) -> None:
-    """Let the service know who is where."""
-    async with running.session() as session:
-        await keep_scope(events, session)

@@ -1,20 +1,28 @@
 """Who asks in the matrix: one column each, or several people who must be answered alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
-from uuid import UUID
+from secrets import token_urlsafe
+from uuid import UUID, uuid4
 
 from common import auth
+from common.auth import door_token
 from common.events import Event
-from common.keys import read_signing_key, write_keys
+from common.keys import DOOR_SERVICE, read_keys, read_signing_key, write_keys
 from tests.harness import SERVICES, Running
 from tests.scoped import GROUNDS, Days, attends, named
 
 NORTH, SOUTH = "255901001", "255901044"
 """Ana is in the ninth grade of the first, Ben in that of the other."""
+CLIENT, CLIENT_ELSEWHERE = "client of the school", "client elsewhere"
+CLIENT_OF_OTHERS, REVOKED = "client of other resources", "revoked client"
+STUDENT, OTHER_STUDENT, TAKEN_BACK = "student by link", "another student by link", "by a link taken back"
+FAMILY, RESTRICTED = "family by link", "restricted family by link"
+_CLIENTS = (CLIENT, CLIENT_ELSEWHERE, CLIENT_OF_OTHERS, REVOKED)
+_LINKS = (STUDENT, OTHER_STUDENT, TAKEN_BACK, FAMILY, RESTRICTED)
 _numbers = count()
 
 
@@ -41,21 +49,26 @@ def everybody(today: date, ana: UUID) -> dict[str, list[Person]]:
     over = Days(now.first, today - timedelta(days=1))
     to_come = Days(today + timedelta(days=1))
     return {
-        "principal": [_person(ana, "principal", now, "school", NORTH), _claims("principal", NORTH)],
-        "principal elsewhere": [_person(ana, "principal", now, "school", SOUTH), _claims("principal", SOUTH)],
-        "counselor": [_person(ana, "counselor", now, "school", NORTH), _claims("counselor", NORTH)],
+        "principal": [_person(ana, "principal", now, "school"), _claims("principal", NORTH)],
+        "principal elsewhere": [_person(ana, "principal", now, "school", school=SOUTH), _claims("principal", SOUTH)],
+        "counselor": [_person(ana, "counselor", now, "school"), _claims("counselor", NORTH)],
         "counselor of the student": [_person(ana, "counselor", now, ground) for ground in _COUNSELS],
-        "facilitator": [_person(ana, "facilitator", now, "school", NORTH), _claims("facilitator", NORTH)],
-        "facilitator elsewhere": [_person(ana, "facilitator", now, "school", SOUTH), _claims("facilitator", SOUTH)],
+        "facilitator": [_person(ana, "facilitator", now, "school"), _claims("facilitator", NORTH)],
+        "facilitator elsewhere": [
+            _person(ana, "facilitator", now, "school", school=SOUTH),
+            _claims("facilitator", SOUTH),
+        ],
         "teacher of the student": [_person(ana, "teacher", now, ground) for ground in _TEACHES],
-        "teacher of others": [_person(ana, "teacher", now, "school", NORTH), _claims("teacher", NORTH)],
+        "teacher of others": [_person(ana, "teacher", now, "school"), _claims("teacher", NORTH)],
         "principal not now": [_person(ana, "principal", days, "school") for days in (over, to_come)],
         "counselor not now": [
-            _person(ana, "counselor", days, ground) for days in (over, to_come) for ground in ("school", *_COUNSELS)
+            _person(ana, "counselor", days, *grounds)
+            for days in (over, to_come)
+            for grounds in (("school",), _COUNSELS)
         ],
         "facilitator not now": [_person(ana, "facilitator", days, "school") for days in (over, to_come)],
         "teacher not now": [
-            *(_person(ana, "teacher", days, ground) for days in (over, to_come) for ground in _TEACHES),
+            *(_person(ana, "teacher", days, *_TEACHES) for days in (over, to_come)),
             _left_with_a_section(ana, now, over),
         ],
     }
@@ -67,9 +80,18 @@ def facts(people: dict[str, list[Person]], today: date, ana: UUID) -> list[Event
     return [attends(ana, school=NORTH, begin_on=today - timedelta(days=60)), *of_people]
 
 
-def _person(ana: UUID, role: str, days: Days, ground: str, school: str = NORTH) -> Person:
+def holders(running: Running, held: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """By column the header of who is no staff: clients of the door and holders of personal links, good here or nowhere."""
+    door = read_keys(running.keys / DOOR_SERVICE).door
+    assert door
+    tokens = {column: door_token(door, client=str(uuid4()), lifetime_seconds=900) for column in _CLIENTS}
+    tokens |= {column: token_urlsafe(16) for column in _LINKS}
+    return {column: {"Authorization": f"Bearer {held.get(column, token)}"} for column, token in tokens.items()}
+
+
+def _person(ana: UUID, role: str, days: Days, *grounds: str, school: str = NORTH) -> Person:
     staff = named("matrix", next(_numbers))
-    return Person(role, staff, [GROUNDS[ground](ana, staff, school, days)])
+    return Person(role, staff, [GROUNDS[ground](ana, staff, school, days) for ground in grounds])
 
 
 def _claims(role: str, school: str) -> Person:

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from common.embedded import Cluster
 from common.scope import EVERYTHING, Sight, see_all, seen
 from tests.harness import Running
-from tests.matrix.districts import at_work, tell
+from tests.matrix.district import tell
+from tests.matrix.districts import at_work
 from tests.matrix.people import NORTH
 from tests.scoped import GROUNDS, Days, attends
 

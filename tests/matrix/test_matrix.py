@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from common.embedded import Cluster
 from tests.harness import SERVICES, Running
 from tests.matrix.asking import Headers, Matrix, Route, routes_of
-from tests.matrix.districts import at_work, tell
+from tests.matrix.district import tell
+from tests.matrix.districts import at_work
 from tests.matrix.nets import NETS
-from tests.matrix.people import everybody, facts, sisters, stranger
+from tests.matrix.people import CLIENT, FAMILY, STUDENT, everybody, facts, holders, sisters, stranger
 
 TABLE = Path(__file__).with_name("table.md")
 Columns = dict[str, list[Headers]]
@@ -53,7 +54,8 @@ async def _people(matrix: Matrix) -> Columns:
     today, ana = matrix.running.runtime.today(), UUID(matrix.district.ana["student_id"])
     people = everybody(today, ana)
     await tell(matrix.running, facts(people, today, ana))
-    return {column: [each.headers(matrix.running) for each in of] for column, of in people.items()}
+    staff: Columns = {column: [each.headers(matrix.running) for each in of] for column, of in people.items()}
+    return staff | {column: [each] for column, each in holders(matrix.running, matrix.district.held).items()}
 
 
 def _anybody(running: Running, folder: Path) -> Columns:
@@ -114,11 +116,11 @@ async def _bare(matrix: Matrix, people: Columns) -> set[str]:
     async with AsyncExitStack() as nets:
         for alone in NETS.values():
             await nets.enter_async_context(alone(matrix.running))
-        routes = [route for route in routes_of(matrix.running.app) if route.of_students and route.method == "GET"]
+        routes = [route for route in routes_of(matrix.running.app) if route.by_sight and route.method == "GET"]
         return {await matrix.cell(route, people["principal"]) for route in routes}
 
 
-_NOT_BENS = ("district", "principal", "counselor", "facilitator", "teacher of the student")
+_NOT_BENS = ("district", "principal", "counselor", "facilitator", "teacher of the student", CLIENT, STUDENT, FAMILY)
 
 
 async def _revealed(matrix: Matrix, everybody: Columns) -> dict[str, list[str]]:

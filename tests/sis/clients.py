@@ -21,10 +21,14 @@ class Bound:
     secret: str
 
     @property
-    def headers(self) -> dict[str, str]:
+    def token(self) -> str:
         key = self.sis.running.runtime.keys.door
         assert key
-        return {"Authorization": f"Bearer {door_token(key, client=self.id, lifetime_seconds=60)}"}
+        return door_token(key, client=self.id, lifetime_seconds=900)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
 
     async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = self.headers | options.pop("headers", {})
