@@ -79,7 +79,7 @@ async def decisions(mtss: Running) -> list[tuple[Tier | None, Cause, date]]:
 async def differing(mtss: Running) -> list[str]:
     async with mtss.session() as session:
         ledger = (await session.scalars(sa.select(Decision))).all()
-        return sorted({each.field for found in await verify(session, ledger) for each in found})
+        return sorted({each.field for found in await verify(session, ledger, changes=True) for each in found})
 
 
 # Proposals
@@ -197,8 +197,11 @@ async def test_an_override_stands_up_or_down_with_what_the_policy_says_beside_it
     now = await student(school)
     assert (now["tier"], now["override"]["tier_beneath"], now["proposal"]) == (tier, "targeted", None)
     assert (now["override"]["until"], now["override"]["reason"]) == (SCHOOL.days[40].isoformat(), REASON)
+    assert now["what_would_change_it"].startswith("A person decided this tier. It stands until October 14, 2024")
     last = (await call(school, "GET", f"/students/{STUDENT}/decisions")).json()["items"][-1]
     assert (last["ruling"], last["tier_beneath"]) == (1, "targeted")
+    words = (await call(school, "GET", f"/decisions/{last['decision_id']}/words?for=parent")).json()
+    assert "until October 14, 2024" in words["changes"][0]
 
     await school.deliver(*SCHOOL.closes(41))
 

@@ -32,7 +32,7 @@ async def differing(mtss: Running) -> list[str]:
     async with mtss.session() as session:
         ledger = (await session.scalars(sa.select(Decision))).all()
         assert len(ledger) >= 3
-        return sorted({each.field for found in await verify(session, ledger) for each in found})
+        return sorted({each.field for found in await verify(session, ledger, changes=True) for each in found})
 
 
 async def touch(mtss: Running, statement: str) -> None:
@@ -77,6 +77,14 @@ async def test_one_touched_fact_is_found_and_named(decided: Running, statement: 
     assert "digest" not in found
 
 
+async def test_what_would_have_changed_a_decision_is_made_again_too(decided: Running) -> None:
+    # One coming day less: nothing that happened is otherwise, but the days left of the school year are.
+    await touch(decided, "UPDATE mtss_calendar SET days = trim_array(days, 1)")
+    found = await differing(decided)
+    assert {"facts.calendars", "clauses.attendance.change"} <= set(found)
+    assert "clauses.attendance.evidence" not in found
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -113,7 +121,7 @@ async def test_a_decision_that_was_taken_out_is_missed(decided: Running) -> None
     await touch(decided, f"DELETE FROM mtss_decision WHERE student_id = '{STUDENT}' AND number = 1")
     async with decided.session() as session:
         (left,) = (await session.scalars(sa.select(Decision).where(sa.text(f"student_id = '{STUDENT}'")))).all()
-        ((missing, *_),) = await verify(session, [left])
+        ((missing, *_),) = await verify(session, [left], changes=False)
     assert missing.field == "number"
 
 
@@ -149,6 +157,7 @@ async def test_a_school_s_decisions_are_verified_page_by_page(decided: Running) 
     assert (first["verified"], first["differing"]) == (2, [])
     _, rest = await ask(decided, "POST", f"/decisions/verify?school=100&cursor={first['next']}")
     assert (rest["verified"], rest["next"]) == (1, None)
+    assert (await ask(decided, "POST", "/decisions/verify?school=100&changes=true"))[1]["differing"] == []
     assert (await ask(decided, "POST", "/decisions/verify?school=nowhere"))[1]["verified"] == 0
     assert (await ask(decided, "POST", "/decisions/verify", role="counselor", schools=("elsewhere",)))[1][
         "verified"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,21 @@ from common.events import (
     SubscaleScore,
     SurveyScored,
 )
-from mtss.rules import Change, Changes, Least, Policy, always, course_of, day_number, follow, policy_of, what_may_change
+from mtss.rules import (
+    RULINGS,
+    Change,
+    Changes,
+    Least,
+    Policy,
+    Rulings,
+    always,
+    course_of,
+    day_number,
+    follow,
+    policy_of,
+    what_may_change,
+)
+from mtss.rules.people import Ruling
 from tests.mtss.made_up import STUDENT, School, districts, facts_of, named, school_days
 from tests.mtss.oracle import District, standing
 from tests.mtss.plain_rehearsal import states_of
@@ -304,6 +319,54 @@ def test_what_alone_changes_no_tier_says_so() -> None:
     assert both["adult_support"].clause is not None
     assert both["adult_support"].tier is None
     assert both["referrals"] == Change("school_days", None, None, 20)
+
+
+# What people decided
+
+
+def ruled(ruling: Ruling, through: int, *said: Event, document: dict[str, Any] = DEFAULT) -> Changes:
+    """What would change a student of whom a person decided something."""
+    school = School(days=school_days(50))
+    facts = facts_of([school.calendar(), school.enrols(), *school.closes_through(through), *said], [STUDENT])
+    row = (0, ruling.number, ruling.kind, ruling.tier, ruling.day, ruling.until, 0)
+    facts = replace(facts, rulings=Rulings.of(*zip(row, strict=True)), authors=("anna",))
+    policies = always(policy_of(document))
+    return what_may_change(facts, follow(facts, policies), policies, [0])[0]
+
+
+UNIVERSAL, TARGETED, INTENSIVE = range(3)
+DAYS = school_days(50)
+
+
+def overridden(tier: int, day: int, until: int) -> Ruling:
+    return Ruling(1, RULINGS.index("overridden"), tier, day_number(DAYS[day]), day_number(DAYS[until]))
+
+
+@pytest.mark.parametrize("day", [20, 33])
+def test_an_override_outlasts_what_the_facts_say_and_then_they_count_again(day: int) -> None:
+    # On the day 33 the override is younger than the last closed day: it counts from now on all the same.
+    lowered = ruled(overridden(UNIVERSAL, day, 39), 30, *(School(days=DAYS).absent(at) for at in range(4)))
+    assert lowered["attendance"].clause is None
+    assert lowered["attendance"].tier == Least(11, DAYS[40])
+    raised = ruled(overridden(TARGETED, day, 39), 30)
+    assert raised["attendance"].clause == Least(4, DAYS[33])
+    # Days missed change no tier while it stands, and afterwards leave it where it was.
+    assert raised["attendance"].tier is None
+
+
+def test_what_a_person_accepted_and_only_a_person_ends_has_nothing_that_changes_it() -> None:
+    accepted = Ruling(1, RULINGS.index("accepted"), INTENSIVE, day_number(DAYS[25]))
+    found = ruled(accepted, 30, *(School(days=DAYS).absent(at) for at in range(2)))
+    assert {each.tier for each in found.values()} == {None}
+    assert found["attendance"].clause == Least(15, DAYS[44])
+
+
+def test_where_the_policy_asks_a_person_the_clause_may_change_and_the_tier_does_not() -> None:
+    asks = document()
+    asks["tiers"]["targeted"]["entry"] = "proposed"
+    found = after(School(days=DAYS), through=30, document=asks)
+    assert found["referrals"].clause == Least(2, DAYS[30])
+    assert found["referrals"].tier is None
 
 
 def test_the_last_day_of_a_school_year_has_nothing_before_it() -> None:

@@ -18,21 +18,22 @@ from mtss.rules import (
     TIERS,
     Facts,
     Grounds,
+    Held,
     Policy,
     Rulings,
     Said,
     always,
-    beneath_of,
     cause_of,
     day_number,
     day_of,
     follow,
+    held_of,
     policy_of,
     said_before,
     said_of,
     standing_of,
 )
-from mtss.rules.people import Days, Ruling, Stand, stand_of
+from mtss.rules.people import Days, Ruling, Stand, stand_of, tiers_of
 from tests.mtss.made_up import STUDENT, School, districts, facts_of, named, policy, school_days
 from tests.mtss.test_rules_policy import changed
 
@@ -59,15 +60,17 @@ class Calls:
     newest: int = 0
 
     def after(self, *rulings: Ruling) -> Stand:
+        return stand_of(self.days(), rulings)
+
+    def days(self) -> Days:
         letters = np.array(list(self.text))
-        days = Days(
+        return Days(
             days=np.arange(len(letters), dtype=np.int32),
             targeted=np.isin(letters, ["t", "i"]),
             intensive=np.isin(letters, ["i", "I"]),
             policies=always(self.policy),
             newest=lambda _: self.newest,
         )
-        return stand_of(days, rulings)
 
 
 def tier_since(stand: Stand) -> tuple[int, int]:
@@ -299,6 +302,18 @@ def test_events_alone_lead_where_every_day_leads(
         assert stand.proposal != stand.tier
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.text("-tiI", min_size=1, max_size=14), _HOW, _HOW, _HOW, ruled())
+def test_the_tier_of_each_day_is_the_one_that_stood_at_its_end(
+    text: str, entry: str, leaving: str, last: str, rulings: list[Ruling]
+) -> None:
+    said = hows(targeted_entry=entry, targeted_exit=leaving, intensive_exit=last)
+    tiers = tiers_of(Calls(text, said).days(), rulings)
+    for day, tier in enumerate(tiers.tolist()):
+        known = [each for each in rulings if each.day <= day]
+        assert tier == Calls(text[: day + 1], said).after(*known).tier
+
+
 # Among the facts of a district
 
 
@@ -333,7 +348,7 @@ def test_who_nobody_ruled_about_stands_as_the_facts_say(events: list[Event], dat
     spoken = ruling_facts(facts, *((place, Ruling(1, WITHDRAWN, 0, DAYS[3])) for place in range(len(students))))
     found = standing_of(follow(spoken, always(USUAL)))
     for student in np.flatnonzero(alone.decided).tolist():
-        for name in ("tier", "since", "ruling", "overridden", "beneath", "proposal", "proposal_since"):
+        for name in ("tier", "since", "ruling", "overridden", "beneath", "until", "proposal", "proposal_since"):
             assert getattr(found, name)[student] == getattr(alone, name)[student], name
     assert data is not None
 
@@ -367,7 +382,7 @@ def test_what_is_said_names_the_ruling_and_what_lies_beneath_an_override() -> No
     standing = standing_of(courses)
     said = said_of(standing, 0)
     assert said == Said(Tier.INTENSIVE, day_of(DAYS[28]), 1, overridden=True)
-    assert (beneath_of(standing, 0), beneath_of(standing, 1)) == (Tier.TARGETED, None)
+    assert (held_of(standing, 0), held_of(standing, 1)) == (Held(day_of(DAYS[40]), Tier.TARGETED), None)
     assert said_of(standing, 1) == NOTHING
     assert said_before(courses, 0, said.tier, said.since, 1) == said
     assert said_before(courses, 0, said.tier, said.since, 0).overridden is False

@@ -109,17 +109,19 @@ def test_a_decision_of_before_anybody_could_rule_has_the_digest_that_it_had() ->
 
 def test_what_differs_is_named_with_both_sides() -> None:
     clause = {"clause": "attendance", "holds": True, "since": None, "evidence": {"days_absent": 2.0}, "at_entry": None}
+    clause["change"] = {"by": "missing"}
     gone, new = {**clause, "clause": "gone"}, {**clause, "clause": "new"}
     stored = {"tier": "targeted", "clauses": [clause, gone], "facts": ground()}
     again = {
         "tier": "universal",
-        "clauses": [{**clause, "evidence": {"days_absent": 1.0}}, new],
+        "clauses": [{**clause, "evidence": {"days_absent": 1.0}, "change": {"by": "school_days"}}, new],
         "facts": ground([*HEARD, SCHOOL.absent(6)]),
     }
     found = {each.field: each for each in differences(stored, again)}
     assert set(found) == {
         "tier",
         "facts.absences",
+        "clauses.attendance.change",
         "clauses.attendance.evidence",
         "clauses.gone",
         "clauses.new",
@@ -128,6 +130,8 @@ def test_what_differs_is_named_with_both_sides() -> None:
     assert (found["clauses.gone"].stored, found["clauses.gone"].recomputed) == (True, False)
     assert differences(stored, stored) == []
     assert differences({**stored, "facts": None}, stored) == []
+    of_before = {**stored, "clauses": [{**clause, "change": None}, gone]}
+    assert differences(of_before, stored) == differences(stored, of_before) == []
 
 
 def test_what_a_course_says_is_what_the_ledger_compares() -> None:

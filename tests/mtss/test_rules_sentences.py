@@ -2,13 +2,28 @@
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from itertools import product
 from typing import Any, get_args
 
 import pytest
 
 from common.events import Tier
-from mtss.rules import Audience, Course, Language, always, course_of, documents, follow, policy_of, seen_again, words_of
+from mtss.rules import (
+    Audience,
+    Course,
+    Held,
+    Language,
+    always,
+    asks_a_person,
+    course_of,
+    documents,
+    follow,
+    policy_of,
+    seen_again,
+    what_would_change,
+    words_of,
+)
 from mtss.rules.coming import what_may_change
 from mtss.rules.sentences import WORDS
 from mtss.rules.signals import SIGNALS
@@ -95,6 +110,36 @@ def test_a_decision_of_before_numbers_and_changes_were_kept_is_told_by_the_rule_
     older = [{k: v for k, v in each.items() if k not in ("numbers", "change")} for each in documents(found.clauses())]
     said = words_of(Tier.TARGETED, seen_again(found.policy, older), "staff", "en")
     assert said.changes[0].endswith("less than 8 percent of these school days were missed.")
+
+
+@pytest.mark.parametrize(("audience", "language"), list(product(AUDIENCES, LANGUAGES)))
+def test_an_override_is_told_first_with_its_end_and_then_what_the_facts_would_do(
+    audience: Audience, language: Language
+) -> None:
+    found = course("all goes well")
+    seen = seen_again(found.policy, documents(found.clauses()))
+    said = words_of(Tier.TARGETED, seen, audience, language, Held(date(2024, 12, 20), Tier.UNIVERSAL))
+    assert ("December 20, 2024" if language == "en" else "20 de diciembre de 2024") in said.changes[0]
+    assert said.changes[1:] == words_of(Tier.UNIVERSAL, seen, audience, language).changes
+    if (audience, language) == ("parent", "en"):
+        assert grade(said.changes[0]) <= WORDS["levels"]["parent"]["en"]
+    if (audience, language) == ("student", "es"):
+        assert ease(said.changes[0]) >= WORDS["levels"]["student"]["es"]
+
+
+def test_staff_read_what_an_override_and_a_proposal_mean_for_the_tier() -> None:
+    found = course("all goes well")
+    clauses, held = found.clauses(), Held(date(2024, 12, 20), Tier.UNIVERSAL)
+    said = what_would_change(Tier.TARGETED, clauses, found.policy, held)
+    assert said.startswith("A person decided this tier. It stands until December 20, 2024 whatever the facts say")
+    assert "Extra support begins once 10 percent" in said
+    assert what_would_change(Tier.TARGETED, clauses, found.policy, held, partly=True) == said
+    asks = "a person is asked, who decides."
+    assert what_would_change(Tier.INTENSIVE, clauses, found.policy).endswith(asks)
+    proposed = course("all goes well", changed("tiers/targeted/entry", "proposed"))
+    assert what_would_change(Tier.UNIVERSAL, proposed.clauses(), proposed.policy).endswith(asks)
+    assert words_of(Tier.UNIVERSAL, (), "staff", "en", asks=True).changes[0].endswith(asks)
+    assert not asks_a_person(found.policy, None)
 
 
 def test_a_clause_without_an_exit_lapses_in_words_too() -> None:

@@ -20,12 +20,12 @@ from mtss.rules import (
     Grounds,
     Policy,
     Standing,
-    beneath_of,
     cause_of,
     coverage_of,
     day_of,
     digest_of_decision,
     documents,
+    held_of,
     said_before,
     said_of,
     what_would_change,
@@ -182,7 +182,7 @@ def line_of(
     cause, effective_on = cause_of(last, now), now.since or last.since
     if cause is None or effective_on is None:
         raise AssertionError("a student without a difference was taken for one with")
-    clauses = course.clauses() if len(course) else ()
+    clauses, held = course.clauses() if len(course) else (), held_of(standing, place)
     said: dict[str, Any] = {
         "id": uuid_utils.uuid7(),
         "student_id": locked.students[place],
@@ -195,14 +195,14 @@ def line_of(
         "through": course.on(-1) if len(course) else None,
         "revision": next_revision(locked.revisions[place], locked.known_at),
         "clauses": documents(clauses),
-        "what_would_change_it": what_would_change(now.tier, clauses, course.policy),
+        "what_would_change_it": what_would_change(now.tier, clauses, course.policy, held),
         "facts": grounds.of(place),
         "policy": course.policy.version,
         "tells_families": _support(course.policy, now.tier).tells_families and rests.tells_families,
         "adoption": rests.adoption,
         "adopted_after": rests.adopted_after,
         "ruling": now.ruling,
-        "tier_beneath": beneath_of(standing, place),
+        "tier_beneath": held and held.beneath,
     }
     digest = digest_of_decision({**said, "known_at": locked.known_at})
     texts = {name: json.dumps(said[name]) for name in ("clauses", "facts")}

@@ -19,15 +19,16 @@ from mtss.rules import (
     Grounds,
     InForce,
     Said,
-    beneath_of,
     cause_of,
     course_of,
     differences,
     digest_of_decision,
     follow,
+    held_of,
     said_before,
     said_of,
     standing_of,
+    what_may_change,
 )
 
 _BEFORE = sa.text(
@@ -39,10 +40,11 @@ _BEFORE = sa.text(
 )
 
 
-async def verify(session: AsyncSession, decisions: Sequence[Decision]) -> list[list[Difference]]:
+async def verify(session: AsyncSession, decisions: Sequence[Decision], *, changes: bool) -> list[list[Difference]]:
     """For each decision what is otherwise when it is made again; nothing where it is the same.
 
-    A constant number of statements. A decision of a policy that is not known here says so.
+    A constant number of statements. A decision of a policy that is not known here says so. ``changes``: what would have changed
+    it is recomputed too, which takes as long again as all else.
     """
     before, in_force = await _before(session, decisions), await policies_in_force(session)
     known = [each for each in decisions if in_force.named(each.policy) and each.adoption <= in_force.number]
@@ -54,7 +56,7 @@ async def verify(session: AsyncSession, decisions: Sequence[Decision]) -> list[l
             for place, each in enumerate(known)
             if (each.adoption, each.adopted_after) == numbers
         }
-        found = _again(facts, mine, in_force, *numbers)
+        found = _again(facts, mine, in_force, *numbers, changes=changes)
         again |= {known[place].id: said for place, said in zip(mine, found, strict=True)}
     return [_compared(decision, again.get(decision.id), before.get(_key(decision))) for decision in decisions]
 
@@ -82,14 +84,22 @@ async def _before(session: AsyncSession, decisions: Sequence[Decision]) -> Mappi
 
 
 def _again(
-    facts: Facts, before: Mapping[int, Said | None], in_force: InForce, adoption: int, adopted_after: int | None
+    facts: Facts,
+    before: Mapping[int, Said | None],
+    in_force: InForce,
+    adoption: int,
+    adopted_after: int | None,
+    *,
+    changes: bool,
 ) -> Iterator[dict[str, Any]]:
     """What would be decided from ``facts`` about some students after what was said ``before``, as policies were then."""
-    courses, grounds = follow(facts, in_force.policies(adoption)), Grounds(facts)
-    standing = standing_of(courses)
+    policies = in_force.policies(adoption)
+    courses, grounds = follow(facts, policies), Grounds(facts)
+    standing, changing = standing_of(courses), what_may_change(facts, courses, policies, [*before]) if changes else {}
     earlier = None if adopted_after is None else standing_of(follow(facts, in_force.policies(adopted_after)))
     for student, said in before.items():
-        now, course = said_of(standing, student), course_of(facts, courses, student)
+        now, held = said_of(standing, student), held_of(standing, student)
+        course = course_of(facts, courses, student, changing.get(student))
         last = said_before(courses, student, said.tier, said.since, said.ruling) if said else NOTHING
         adopted = earlier is not None and said_of(earlier, student) == last != now
         found: dict[str, Any] = {
@@ -100,7 +110,7 @@ def _again(
             "clauses": [each.document() for each in course.found()] if len(course) else [],
             "facts": grounds.of(student),
             "ruling": now.ruling,
-            "tier_beneath": beneath_of(standing, student),
+            "tier_beneath": held.beneath if held else None,
         }
         if len(course):
             found |= {"effective_on": now.since, "through": course.on(-1), "school_id": course.school()}

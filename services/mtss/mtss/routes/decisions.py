@@ -15,9 +15,9 @@ from common.db import Session
 from common.errors import Invalid, NotFound
 from common.events import Cause, Tier
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from mtss.models import Decision, Student, policies_in_force
+from mtss.models import Decision, Ruling, Student, policies_in_force
 from mtss.routes.documents import MIXES, PURPOSE, READS, Covered, Reader, may_read
-from mtss.rules import InForce, what_would_change
+from mtss.rules import Held, InForce, what_would_change
 
 router = Router("mtss")
 
@@ -90,8 +90,8 @@ async def read_decision(
     return _document(*await find_decision(session, who, decision_id), who, await policies_in_force(session))
 
 
-async def find_decision(session: Session, who: Principal, decision_id: UUID) -> tuple[Decision, bool]:
-    """One decision, and whether it still stands.
+async def find_decision(session: Session, who: Principal, decision_id: UUID) -> tuple[Decision, bool, date | None]:
+    """One decision, whether it still stands, and until when the override is that it says.
 
     Raises:
         NotFound: there is none that this reader sees.
@@ -99,12 +99,20 @@ async def find_decision(session: Session, who: Principal, decision_id: UUID) -> 
     found = (await session.execute(_decisions(who).where(col(Decision.id) == decision_id))).one_or_none()
     if found is None:
         raise NotFound(what="decision")
-    return found[0], found[1]
+    return found[0], found[1], found[2]
 
 
-def _decisions(who: Principal) -> sa.Select[Decision, bool]:
+def held(decision: Decision, until: date | None) -> Held | None:
+    """The override that a decision says."""
+    return Held(until, Tier(decision.tier_beneath)) if decision.tier_beneath and until else None
+
+
+def _decisions(who: Principal) -> sa.Select[Decision, bool, date | None]:
     last = (col(Student.decision_id) == col(Decision.id)).label("stands")
-    joined = sa.select(Decision, last).join(Student, col(Student.student_id) == col(Decision.student_id))
+    joined = sa.select(Decision, last, col(Ruling.until))
+    joined = joined.join(Student, col(Student.student_id) == col(Decision.student_id))
+    its = col(Ruling.student_id) == col(Decision.student_id), col(Ruling.number) == col(Decision.ruling)
+    joined = joined.outerjoin(Ruling, sa.and_(*its))
     return joined.where(visible_to(who, col(Student.student_id)))
 
 
@@ -119,13 +127,17 @@ async def _known(session: Session, who: Principal, student_id: UUID) -> bool:
     return bool((await session.execute(known)).scalar_one())
 
 
-def _document(decision: Decision, stands: bool, who: Principal, in_force: InForce) -> DecisionDocument:
+def _document(
+    decision: Decision, stands: bool, until: date | None, who: Principal, in_force: InForce
+) -> DecisionDocument:
     document = DecisionDocument.model_validate({**decision.model_dump(), "decision_id": decision.id, "stands": stands})
     clauses = [clause for clause in document.clauses if may_read(who, clause.clause, in_force)]
     if len(clauses) < len(document.clauses):
         document.clauses = clauses
         policy = in_force.named(decision.policy) or in_force.steps[-1].policy
-        document.what_would_change_it = what_would_change(document.tier, clauses, policy, partly=True)
+        document.what_would_change_it = what_would_change(
+            document.tier, clauses, policy, held(decision, until), partly=True
+        )
     return document
 
 

@@ -22,7 +22,7 @@ from common.sealed import Vault
 from mtss.models import Proposal, Ruling, Student, course_ahead, courses_of, last_enrolment_is_open, policies_in_force
 from mtss.routes.documents import MIXES, NO_CONTROL, PROPOSAL, PURPOSE, READS, ClauseDocument, Covered, Reader, may_read
 from mtss.routes.proposals import ProposalDocument, proposed
-from mtss.rules import Course, CourseDay, InForce, beneath_of, standing_of, what_would_change
+from mtss.rules import CourseDay, Held, InForce, held_of, standing_of, what_would_change
 from mtss.ruling import flapping_of, reason_of, version_of
 
 router = Router("mtss")
@@ -132,9 +132,10 @@ async def read_student(
     in_force = await policies_in_force(session)
     clauses = [clause for clause in every if may_read(who, clause.clause, in_force)]
     tier = Tier(student.tier) if student.tier else None
+    held = held_of(standing_of(course.courses), course.student)
     open_to = student.proposal_id if PROPOSAL in who.reads else None
     proposal = await session.get(Proposal, open_to) if open_to else None
-    override = await _override(session, runtime.vault, who, student, course) if PROPOSAL in who.reads else None
+    override = await _override(session, runtime.vault, who, student, held) if held and PROPOSAL in who.reads else None
     response.headers["ETag"] = version_of(student)
     return StudentDocument(
         student_id=student_id,
@@ -148,7 +149,7 @@ async def read_student(
         flapping=FlappingDocument.model_validate((await flapping_of(session, [student_id], today))[student_id]),
         closed_through=course.on(-1) if len(course) else None,
         clauses=[ClauseDocument.model_validate(clause) for clause in clauses],
-        what_would_change_it=what_would_change(tier, clauses, course.policy, partly=len(clauses) < len(every)),
+        what_would_change_it=what_would_change(tier, clauses, course.policy, held, partly=len(clauses) < len(every)),
     )
 
 
@@ -178,15 +179,14 @@ async def _find(session: Session, who: Principal, student_id: UUID) -> Student:
 
 
 async def _override(
-    session: AsyncSession, vault: Vault, who: Principal, student: Student, course: Course
+    session: AsyncSession, vault: Vault, who: Principal, student: Student, held: Held
 ) -> OverrideDocument | None:
     mine = col(Ruling.student_id) == student.student_id, col(Ruling.number) == student.ruling
     ruling = (await session.scalars(sa.select(Ruling).where(*mine, col(Ruling.kind) == "overridden"))).one_or_none()
-    beneath = beneath_of(standing_of(course.courses), course.student)
-    if ruling is None or beneath is None:
+    if ruling is None:
         return None
     reason = reason_of(vault, ruling) if "narrative" in who.reads else None
-    return OverrideDocument.model_validate({**ruling.model_dump(), "tier_beneath": beneath, "reason": reason})
+    return OverrideDocument.model_validate({**ruling.model_dump(), "tier_beneath": held.beneath, "reason": reason})
 
 
 def _line(student: Student, who: Principal) -> StudentLine:

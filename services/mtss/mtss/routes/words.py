@@ -13,9 +13,9 @@ from common.db import Session
 from common.errors import NotFound
 from common.events import Tier
 from mtss.models import policies_in_force
-from mtss.routes.decisions import find_decision
+from mtss.routes.decisions import find_decision, held
 from mtss.routes.documents import Reader, may_read
-from mtss.rules import Audience, Language, seen_again, words_of
+from mtss.rules import Audience, Language, asks_a_person, seen_again, words_of
 
 router = Router("mtss")
 
@@ -50,14 +50,16 @@ async def read_words(
     accept_language: Annotated[str, Header(max_length=1000)] = "",
 ) -> WordsDocument:
     """What was decided and why, as of then. A clause that the reader may not read is left out."""
-    decision, _ = await find_decision(session, who, decision_id)
+    decision, _, until = await find_decision(session, who, decision_id)
     in_force = await policies_in_force(session)
     policy = in_force.named(decision.policy)
     if policy is None:
         raise NotFound(what="policy")
     spoken = language or _accepted(accept_language)
     readable = [each for each in decision.clauses if may_read(who, each["clause"], in_force)]
-    words = words_of(Tier(decision.tier) if decision.tier else None, seen_again(policy, readable), audience, spoken)
+    tier, override = Tier(decision.tier) if decision.tier else None, held(decision, until)
+    asks = asks_a_person(policy, override.beneath if override else tier)
+    words = words_of(tier, seen_again(policy, readable), audience, spoken, override, asks=asks)
     return WordsDocument(decision_id=decision_id, audience=audience, language=spoken, **asdict(words))
 
 

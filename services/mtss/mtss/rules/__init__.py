@@ -6,6 +6,7 @@ from mtss.rules.course import (
     Course,
     CourseDay,
     Coverage,
+    asks_a_person,
     course_of,
     coverage_of,
     documents,
@@ -32,14 +33,14 @@ from mtss.rules.facts import (
     day_of,
 )
 from mtss.rules.in_force import InForce, Step, since_ever
-from mtss.rules.ledger import NOTHING, Said, cause_of
+from mtss.rules.ledger import NOTHING, Held, Said, cause_of
 from mtss.rules.people import NO_PROPOSAL
 from mtss.rules.policy import Policy, PolicyInvalid
 from mtss.rules.policy.reading import policy_of, read_policy
 from mtss.rules.proofs import Difference, Ground, Grounds, differences, digest_of, digest_of_decision
 from mtss.rules.sentences import Audience, Language, seen_again, words_of
 from mtss.rules.signals import SIGNALS
-from mtss.rules.standing import Standing, beneath_of, said_before, said_of, standing_of, unknown_of
+from mtss.rules.standing import Standing, held_of, said_before, said_of, standing_of, unknown_of
 
 __all__ = [
     "EPOCH",
@@ -67,6 +68,7 @@ __all__ = [
     "Facts",
     "Ground",
     "Grounds",
+    "Held",
     "HelpRequests",
     "InForce",
     "Ints",
@@ -82,7 +84,7 @@ __all__ = [
     "Standing",
     "Step",
     "always",
-    "beneath_of",
+    "asks_a_person",
     "cause_of",
     "course_of",
     "coverage_of",
@@ -93,6 +95,7 @@ __all__ = [
     "digest_of_decision",
     "documents",
     "follow",
+    "held_of",
     "policy_of",
     "read_policy",
     "said_before",

@@ -2,23 +2,24 @@
 
 Nothing is guessed. Facts are supposed to go on, and the rules that decide follow them: first with every coming school day
 attended, then once for each clause with just as much missed, referred or scored as should be enough. That counts only if the
-clause, or the tier, then is on some day what it is neither now nor on that day without it. The tier is the one that the policy
-calls for; what people decide above that is theirs.
+clause, or the tier, then is on some day what it is neither now nor on that day without it. What people decided stands as long as
+they said, and what the policy leaves to them changes no tier: they are supposed to decide nothing further.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from mtss.rules.courses import Courses, Policies, follow
-from mtss.rules.facts import DATED, NO_RULINGS, OF_STUDENTS, Facts, Flags, Ints, copied, day_of, joined
+from mtss.rules.facts import DATED, OF_STUDENTS, Facts, Ints, copied, day_of, joined
 from mtss.rules.policy import Policy
 from mtss.rules.signals import SIGNALS
 from mtss.rules.signals.kinds import Going, Supposed
+from mtss.rules.standing import tiers_over
 from mtss.rules.timeline import Coming
 
 PASSING = "school_days"
@@ -54,6 +55,21 @@ Changes: TypeAlias = Mapping[str, Change]
 """By clause."""
 
 
+@dataclass(frozen=True)
+class _Onwards:
+    """Courses that go on, with the tier on each day."""
+
+    courses: Courses
+
+    @cached_property
+    def tiers(self) -> Ints:
+        return tiers_over(self.courses)
+
+    def stands(self, policy: Policy, clause: str | None) -> Any:
+        """On which day which student's clause stands; without a clause, which tier counts."""
+        return self.tiers if clause is None else self.courses.under(policy).clauses[clause].stands
+
+
 @dataclass(frozen=True, slots=True)
 class _Student:
     """Where one student stands on the last closed day, and how that goes on if nothing happens."""
@@ -66,8 +82,8 @@ class _Student:
     """The rows of the coming school days."""
     days: Ints
     """Those days."""
-    stands: Mapping[str | None, tuple[bool, Flags]]
-    """Whether each clause, and by ``None`` the tier, stands now and on each coming day."""
+    stands: Mapping[str | None, tuple[Any, Any]]
+    """Whether each clause stands, and by ``None`` which tier, now and on each coming day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,40 +110,41 @@ def what_may_change(facts: Facts, courses: Courses, policies: Policies, places: 
     known = _up_to(_taken(facts, whose), coming.last)
     if not mine:
         return {}
-    onwards = follow(known, policies, coming)
+    onwards = _Onwards(follow(known, policies, coming))
     policy_of = [courses.as_of(place).policy for place in mine]
     students = [_student(onwards, policy_of[at], coming, at) for at in range(len(mine))]
     tries = [each for student in students for each in _tries(student, known)]
-    found = _tried(known, policies, coming, tries)
+    found = _Onwards(_tried(known, policies, coming, tries))
     tried: list[_Tried] = [{} for _ in students]
     for at, each in enumerate(tries):
         tried[each.student.place][each.clause] = at, each.supposed
     return {mine[student.place]: dict(_changes(student, tried[student.place], found)) for student in students}
 
 
-def _student(onwards: Courses, policy: Policy, coming: Coming, place: int) -> _Student:
-    timeline, last = onwards.timeline, coming.last[place]
+def _student(onwards: _Onwards, policy: Policy, coming: Coming, place: int) -> _Student:
+    timeline, last = onwards.courses.timeline, coming.last[place]
     rows = np.flatnonzero(timeline.known[:, place] & (timeline.days > last)).astype(np.int32)
     row, stands = int(np.searchsorted(timeline.days, last)), {}
     for clause in (None, *policy.clauses):
-        column = _stands(onwards, policy, clause)[:, place]
-        stands[clause] = bool(column[row]), column[rows]
-    return _Student(place, policy, onwards, row, rows, timeline.days[rows], stands)
+        column = onwards.stands(policy, clause)[:, place]
+        stands[clause] = column[row], column[rows]
+    return _Student(place, policy, onwards.courses, row, rows, timeline.days[rows], stands)
 
 
 def _taken(facts: Facts, whose: Ints) -> Facts:
-    mine = {name: copied(getattr(facts, name), whose) for name in OF_STUDENTS}
-    return replace(facts, students=len(whose), rulings=NO_RULINGS, **mine)
+    mine = {name: copied(getattr(facts, name), whose) for name in (*OF_STUDENTS, "rulings")}
+    return replace(facts, students=len(whose), **mine)
 
 
 def _up_to(facts: Facts, last: Ints) -> Facts:
-    """What is dated later says nothing yet."""
+    """What is dated later says nothing yet, but for what people have decided by now."""
 
     def kept(columns: Any) -> Any:
         now = columns.day <= last[columns.student]
         return replace(columns, **{each.name: getattr(columns, each.name)[now] for each in fields(columns)})
 
-    return replace(facts, **{name: kept(getattr(facts, name)) for name in DATED})
+    rulings = replace(facts.rulings, day=np.minimum(facts.rulings.day, last[facts.rulings.student]))
+    return replace(facts, rulings=rulings, **{name: kept(getattr(facts, name)) for name in DATED})
 
 
 def _tries(student: _Student, facts: Facts) -> Iterator[_Try]:
@@ -143,7 +160,7 @@ def _going(student: _Student, facts: Facts, name: str) -> Going:
     return Going(
         clause=courses.counting(name, student.row, place),
         facts=facts,
-        stands=student.stands[name][0],
+        stands=bool(student.stands[name][0]),
         days=student.days,
         school=timeline.school[coming, place].astype(np.int32),
         now=(measure.amount[student.row, place], None if measure.of is None else measure.of[student.row, place]),
@@ -165,9 +182,9 @@ def _tried(facts: Facts, policies: Policies, coming: Coming, tries: Sequence[_Tr
     return follow(with_all, policies, Coming(coming.last[whose], coming.year[whose]))
 
 
-def _changes(student: _Student, tried: _Tried, found: Courses) -> Iterator[tuple[str, Change]]:
+def _changes(student: _Student, tried: _Tried, found: _Onwards) -> Iterator[tuple[str, Change]]:
     left = len(student.coming)
-    least = partial(_least, student, found, np.searchsorted(found.timeline.days, student.days))
+    least = partial(_least, student, found, np.searchsorted(found.courses.timeline.days, student.days))
     days_pass = least(None, None)
     for name in student.policy.clauses:
         if name not in tried:
@@ -180,17 +197,13 @@ def _changes(student: _Student, tried: _Tried, found: Courses) -> Iterator[tuple
 
 
 def _least(
-    student: _Student, found: Courses, rows: Any, clause: str | None, tried: tuple[int, Supposed] | None
+    student: _Student, found: _Onwards, rows: Any, clause: str | None, tried: tuple[int, Supposed] | None
 ) -> Least | None:
     now, without = student.stands[clause]
     changed = without != now
     if tried is not None:
-        changed = ~changed & (_stands(found, student.policy, clause)[rows, tried[0]] != now)
+        changed = ~changed & (found.stands(student.policy, clause)[rows, tried[0]] != now)
     if not changed.any():
         return None
     first = int(changed.argmax())
     return Least(float(tried[1].least) if tried else first + 1, day_of(student.days[first]))
-
-
-def _stands(courses: Courses, policy: Policy, clause: str | None) -> Flags:
-    return courses.targeted if clause is None else courses.under(policy).clauses[clause].stands

@@ -13,6 +13,7 @@ from mtss.rules import sentences
 from mtss.rules.coming import Changes
 from mtss.rules.courses import Courses
 from mtss.rules.facts import Facts, day_of
+from mtss.rules.ledger import Held
 from mtss.rules.policy import Clause, Policy
 from mtss.rules.signals import SIGNALS, Moment
 from mtss.rules.timeline import IMPLIED, OPEN
@@ -38,6 +39,7 @@ class Found:
             "since": self.since and self.since.isoformat(),
             "evidence": self.evidence,
             "at_entry": self.at_entry,
+            "change": self.change and json.loads(json.dumps(self.change, default=date.isoformat)),
         }
 
 
@@ -223,12 +225,26 @@ class Changing(Protocol):
         """The sentence."""
 
 
-def what_would_change(tier: Tier | None, clauses: Sequence[Changing], policy: Policy, *, partly: bool = False) -> str:
+def what_would_change(
+    tier: Tier | None, clauses: Sequence[Changing], policy: Policy, held: Held | None = None, *, partly: bool = False
+) -> str:
     """What would change a tier: for targeted, the end of each clause that it rests on; else the beginning of any.
 
-    ``partly``: ``clauses`` are not all of them, so nothing is said of how many the tier rests on.
+    ``held``: the override that says this tier; what follows it is what would change the tier beneath. ``partly``: ``clauses``
+    are not all of them, so nothing is said of how many the tier rests on.
     """
-    grounds = set(policy.targeted.when.clauses())
-    mine = [clause for clause in clauses if clause.clause in grounds and (tier is not Tier.TARGETED or clause.holds)]
+    grounds, by_facts = set(policy.targeted.when.clauses()), held.beneath if held else tier
+    mine = [each for each in clauses if each.clause in grounds and (by_facts is not Tier.TARGETED or each.holds)]
     changes = [clause.what_would_change_it for clause in mine]
-    return " ".join(changes) if partly else sentences.of_tier(tier, changes)
+    if partly:
+        return sentences.of_tier(Tier.UNIVERSAL, changes, held, asks=False)
+    return sentences.of_tier(by_facts, changes, held, asks=asks_a_person(policy, by_facts))
+
+
+def asks_a_person(policy: Policy, tier: Tier | None) -> bool:
+    """Whether what would change ``tier`` is put before a person."""
+    if tier is None:
+        return False
+    if tier is Tier.UNIVERSAL:
+        return policy.targeted.entry == "proposed"
+    return (policy.intensive if tier is Tier.INTENSIVE else policy.targeted).exit == "proposed"

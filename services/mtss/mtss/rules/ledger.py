@@ -22,6 +22,15 @@ class Said:
 NOTHING = Said(None, None)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An override that stands: whatever the facts say, through its last day."""
+
+    until: date
+    beneath: Tier
+    """The tier without it."""
+
+
 def cause_of(last: Said, now: Said) -> Cause | None:
     """Why ``now`` must be decided after ``last``, or ``None`` if that decision still says it.
 

@@ -66,6 +66,8 @@ class Stand:
     overridden: bool
     beneath: int
     """The tier without the override: what the policy says, and what was accepted of it."""
+    until: int = NEVER
+    """The last day of the override."""
     proposal: int = NO_PROPOSAL
     """The tier that is proposed, or ``NO_PROPOSAL``."""
     proposal_since: int = NEVER
@@ -83,13 +85,7 @@ def stand_of(student: Days, rulings: Sequence[Ruling]) -> Stand:
     """Where a student stands after the last day of the course, and after every ruling."""
     walk = _Walk(since=int(student.days[0]))
     for ruling, row in _events(student, rulings):
-        if ruling is not None:
-            walk.rule(ruling)
-        else:
-            day = int(student.days[row])
-            walk.follow(
-                day, by_policy(walk.level, student.targeted[row], student.intensive[row], student.policy_on(day))
-            )
+        walk.go(student, ruling, row)
     override = walk.override
     tier, since, number = (override.tier, override.day, override.number) if override else walk.beneath
     proposal, proposal_since = next(_proposals(student, rulings, walk), (NO_PROPOSAL, NEVER))
@@ -99,9 +95,20 @@ def stand_of(student: Days, rulings: Sequence[Ruling]) -> Stand:
         ruling=number,
         overridden=override is not None,
         beneath=walk.level,
+        until=override.until if override else NEVER,
         proposal=proposal,
         proposal_since=proposal_since,
     )
+
+
+def tiers_of(student: Days, rulings: Sequence[Ruling]) -> Ints:
+    """The tier at the end of each day of the course, by the rulings up to that day."""
+    walk, tiers = _Walk(since=int(student.days[0])), np.zeros(len(student.days), np.int32)
+    for ruling, row in _events(student, rulings):
+        walk.go(student, ruling, row)
+        first = row if ruling is None else int(np.searchsorted(student.days, ruling.day))
+        tiers[first:] = walk.override.tier if walk.override else walk.level
+    return tiers
 
 
 def by_policy(level: int, targeted: bool, intensive: bool, policy: Policy) -> int:
@@ -129,6 +136,15 @@ class _Walk:
     @property
     def beneath(self) -> tuple[int, int, int]:
         return self.level, max(self.since, self.resumed), self.by
+
+    def go(self, student: Days, ruling: Ruling | None, row: int) -> None:
+        """Past a ruling, or past a day."""
+        if ruling is not None:
+            self.rule(ruling)
+        else:
+            day = int(student.days[row])
+            called = student.targeted[row], student.intensive[row]
+            self.follow(day, by_policy(self.level, *called, student.policy_on(day)))
 
     def follow(self, day: int, level: int) -> None:
         if self.override and day > self.override.until:

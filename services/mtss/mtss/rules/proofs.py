@@ -190,7 +190,10 @@ _OF_A_CLAUSE = ("holds", "since", "evidence", "at_entry")
 
 
 def differences(stored: Mapping[str, Any], recomputed: Mapping[str, Any]) -> list[Difference]:
-    """What is otherwise between a stored decision and the same one recomputed; each kind of fact and each clause apart."""
+    """What is otherwise between a stored decision and the same one recomputed; each kind of fact and each clause apart.
+
+    What would change a clause is compared where it was kept and recomputed.
+    """
     found = [
         Difference(name, stored[name], recomputed[name])
         for name in recomputed
@@ -212,6 +215,11 @@ def _of_clauses(stored: Sequence[Mapping[str, Any]], recomputed: Sequence[Mappin
         for name in before.keys() & now.keys()
         for part in _OF_A_CLAUSE
         if before[name][part] != now[name][part]
+    ]
+    found += [
+        Difference(f"clauses.{name}.change", before[name]["change"], now[name]["change"])
+        for name in before.keys() & now.keys()
+        if (told := before[name].get("change")) and now[name].get("change") not in (None, told)
     ]
     found += [Difference(f"clauses.{name}", name in before, name in now) for name in before.keys() ^ now.keys()]
     return sorted(found, key=lambda each: each.field)

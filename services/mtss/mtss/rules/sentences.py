@@ -11,6 +11,7 @@ from string import Formatter
 from typing import Any, Literal, TypeAlias, get_args
 
 from common.events.mtss import Tier
+from mtss.rules.ledger import Held
 from mtss.rules.policy import Clause, Policy
 from mtss.rules.signals import SIGNALS
 
@@ -85,20 +86,32 @@ def what_would_change_it(seen: Seen, audience: Audience = "staff", language: Lan
     return _said(seen, _changing(seen), audience, language)
 
 
-def words_of(tier: Tier | None, seen: Sequence[Seen], audience: Audience, language: Language) -> Words:
-    """A decision in words: what goes well comes first."""
+def words_of(
+    tier: Tier | None,
+    seen: Sequence[Seen],
+    audience: Audience,
+    language: Language,
+    held: Held | None = None,
+    *,
+    asks: bool = False,
+) -> Words:
+    """A decision in words: what goes well comes first.
+
+    ``held``: the override that it says. ``asks``: what would change it is put before a person.
+    """
     own = WORDS[language][audience]
     of: dict[bool | None, list[str]] = {True: [], False: [], None: []}
     for each in seen:
         of[each.holds].append(in_words(each, audience, language))
-    changing = [each for each in seen if tier is Tier.UNIVERSAL or each.holds]
+    by_facts = held.beneath if held else tier
+    changing = [each for each in seen if by_facts is Tier.UNIVERSAL or each.holds]
     changes = [what_would_change_it(each, audience, language) for each in changing]
     return Words(
         opening=own["none"] if tier is None else own["opening"][tier],
         strengths=_once([*of[False], own.get("strength", "")]),
         grounds=_once(of[True]),
         unknown=_once(of[None]),
-        changes=_once(changes),
+        changes=_once([_held(held, audience, language), *changes, own.get("asks", "") if asks else ""]),
         closing=own["closing"],
     )
 
@@ -118,14 +131,26 @@ def _as_it_counted(clause: Clause, kept: Mapping[str, Any]) -> Clause:
     return replace(clause, numbers=numbers)
 
 
-def of_tier(tier: Tier | None, changes: Sequence[str]) -> str:
-    """What would change a tier, given what would change each clause that it rests on; for staff."""
+def of_tier(tier: Tier | None, changes: Sequence[str], held: Held | None, *, asks: bool) -> str:
+    """What would change a tier, given what would change each clause that it rests on; for staff. ``asks``: by a proposal."""
+    words = WORDS["en"]["staff"]
+    said = (_held(held, "staff", "en"), _of_tier(tier, changes), words["asks"] if asks else "")
+    return " ".join(each for each in said if each)
+
+
+def _of_tier(tier: Tier | None, changes: Sequence[str]) -> str:
     words = WORDS["en"]["staff"]
     if tier is None:
         return str(words["none"])
     if tier is Tier.UNIVERSAL:
         return " ".join(changes)
     return " ".join((words["ground" if len(changes) == 1 else "grounds"], *changes))
+
+
+def _held(held: Held | None, audience: Audience, language: Language) -> str:
+    if held is None:
+        return ""
+    return _FILLING[language].vformat(WORDS[language][audience]["held"], (), {"until": held.until})
 
 
 def _once(sentences: Sequence[str]) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ import numpy as np
 from common.events.mtss import Tier
 from mtss.rules.courses import Courses
 from mtss.rules.facts import INTENSIVE, NEVER, OVERRIDDEN, TARGETED, TIERS, Flags, Ints, day_of
-from mtss.rules.ledger import NOTHING, Said
-from mtss.rules.people import NO_PROPOSAL, Days, rulings_of, stand_of
+from mtss.rules.ledger import NOTHING, Held, Said
+from mtss.rules.people import NO_PROPOSAL, Days, rulings_of, stand_of, tiers_of
 from mtss.rules.policy import Policy
 from mtss.rules.timeline import Small, numbered
 
@@ -32,6 +32,8 @@ class Standing:
     overridden: Flags
     beneath: Ints
     """The tier without the override, if there is one."""
+    until: Ints
+    """The last day of the override."""
     proposal: Ints
     """The tier that is put before a person, ``NO_PROPOSAL`` where none is."""
     proposal_since: Ints
@@ -53,12 +55,23 @@ def standing_of(courses: Courses) -> Standing:
         ruling=np.zeros(students, np.int32),
         overridden=np.zeros(students, np.bool_),
         beneath=tier.copy(),
+        until=np.full(students, NEVER, np.int32),
         proposal=np.where(proposed, np.int32(INTENSIVE), np.int32(NO_PROPOSAL)),
         proposal_since=np.where(proposed, _since(courses, courses.candidate, courses.candidate[at]), np.int32(NEVER)),
     )
-    for student in _left_to_people(courses, standing):
+    for student in _left_to_people(courses, standing.decided):
         _stand(courses, student, standing)
     return standing
+
+
+def tiers_over(courses: Courses) -> Ints:
+    """The tier of each student at the end of each day of the course, by what people had decided by then."""
+    tiers = np.where(courses.targeted, np.int32(TARGETED), np.int32(0))
+    for student in _left_to_people(courses, np.asarray(courses.timeline.on_course.any(axis=0))):
+        days = _days(courses, student)
+        rows = np.searchsorted(courses.timeline.days, days.days)
+        tiers[rows, student] = tiers_of(days, rulings_of(courses.rulings, student))
+    return tiers
 
 
 def unknown_of(courses: Courses) -> list[tuple[str, ...] | None]:
@@ -86,10 +99,11 @@ def said_of(standing: Standing, student: int) -> Said:
     )
 
 
-def beneath_of(standing: Standing, student: int) -> Tier | None:
-    """The tier that an override of one student stands above; ``None`` without an override."""
-    overridden = standing.decided[student] and standing.overridden[student]
-    return TIERS[standing.beneath[student]] if overridden else None
+def held_of(standing: Standing, student: int) -> Held | None:
+    """The override of one student, if one stands."""
+    if not (standing.decided[student] and standing.overridden[student]):
+        return None
+    return Held(day_of(standing.until[student]), TIERS[standing.beneath[student]])
 
 
 def said_before(courses: Courses, student: int, tier: Tier | None, since: date | None, ruling: int) -> Said:
@@ -99,16 +113,16 @@ def said_before(courses: Courses, student: int, tier: Tier | None, since: date |
     return Said(tier, since, ruling, bool((of_kind == OVERRIDDEN).any()))
 
 
-def _left_to_people(courses: Courses, standing: Standing) -> list[int]:
+def _left_to_people(courses: Courses, decided: Flags) -> list[int]:
     """Students about whom a person has ruled, or to whom a policy assigns or ends less than everything by itself.
 
     Without either, the tier of the last day is what the facts call for on it.
     """
-    left = np.zeros(len(standing.decided), np.bool_)
+    left = np.zeros(len(decided), np.bool_)
     left[courses.rulings.student] = True
     if any(not _by_itself(policy) for _, policy in _policies(courses)):
         left |= courses.targeted.any(axis=0) | courses.candidate.any(axis=0)
-    return np.flatnonzero(left & standing.decided).tolist()
+    return np.flatnonzero(left & decided).tolist()
 
 
 def _by_itself(policy: Policy) -> bool:
@@ -123,6 +137,12 @@ def _policies(courses: Courses) -> list[tuple[int, Policy]]:
 
 
 def _stand(courses: Courses, student: int, standing: Standing) -> None:
+    stand = stand_of(_days(courses, student), rulings_of(courses.rulings, student))
+    for name in ("tier", "since", "ruling", "overridden", "beneath", "until", "proposal", "proposal_since"):
+        getattr(standing, name)[student] = getattr(stand, name)
+
+
+def _days(courses: Courses, student: int) -> Days:
     rows, counting = np.flatnonzero(courses.timeline.on_course[:, student]), courses.as_of(student)
 
     def newest(tier: int) -> int:
@@ -132,16 +152,13 @@ def _stand(courses: Courses, student: int, standing: Standing) -> None:
         began = [rows[np.flatnonzero(~each).max(initial=-1) + 1] for each in stands if each[-1]]
         return max((int(courses.timeline.days[row]) for row in began), default=-NEVER)
 
-    days = Days(
+    return Days(
         days=courses.timeline.days[rows],
         targeted=courses.targeted[rows, student],
         intensive=courses.candidate[rows, student],
         policies=_policies(counting),
         newest=newest,
     )
-    stand = stand_of(days, rulings_of(courses.rulings, student))
-    for name in ("tier", "since", "ruling", "overridden", "beneath", "proposal", "proposal_since"):
-        getattr(standing, name)[student] = getattr(stand, name)
 
 
 def _since(courses: Courses, flag: Flags, now: Flags) -> Ints:
