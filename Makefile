@@ -41,12 +41,13 @@ faults: install ## kill, freeze and cut parts of a running system, then check wh
 # Digests of texts and of a downloaded file, and names of Kubernetes objects: none of them opens anything.
 NO_SECRET := --exclude-lines 'sha256 = |SHA256 = |secretName:'
 
-check: install ## style, types, who may import whom, locks without addresses, no secret in any file
+check: install ## style, types, who may import whom, locks without addresses or known vulnerabilities, no secret in any file
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@! grep -n '://' requirements*.lock
+	$(BIN)/python -m tests.advisories requirements*.lock
 	@git ls-files -z | grep -zvE '\.lock$$|^docs/events/' | xargs -0 -n 200 -P 2 $(BIN)/detect-secrets-hook --no-verify $(NO_SECRET)
 
 bench: install ## ratios measured side by side, one JSON object a line
