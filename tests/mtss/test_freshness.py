@@ -22,6 +22,7 @@ from common.outbox import Record, drain
 from common.telemetry import metrics_page
 from mtss.freshness import freshness
 from mtss.loops import measure_silent_schools
+from mtss.reviews import reviews
 from tests.faults.patience import eventually
 from tests.harness import Running, over_http, record, run_service
 from tests.mtss.made_up import School, named, school_days
@@ -169,12 +170,15 @@ async def test_an_event_that_is_being_handled_has_an_age(district: Running) -> N
 
 
 async def test_the_command_shows_it_to_who_works_at_a_terminal(district: Running, tmp_path: Path) -> None:
-    trellis, token = Typer(), tmp_path / "token"
+    trellis, queue, token = Typer(), Typer(), tmp_path / "token"
     trellis.command()(freshness)
+    queue.command()(reviews)
     token.write_text(district.headers("district")["Authorization"].removeprefix("Bearer "))
     async with over_http(district.app) as url:
         options = ["--url", url, "--token-file", str(token)]
         every = await asyncio.to_thread(CliRunner().invoke, trellis, options)
         silent = await asyncio.to_thread(CliRunner().invoke, trellis, ["--silent", "--json", *options])
+        waits = await asyncio.to_thread(CliRunner().invoke, queue, ["south", *options])
+    assert f"Silent: 25 school days from {SOUTH.days[5]}" in waits.output
     assert (every.exit_code, "north" in every.output, "silent: 25" in every.output) == (0, True, True)
     assert ("south" in silent.output, "north" in silent.output) == (True, False)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from common.commands import ADDRESS, HERE, Data, TokenFile, Url, one_sentence, operator, out, pages
+from common.commands import ADDRESS, HERE, Data, TokenFile, Url, answer_of, one_sentence, operator, out
 
 
 def reviews(
@@ -27,7 +27,8 @@ def reviews(
         trellis reviews 255901001 --late --token-file counselor.token
     """
     with one_sentence(), operator(url, data, token_file) as http:
-        found = [each for each in pages(http, f"/mtss/v1/schools/{school}/reviews") if each["late"] or not late]
+        queue = answer_of(http.get(f"/mtss/v1/schools/{school}/reviews"))
+    found = [each for each in queue["items"] if each["late"] or not late]
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return
@@ -46,3 +47,5 @@ def reviews(
         due = f"{each['due_on'] or '–'}{' (late)' if each['late'] else ''}"
         table.add_row(due, each["student_id"], ", ".join(filter(None, said)))
     out.print(table)
+    if silence := queue["silence"]:
+        out.print(f"Silent: {silence['school_days']} school days from {silence['since']} on are not closed.")

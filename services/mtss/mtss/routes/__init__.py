@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from mtss.routes import (
     adoptions,
     decisions,
+    equity,
     freshness,
     help_requests,
     overrides,
@@ -20,5 +21,5 @@ from mtss.routes import (
 
 router = APIRouter()
 _OF_STUDENTS = (students, verifying, decisions, words, proposals, overrides, help_requests, reviews, schools)
-for part in (*_OF_STUDENTS, freshness, rehearsals, policies, adoptions):
+for part in (*_OF_STUDENTS, freshness, equity, rehearsals, policies, adoptions):
     router.include_router(part.router)

@@ -6,10 +6,11 @@ told from the total; so as many more groups stay untold, the smallest first, unt
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import exp, log, sqrt
+from typing import Any
 
-from mtss.rules.intervals import Z
+from mtss.rules.intervals import Z, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,12 @@ def risk_ratio(count: int, of: int, all_counts: int, all_of: int, least: Minimum
     ratio = (count / of) / (others / of_others)
     width = Z * sqrt(1 / count - 1 / of + 1 / others - 1 / of_others)
     return Ratio(ratio, exp(log(ratio) - width), exp(log(ratio) + width))
+
+
+def risk(counts: Sequence[int], of: Sequence[int], place: int, least: Minimum) -> dict[str, Any]:
+    """The share of one group with its interval, and by that of all others where that can be calculated."""
+    ratio = risk_ratio(counts[place], of[place], sum(counts), sum(of), least)
+    return asdict(share(counts[place], of[place])) | {"against_all_others": asdict(ratio) if ratio else None}
 
 
 def told(counts: Sequence[int], of: Sequence[int], least: Minimum, open_to: Sequence[bool] | None = None) -> list[bool]:

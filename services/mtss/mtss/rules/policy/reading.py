@@ -10,7 +10,7 @@ from typing import Any
 from mtss.rules.policy.conditions import Condition
 from mtss.rules.policy.document import Change, Clause, Number, Policy, PolicyInvalid, Support, Variant
 from mtss.rules.signals import SIGNALS
-from mtss.rules.signals.kinds import Range, Signal, whole
+from mtss.rules.signals.kinds import Range, Signal, broken, whole
 
 LANGUAGE = 1
 """The version of the language in which documents are written."""
@@ -26,8 +26,9 @@ REVIEW: Mapping[str, Range] = {
     "flapping_within": whole(1, 400),
     "help_answered": whole(1, 60),
     "school_silent": whole(1, 60),
+    "equity_alert": broken("1.1", "10"),
 }
-"""Days within which people act, all of them instructional but ``flapping_within``."""
+"""Days within which people act, all of them instructional but ``flapping_within``; and the ratio that calls for a person."""
 DWELL = {"minimum_dwell.days": whole(1, 400)}
 VERSION = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 """A version stands in addresses."""

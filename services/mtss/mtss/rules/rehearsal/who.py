@@ -1,13 +1,12 @@
 """Whom a policy reaches, by group: who enters, who leaves and how soon it decides, told of whole groups alone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from mtss.rules.equity import Minimum, risk_ratio, told
+from mtss.rules.equity import Minimum, risk, told
 from mtss.rules.facts import Flags, Ints
-from mtss.rules.intervals import share
 from mtss.rules.rehearsal.figures import Figures, quartiles, within
 from mtss.rules.rehearsal.outcome import TARGETED, Outcome
 from mtss.rules.rehearsal.past import Past
@@ -111,15 +110,10 @@ def _lines(reached: Reached, groups: Groups, least: Minimum) -> list[Figures]:
         {
             "group": name,
             "students": members[place] if shown[place] else None,
-            "entered": _risk(entered, members, place, least) if shown[place] else None,
-            "left": _risk(left, entered, place, least) if shown_left[place] else None,
+            "entered": risk(entered, members, place, least) if shown[place] else None,
+            "left": risk(left, entered, place, least) if shown_left[place] else None,
             "school_days_until_decided": quartiles(waited[place])["quartiles"] if shown[place] else None,
         }
         for place, name in enumerate(names)
         if members[place]
     ]
-
-
-def _risk(counts: Sequence[int], of: Sequence[int], place: int, least: Minimum) -> Figures:
-    ratio = risk_ratio(counts[place], of[place], sum(counts), sum(of), least)
-    return asdict(share(counts[place], of[place])) | {"against_all_others": asdict(ratio) if ratio else None}

@@ -1,0 +1,165 @@
+"""Equity of decisions: what each month came to by group, and the ratios that wait until a person says what they found."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from common.access import require
+from common.app import Router
+from common.auth import Principal
+from common.db import Session, transaction_time
+from common.errors import DomainError, NotFound
+from common.idempotency import ONCE
+from common.paging import Page
+from common.runtime import RuntimeOf
+from common.sealed import Vault
+from common.words import Words
+from mtss.models.monthly import Equity, EquityAlert
+from mtss.routes.documents import PURPOSE
+
+router = Router("mtss", tags=["equity"])
+
+Reader = Annotated[Principal, require("district", reads=("non_personal", "narrative"), purpose=PURPOSE)]
+Finder = Annotated[Principal, require("district", second_factor=True, reads=("narrative",), purpose=PURPOSE)]
+_FINDING = {"table": "mtss_equity_alert", "column": "finding"}
+
+
+class AlreadyFound(DomainError):
+    """Somebody has said already what they found about this ratio; it is there to read."""
+
+
+class RatioDocument(BaseModel):
+    """How many times as likely it is in a group as among all others, with the 95 percent interval."""
+
+    ratio: float
+    low: float
+    high: float
+
+
+class ToldDocument(BaseModel):
+    """To how many of how many students of a group it happened."""
+
+    count: int
+    of: int
+    share: float
+    low: float
+    high: float
+    against_all_others: Annotated[RatioDocument | None, Field(description="Null: not calculable.")]
+
+
+class GroupLine(BaseModel):
+    """One group."""
+
+    group: Annotated[str, Field(examples=["hispanic"])]
+    told: Annotated[ToldDocument | None, Field(description="Null: not told, so that nobody can be told from it.")]
+
+
+class AlertDocument(BaseModel):
+    """A ratio at or beyond the threshold. It waits until a person says what they found."""
+
+    id: UUID
+    month: Annotated[date, Field(description="The first day of the month in which it was seen.")]
+    measure: Annotated[str, Field(examples=["entered"])]
+    kind: Annotated[str, Field(examples=["race"])]
+    group: str
+    ratio: float
+    low: float
+    high: float
+    threshold: float
+    found_at: Annotated[datetime | None, Field(description="Null: it waits.")]
+    found_by: str | None
+    finding: str | None
+
+
+class MonthDocument(BaseModel):
+    """What the decisions of one month came to, by group."""
+
+    month: Annotated[date, Field(description="Its first day.")]
+    made_at: datetime
+    students: Annotated[int, Field(description="Who were enrolled on a day of it.")]
+    minimum: Annotated[dict[str, int], Field(examples=[{"cell": 10, "students": 30}])]
+    measures: Annotated[
+        dict[str, dict[str, list[GroupLine]]], Field(description="By measure and kind of group.", examples=[{}])
+    ]
+    alerts: Annotated[list[AlertDocument], Field(description="Raised by this month.")]
+
+
+class Finding(BaseModel):
+    """What somebody found when they looked into a ratio, and what is done about it. It is sealed."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={
+            "example": {"finding": "One school refers for dress code alone; its principal changes that by March."}
+        },
+    )
+
+    finding: Annotated[Words, Field(min_length=10)]
+
+
+@router.get("/v1/equity")
+async def list_equity(who: Reader, session: Session, runtime: RuntimeOf) -> Page[MonthDocument]:
+    """Every month that was told of, the newest first."""
+    months = (await session.scalars(sa.select(Equity).order_by(col(Equity.month).desc()))).all()
+    alerts = await _alerts(session, runtime.vault)
+    return Page(
+        items=[
+            MonthDocument(
+                month=each.month,
+                made_at=each.made_at,
+                students=each.students,
+                minimum=each.report["minimum"],
+                measures=each.report["measures"],
+                alerts=[alert for alert in alerts if alert.month == each.month],
+            )
+            for each in months
+        ]
+    )
+
+
+@router.get("/v1/equity/alerts")
+async def list_equity_alerts(
+    who: Reader, session: Session, runtime: RuntimeOf, waiting: bool | None = None
+) -> Page[AlertDocument]:
+    """Ratios that wait for a person, and those that somebody looked into, the oldest first."""
+    alerts = await _alerts(session, runtime.vault)
+    return Page(items=[each for each in alerts if waiting is None or waiting == (each.found_at is None)])
+
+
+@router.post("/v1/equity/alerts/{alert_id}/finding", status_code=201, dependencies=[ONCE])
+async def record_finding(
+    alert_id: UUID, said: Finding, who: Finder, session: Session, runtime: RuntimeOf
+) -> AlertDocument:
+    """Say what you found about a ratio. It waits no longer; a later month may raise it again.
+
+    Raises:
+        AlreadyFound: somebody has.
+    """
+    asked = sa.select(EquityAlert).where(col(EquityAlert.id) == alert_id).with_for_update()
+    alert = (await session.scalars(asked)).one_or_none()
+    if alert is None:
+        raise NotFound(what="alert")
+    if alert.found_at is not None:
+        raise AlreadyFound
+    alert.found_at, alert.found_by = await transaction_time(session), who.subject
+    alert.finding = runtime.vault.seal(said.finding, row=alert.id, **_FINDING)
+    session.add(alert)
+    return _shown(runtime.vault, alert)
+
+
+async def _alerts(session: AsyncSession, vault: Vault) -> Sequence[AlertDocument]:
+    found = await session.scalars(sa.select(EquityAlert).order_by(col(EquityAlert.id)))
+    return [_shown(vault, each) for each in found]
+
+
+def _shown(vault: Vault, alert: EquityAlert) -> AlertDocument:
+    said: dict[str, Any] = alert.model_dump(exclude={"finding", "group_name"})
+    finding = None if alert.finding is None else vault.open(alert.finding, row=alert.id, **_FINDING)
+    return AlertDocument(**said, group=alert.group_name, finding=finding)
