@@ -99,6 +99,8 @@ class _Pencil:
         enough = self.number(f"{name}.exit.days_in_a_row", on, school) or 1
         least = self.number(f"{name}.minimum_dwell.days", on, school)
         assert entry is not None
+        if clause["signal"] == "survey_drop":
+            entry *= entry
         enters = value is not None and (value <= entry if lowest else value >= entry)
         if leave is None:
             leaves, enough = value is not None and not enters, Fraction(1)
@@ -126,8 +128,17 @@ class _Pencil:
             return self.heard(today["on"])
         if clause["signal"] == "attendance_share":
             return self.share(clause, today)
+        if clause["signal"] == "survey_drop":
+            return self.fell(clause, today["on"])
         if clause["signal"] == "absence_streak":
             return self.streak(clause, today)
+        if clause["signal"] == "longest_streak":
+            days = [each for each in self.past if each["known"] and each["year"] == today["year"]]
+            return (
+                max((self.streak(clause, each) or Fraction(0) for each in days), default=None)
+                if today["known"]
+                else None
+            )
         if not today["year"]:
             return None
         if clause["window"] == "school_year":
@@ -142,10 +153,24 @@ class _Pencil:
         means = [Fraction(mean).limit_denominator(100) for when, mean in said if when == latest]
         return min(means, default=None)
 
+    def fell(self, clause: dict[str, Any], on: date) -> Fraction | None:
+        """Squared with its sign, so that no root has to be drawn; so is what it is compared with."""
+        days = sorted({each[0] for each in self.district.scores.get(self.student, []) if each[0] <= on})
+        if len(days) < 2:
+            return None
+        before, now = (self.heard(each) for each in days[-2:])
+        sd, reliability = (Fraction(str(clause["scale"][name]["value"])) for name in ("sd", "reliability"))
+        assert before is not None
+        assert now is not None
+        fell = before - now
+        return fell * abs(fell) / (2 * sd * sd * (1 - reliability))
+
     def streak(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
         if not today["known"]:
             return None
-        days = [each for each in self.past if each["known"] and each["year"] == today["year"]]
+        days = [
+            each for each in self.past if each["known"] and each["year"] == today["year"] and each["on"] <= today["on"]
+        ]
         counted = _COUNTED.get(clause["counts"])
         came = [each["missed"] < 100 or (counted is not None and each["kind"] != counted) for each in days]
         return Fraction(next((place for place, there in enumerate(reversed(came)) if there), len(came)))

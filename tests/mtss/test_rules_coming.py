@@ -40,6 +40,7 @@ from mtss.rules.people import Ruling
 from tests.mtss.made_up import STUDENT, School, districts, facts_of, named, school_days
 from tests.mtss.oracle import District, standing
 from tests.mtss.plain_rehearsal import states_of
+from tests.mtss.test_rules_longest import DROP, LONGEST
 from tests.mtss.test_rules_policy import TEXT
 
 _ALL: Any = list(HealthCheck)
@@ -103,6 +104,7 @@ STREAK = {
 }
 POLICIES.append(document({"any": ["attendance", "severe_attendance"]}))
 POLICIES[-1]["clauses"]["severe_attendance"] = STREAK
+POLICIES += [LONGEST, DROP]
 
 
 def changes(events: Sequence[Event], policy: Policy, student: UUID = STUDENT) -> Changes:
@@ -282,6 +284,12 @@ def test_the_fewest_days_missed_are_told_with_the_day_on_which_they_show() -> No
     assert after(school, through=10)["attendance"] == Change("missing", later, later, 40)
 
 
+def test_in_the_last_and_in_the_first_days_so_many_are_enough_as_fit_into_them() -> None:
+    school = School(days=school_days(50))
+    assert after(school, through=30, document=POLICIES[2])["attendance"].clause == Least(2, school.days[31])
+    assert after(school, through=6, document=POLICIES[3])["attendance"].clause == Least(1, school.days[6])
+
+
 def test_referrals_and_scores_are_told_exactly() -> None:
     school = School(days=school_days(50))
     found = after(school, school.refers(3, 1), through=30)
@@ -294,7 +302,7 @@ def test_referrals_and_scores_are_told_exactly() -> None:
 
 
 def test_a_streak_begins_with_the_days_that_are_missing_to_it_and_ends_with_days_attended() -> None:
-    school, document = School(days=school_days(50)), POLICIES[-1]
+    school, document = School(days=school_days(50)), POLICIES[5]
     begun = after(school, school.absent(29), through=30, document=document)["severe_attendance"]
     assert begun == Change("missing", Least(2, school.days[31]), Least(2, school.days[31]), 20)
     said = [school.absent(day) for day in (27, 28, 29)]
@@ -302,6 +310,28 @@ def test_a_streak_begins_with_the_days_that_are_missing_to_it_and_ends_with_days
     assert ends.clause == Least(4, school.days[33])
     over = after(school, through=49, document=document)["severe_attendance"]
     assert over == Change("school_days", None, None, 1)
+
+
+def test_the_longest_streak_begins_with_what_is_missing_to_the_one_that_goes_on() -> None:
+    school = School(days=school_days(50))
+    said = [school.absent(day) for day in (4, 5, 29)]
+    found = after(school, *said, through=30, document=LONGEST)["attendance"]
+    assert found.clause == Least(2, school.days[31])
+    over = after(school, *(school.absent(day) for day in (4, 5, 6)), through=30, document=LONGEST)["attendance"]
+    assert over == Change("school_days", None, None, 20)
+
+
+def test_the_mean_that_is_a_drop_and_the_one_that_is_none_are_told_in_hundredths() -> None:
+    school = School(days=school_days(50))
+    first, second = school.scores(3, 5.0, window=1), school.scores(8, 4.0, window=2)
+    next_day = school.days[30]
+    one = after(school, first, through=30, document=DROP)["attendance"]
+    assert one == Change("score_of", Least(4.05, next_day), Least(4.05, next_day), 20)
+    both = after(school, first, second, through=30, document=DROP)["attendance"]
+    assert both == Change("score_of", Least(3.06, next_day), Least(3.06, next_day), 20)
+    assert after(school, through=30, document=DROP)["attendance"].by == "school_days"
+    lowest = after(school, school.scores(3, 1.5, window=1), through=30, document=DROP)["attendance"]
+    assert lowest == Change("school_days", None, None, 20)
 
 
 def test_a_policy_that_counts_from_a_coming_day_on_decides_the_tier_of_that_day() -> None:

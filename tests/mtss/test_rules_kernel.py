@@ -313,7 +313,26 @@ def clauses(*, overlapping: bool) -> st.SearchStrategy[dict[str, Any]]:
             "minimum_dwell": DWELL,
         },
     )
-    return st.one_of(attendance, attendance, survey, referrals, streak)
+    longest = st.fixed_dictionaries(
+        {
+            "signal": st.just("longest_streak"),
+            "counts": st.sampled_from(["all", "unexcused", "excused"]),
+            "entry": st.fixed_dictionaries({"at_least": numbers(1, 2, 3)}),
+            "when_unknown": WHEN_UNKNOWN,
+        },
+        optional={"minimum_dwell": DWELL},
+    )
+    drop = st.fixed_dictionaries(
+        {
+            "signal": st.just("survey_drop"),
+            "subscale": st.just("adult_support"),
+            "scale": st.fixed_dictionaries({"sd": numbers(0.75, 1.2), "reliability": numbers(0.7, 0.85)}),
+            "entry": st.fixed_dictionaries({"at_least": numbers(0.5, 1.96, 3)}),
+            "when_unknown": WHEN_UNKNOWN,
+        },
+        optional={"minimum_dwell": DWELL},
+    )
+    return st.one_of(attendance, attendance, survey, referrals, streak, longest, drop)
 
 
 def conditions(names: Sequence[str]) -> st.SearchStrategy[Any]:

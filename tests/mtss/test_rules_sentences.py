@@ -28,6 +28,7 @@ from mtss.rules.coming import what_may_change
 from mtss.rules.sentences import WORDS
 from mtss.rules.signals import SIGNALS
 from tests.mtss.made_up import STUDENT, School, facts_of, policy, school_days
+from tests.mtss.test_rules_longest import DROP, LONGEST
 from tests.mtss.test_rules_policy import ATTENDANCE, changed, number
 
 SCHOOL = School(days=school_days(60))
@@ -52,6 +53,8 @@ SITUATIONS: dict[str, tuple[int, list[Any]]] = {
     "days were missed in a row": (30, [SCHOOL.absent(day) for day in (27, 28, 29)]),
     "the last days were missed": (60, [SCHOOL.absent(day) for day in (57, 58, 59)]),
     "the year is over": (60, [*MISSED, SCHOOL.scores(3, 2.0, prorated=True)]),
+    "the second survey is lower": (30, [SCHOOL.scores(3, 4.0, window=1), SCHOOL.scores(9, 2.0, window=2)]),
+    "the second survey is no lower": (30, [SCHOOL.scores(3, 3.0, window=1), SCHOOL.scores(9, 4.0, window=2)]),
     "some days were implied": (30, [*MISSED, *SCHOOL.closes(30, implied=True)]),
 }
 
@@ -71,7 +74,7 @@ def words(situation: str, audience: Audience, language: Language, document: Any 
 
 
 def sentences(audience: Audience, language: Language) -> Iterator[str]:
-    for situation, document in product(SITUATIONS, (None, STREAK)):
+    for situation, document in product(SITUATIONS, (None, STREAK, LONGEST, DROP)):
         said = words(situation, audience, language, document)
         yield from (said.opening, *said.strengths, *said.grounds, *said.unknown, *said.changes, said.closing)
 
@@ -151,6 +154,14 @@ def test_a_streak_is_told_in_days_in_a_row() -> None:
     said = words("days were missed in a row", "staff", "en", STREAK)
     assert said.grounds == ("3 school days in a row, up to September 27, 2024, were missed, for whatever reason.",)
     assert said.changes[0].endswith("With every coming day attended that is 5 school days away, on October 4, 2024.")
+
+
+def test_a_drop_is_told_with_both_surveys() -> None:
+    said, *_ = words("the second survey is lower", "staff", "en", DROP).grounds
+    assert said == (
+        "Between the surveys of August 22, 2024 and August 30, 2024 the average of the answers about adults at school fell from "
+        "4 to 2, more than chance explains."
+    )
 
 
 def test_every_language_says_the_same_to_the_same_people() -> None:

@@ -13,11 +13,9 @@ import numpy as np
 
 from mtss.rules.facts import Facts, Flags, Ints
 from mtss.rules.policy import FALSE, TRUE, UNKNOWN, Clause, Policy, Truth
+from mtss.rules.policy.document import scale_of
 from mtss.rules.signals import SIGNALS, Measure
 from mtss.rules.timeline import Timeline, carry, in_a_row
-
-_TENTHS = 10
-"""Numbers of a policy have at most one decimal place: in tenths all are whole, and comparing them is exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +83,9 @@ class Reading:
         return self._number(clause, path)[0] if path in clause.numbers else otherwise
 
     def _number(self, clause: Clause, path: str) -> tuple[Any, int]:
-        """A number in units or in tenths, so that it is whole: one for all, or one for each day and student."""
+        """A number in units or in parts, so that it is whole: one for all, or one for each day and student."""
         values = self._values(clause, path)
-        scale = 1 if all(value == int(value) for value in values) else _TENTHS
+        scale = scale_of(values)
         of_variant = [int(value * scale) for value in values]
         if self.timeline.variant is None:
             return of_variant[0], scale

@@ -164,6 +164,7 @@ def _going(student: _Student, facts: Facts, name: str) -> Going:
         days=student.days,
         school=timeline.school[coming, place].astype(np.int32),
         now=(measure.amount[student.row, place], None if measure.of is None else measure.of[student.row, place]),
+        running=0.0 if measure.running is None else float(measure.running[student.row, place]),
         amount=measure.amount[coming, place],
         of=None if measure.of is None else measure.of[coming, place],
         telling=measure.telling[coming, place],

@@ -1,6 +1,6 @@
 """What a tier policy says, once it was read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
@@ -50,6 +50,12 @@ class Clause:
         return self.numbers[path].value
 
 
+def scale_of(values: Sequence[Decimal]) -> int:
+    """1, 10 or 100: times this, all of these numbers of a policy are whole, and comparing them is exact."""
+    return next(scale for scale in _SCALES if all(value * scale == int(value * scale) for value in values))
+
+
+_SCALES = (1, 10, 100)
 _MAY_DIFFER = frozenset({"entry", "exit", "bands", "minimum_dwell"})
 
 

@@ -125,12 +125,19 @@ def _number(said: Any, at: str) -> Number:
     )
 
 
+_KINDS = (
+    "a whole number",
+    "a number with at most one decimal place",
+    "a number with at most two decimal places",
+)
+
+
 def _check_range(at: str, number: Number, allowed: Range | None, of: str = "this signal") -> None:
     if allowed is None:
         raise PolicyInvalid(field=at, rule=f"is not something that {of} takes")
     fits = allowed.least <= number.value <= allowed.most
-    exact = number.value == number.value.quantize(Decimal(1) if allowed.whole else Decimal("0.1")) if fits else False
-    kind = "a whole number" if allowed.whole else "a number with at most one decimal place"
+    exact = fits and number.value == round(number.value, allowed.places)
+    kind = _KINDS[allowed.places]
     _require(exact, at, f"must be {kind} from {allowed.least} to {allowed.most}")
 
 

@@ -103,7 +103,7 @@ def _number(allowed: Range | None) -> Schema:
     value: Schema = {"type": "number"}
     if allowed is not None:
         value |= {"minimum": float(allowed.least), "maximum": float(allowed.most)}
-        value |= {"multipleOf": 1} if allowed.whole else {}
+        value |= {"multipleOf": 1} if not allowed.places else {}
     source = _text("Where the number comes from, or: local.", LONG_TEXT)
     return _object({"value": value, "unit": _text("", SHORT_TEXT), "source": source})
 

@@ -8,16 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtss.rules.facts import Flags
-from mtss.rules.policy.document import Clause, Policy, Variant
+from mtss.rules.policy.document import Clause, Policy, Variant, scale_of
 from mtss.rules.rehearsal.district import MOST_MISSED, NOT_THERE, OPEN_DAY, Bytes, District
 from mtss.rules.timeline import Small
 
 Places: TypeAlias = NDArray[np.intp]
 Who: TypeAlias = Places | None
 """The places of some of the students at hand; ``None`` for all of them."""
-
-_TENTHS = 10
-"""Numbers of a policy have at most one decimal place: in tenths all are whole, and comparing them is exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +123,12 @@ class Ground:
 
 
 class Number:
-    """One number of a policy, for all students at hand or for each: in units or in tenths, so that it is whole."""
+    """One number of a policy, for all students at hand or for each: in units or in parts, so that it is whole."""
 
     def __init__(self, clause: Clause, path: str, ground: Ground) -> None:
         usual, full = clause[path], f"clauses.{clause.name}.{path}"
         values = [usual, *(each.number_at(full, usual) for each in ground.tables.variants)]
-        self.scale = 1 if all(each == int(each) for each in values) else _TENTHS
+        self.scale = scale_of(values)
         self.values = tuple(int(each * self.scale) for each in values)
         self.varies = len(set(self.values)) > 1
         self._table = np.array(self.values, np.uint32)

@@ -15,7 +15,7 @@ from mtss.rules.facts import Flags, Ints
 from mtss.rules.policy.document import Policy
 from mtss.rules.rehearsal.district import Bytes, District
 from mtss.rules.rehearsal.ground import Ground, Places, Tables, tables_of
-from mtss.rules.rehearsal.measures import require_runnable
+from mtss.rules.rehearsal.listening import require_runnable
 from mtss.rules.rehearsal.outcome import CANDIDATE, STATES, UNKNOWN, Changes, Outcome
 from mtss.rules.rehearsal.steps import Clauses, Holds
 

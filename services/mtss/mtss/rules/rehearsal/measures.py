@@ -1,20 +1,19 @@
-"""What the signals say of some students, brought from one day to the next. Each says the same as its closed form.
+"""What the signals of attendance say of some students, brought from one day to the next. Each says the same as its closed form.
 
 A measure has ``who`` it is about, what is known (``telling``), an ``amount``, and for shares of how many days (``of``). It is
 ``quiet`` on a day on which nothing that rests on it can change.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtss.rules.facts import Flags
-from mtss.rules.policy.document import Clause, PolicyInvalid
-from mtss.rules.rehearsal.district import MOST_MISSED, Bytes, District, Happened
-from mtss.rules.rehearsal.ground import ByRow, Ground, Places, Who
+from mtss.rules.policy.document import Clause
+from mtss.rules.rehearsal.district import MOST_MISSED, Bytes
+from mtss.rules.rehearsal.ground import Ground, Who
 from mtss.rules.signals.absence_streak import WHOLE_DAY
 
 _NARROW = np.iinfo(np.uint16)
@@ -177,120 +176,18 @@ class Streak(Measure):
         self.ask_only_who_may_be()
 
 
-class Sparse(Measure):
-    """What is known of those to whom something ever happened: nothing that a clause could stand on is known of others."""
-
-    def __init__(self, ground: Ground, clause: Clause, happened: Happened) -> None:
-        self.happened = ByRow(happened, ("value",), ground.rows, ground.first, ground.end)
-        to_whom = np.zeros(ground.size, np.bool_)
-        to_whom[self.happened.student] = True
-        self.mine: Places = np.flatnonzero(to_whom)
-        super().__init__(ground, clause, self.mine)
-        self.place: Places = np.cumsum(to_whom)[self.happened.student] - 1
-
-
-class Level(Sparse):
-    """The mean last heard."""
+class LongestStreak(Streak):
+    """The longest of them in the school year."""
 
     def __init__(self, ground: Ground, clause: Clause) -> None:
-        super().__init__(ground, clause, ground.district.scores[clause.texts["subscale"]])
-        self._heard, self.amount = np.zeros(self.size, np.bool_), np.zeros(self.size)
-        self._settled, self._settles = False, "minimum_dwell.days" not in clause.numbers
+        super().__init__(ground, clause)
+        self._longest = {year: np.zeros(self.size, np.int32) for year in ground.district.begins}
 
     def turn(self) -> None:
-        """Hear who answered today."""
-        which = self.happened.at(self.ground.row)
-        now = which.start < which.stop or self.ground.rules_moved
-        # A day longer than something changed: only the first of the days that leave is an exit.
-        self.quiet = self._settled and not now
-        self._settled = self._settles and not now
-        self.amount[self.place[which]] = self.happened.columns[0][which]
-        self._heard[self.place[which]] = True
-        np.copyto(self.telling, self._heard)
-        self.ask_only_who_may_be()
-
-    def tells(self) -> Flags:
-        """Of who never answered nothing is known."""
-        telling: Flags = np.zeros(self.ground.size, np.bool_)
-        telling[self.mine] = self.telling
-        return telling
-
-
-class Count(Sparse):
-    """How many in the school year."""
-
-    def __init__(self, ground: Ground, clause: Clause, happened: Happened) -> None:
-        super().__init__(ground, clause, happened)
-        self.amount = np.zeros(self.size, np.int32)
-        self._sums = {year: np.zeros(self.size, np.int32) for year in ground.district.begins}
-        self._begins = {year: row[ground.first : ground.end][self.mine] for year, row in ground.district.begins.items()}
-        self.quiet = not self.size
-
-    def turn(self) -> None:
-        """Count, and tell on instructional days."""
-        if not self.quiet:
-            self.count(self.place[self.happened.at(self.ground.row)])
-            np.copyto(self.telling, self.ground.there[self.mine])
-            self.ask_only_who_may_be()
-
-    def count(self, places: Places) -> None:
-        """Count those of today for each school year that has begun for the student."""
-        for year, so_far in self._sums.items():
-            np.add.at(so_far, places[self._begins[year][places] <= self.ground.row], 1)
+        """What was the longest stays the longest."""
+        super().turn()
+        if self.quiet:
+            return
         for year, mine in self.ground.of_year:
-            self.amount = np.where(mine[self.mine], self._sums[year], self.amount)
-
-    def tells(self) -> Flags:
-        """That there was none is known too."""
-        return self.ground.there if self.ground.asked is None else self.ground.there & self.ground.asked
-
-
-class RecentCount(Count):
-    """How many in so many last calendar days, the day itself included."""
-
-    def __init__(self, ground: Ground, clause: Clause, happened: Happened) -> None:
-        super().__init__(ground, clause, happened)
-        days = ground.district.days
-        until = np.searchsorted(days, days[self.happened.row] + int(clause["window_days"]))
-        order = np.argsort(until, kind="stable")
-        self._over, self._until = self.place[order], np.searchsorted(until[order], np.arange(ground.rows + 1))
-
-    def count(self, places: Places) -> None:
-        """Count those of today, and no more those that are too long ago."""
-        np.add.at(self.amount, places, 1)
-        row = self.ground.row
-        np.subtract.at(self.amount, self._over[self._until[row] : self._until[row + 1]], 1)
-
-
-_OF: Mapping[tuple[str, str | None], Callable[[Ground, Clause], Measure]] = {
-    ("absence_streak", None): Streak,
-    ("attendance_share", "year_to_date"): Share,
-    ("attendance_share", "first_days"): FirstDays,
-    ("attendance_share", "last_days"): LastDays,
-    ("survey_level", None): Level,
-    ("referrals", "school_year"): lambda ground, clause: Count(ground, clause, ground.district.referrals),
-    ("referrals", "last_days"): lambda ground, clause: RecentCount(ground, clause, ground.district.referrals),
-    ("help_requested", None): lambda ground, clause: RecentCount(ground, clause, ground.district.help_requests),
-}
-
-
-def measure_of(ground: Ground, clause: Clause) -> Measure:
-    """What the clause's signal says to these students."""
-    return _OF[clause.signal, clause.texts.get("window")](ground, clause)
-
-
-def require_runnable(district: District, clause: Clause) -> None:
-    """Nothing, if a rehearsal can run this clause over this district.
-
-    Raises:
-        PolicyInvalid: it cannot, and which part of the clause is why.
-    """
-    at, texts = f"clauses.{clause.name}", clause.texts
-    if (clause.signal, texts.get("window")) not in _OF:
-        raise PolicyInvalid(field=f"{at}.signal", rule="cannot be rehearsed yet")
-    if texts.get("window") in ("first_days", "last_days") and "window_days" not in clause.numbers:
-        raise PolicyInvalid(field=f"{at}.window_days", rule="is missing")
-    if texts.get("counts", "all") not in district.missed:
-        raise PolicyInvalid(field=f"{at}.counts", rule="is not among the days that were given")
-    if "subscale" in texts and texts["subscale"] not in district.scores:
-        raise PolicyInvalid(field=f"{at}.subscale", rule="is not among the scores that were given")
+            np.maximum(self._longest[year], self._runs[year], out=self._longest[year])
+            self.amount = np.where(mine, self._longest[year], self.amount)

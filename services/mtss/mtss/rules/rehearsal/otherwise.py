@@ -9,7 +9,6 @@ from mtss.rules.policy.document import Clause, Policy
 from mtss.rules.signals import SIGNALS
 from mtss.rules.signals.kinds import whole
 
-_GRAIN = Decimal("0.1")
 _SAYS_NOTHING = "bands."
 """What is shown beside a clause and decides nothing."""
 _OF_EVERY_SIGNAL = whole(1, 400)
@@ -65,7 +64,7 @@ def _values(clause: Clause, path: str, percent: int, each_way: int) -> list[Deci
         return []
     signal, usual = SIGNALS[clause.signal], clause[path]
     allowed = {**signal.numbers, **signal.may}.get(path, _OF_EVERY_SIGNAL)
-    grain = Decimal(1) if allowed.whole else _GRAIN
+    grain = Decimal(1).scaleb(-allowed.places)
     step = max((usual * percent / 100).quantize(grain), grain)
     values = [usual + step * times for times in range(-each_way, each_way + 1) if times]
     return [value for value in values if allowed.least <= value <= allowed.most]

@@ -10,7 +10,8 @@ from mtss.rules.facts import Flags
 from mtss.rules.policy.conditions import Condition
 from mtss.rules.policy.document import Clause
 from mtss.rules.rehearsal.ground import Ground, Number
-from mtss.rules.rehearsal.measures import Measure, measure_of, narrowest
+from mtss.rules.rehearsal.listening import measure_of
+from mtss.rules.rehearsal.measures import Measure, narrowest
 from mtss.rules.signals import SIGNALS
 
 _COMPARED: Mapping[str, Any] = {

@@ -2,10 +2,18 @@
 
 from collections.abc import Mapping
 
-from mtss.rules.signals import absence_streak, attendance_share, help_requested, referrals, survey_level
+from mtss.rules.signals import (
+    absence_streak,
+    attendance_share,
+    help_requested,
+    longest_streak,
+    referrals,
+    survey_drop,
+    survey_level,
+)
 from mtss.rules.signals.kinds import Evidence, Measure, Moment, Range, Signal
 
-_ALL = (absence_streak, attendance_share, help_requested, referrals, survey_level)
+_ALL = (absence_streak, attendance_share, help_requested, longest_streak, referrals, survey_drop, survey_level)
 SIGNALS: Mapping[str, Signal] = {each.SIGNAL.name: each.SIGNAL for each in _ALL}
 
 __all__ = ["SIGNALS", "Evidence", "Measure", "Moment", "Range", "Signal"]

@@ -25,6 +25,8 @@ class Measure:
     amount: NDArray[Any]
     telling: Flags
     of: Ints | None = None
+    running: NDArray[Any] | None = None
+    """What the next day or survey goes on from, where that is not the amount: days in a row so far, or the mean last heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Going:
     """Where the student is on each."""
     now: tuple[Any, Any]
     """On the last closed day: what is measured, and of how many days."""
+    running: float
+    """On the same day what goes on, where the measure has that."""
     amount: NDArray[Any]
     of: NDArray[Any] | None
     telling: Flags
@@ -80,7 +84,8 @@ class Range:
 
     least: Decimal
     most: Decimal
-    whole: bool = True
+    places: int = 0
+    """So many decimal places at most."""
 
 
 def whole(least: int, most: int) -> Range:
@@ -88,9 +93,9 @@ def whole(least: int, most: int) -> Range:
     return Range(Decimal(least), Decimal(most))
 
 
-def broken(least: str, most: str) -> Range:
-    """Numbers from ``least`` to ``most`` with at most one decimal place."""
-    return Range(Decimal(least), Decimal(most), whole=False)
+def broken(least: str, most: str, places: int = 1) -> Range:
+    """Numbers from ``least`` to ``most`` with so many decimal places at most."""
+    return Range(Decimal(least), Decimal(most), places)
 
 
 def wrong_window(clause: Clause, timed: Collection[str], minimum: str = "") -> Iterator[tuple[str, str]]:

@@ -60,16 +60,16 @@ def suppose(going: Going) -> Supposed | None:
     clause, subscale = going.clause, going.clause.texts["subscale"]
     mean = clause["entry.at_most"]
     if going.stands:
-        mean = clause["exit.above" if "exit.above" in clause.numbers else "entry.at_most"] + _GRAIN
-    if mean > _MOST or not len(going.days):
+        mean = clause["exit.above" if "exit.above" in clause.numbers else "entry.at_most"] + GRAIN
+    if mean > MOST or not len(going.days):
         return None
     score = (going.days[0], going.facts.subscales.index(subscale), float(mean), 1, 1, 0)
     further = float(mean if going.stands else -mean)
     return Supposed("score_of", float(mean), further, {"scores": [score]}, f"{subscale} {going.stands}")
 
 
-_GRAIN, _MOST = Decimal("0.01"), Decimal(7)
-"""To so many places means are shown; and the highest of any scale."""
+GRAIN, LEAST, MOST = Decimal("0.01"), Decimal(1), Decimal(7)
+"""To so many places means are shown; and the lowest and the highest of any scale."""
 
 
 SIGNAL = Signal(
@@ -80,7 +80,7 @@ SIGNAL = Signal(
     evidence=evidence,
     suppose=suppose,
     texts={"subscale": frozenset()},
-    numbers={"entry.at_most": broken("1", str(_MOST))},
-    may={"exit.above": broken("1", str(_MOST))},
+    numbers={"entry.at_most": broken(str(LEAST), str(MOST))},
+    may={"exit.above": broken(str(LEAST), str(MOST))},
     shows=shown,
 )

@@ -1,0 +1,44 @@
+"""Which measure brings what a clause listens to from one day to the next."""
+
+from collections.abc import Callable, Mapping
+
+from mtss.rules.policy.document import Clause, PolicyInvalid
+from mtss.rules.rehearsal.district import District
+from mtss.rules.rehearsal.ground import Ground
+from mtss.rules.rehearsal.measures import FirstDays, LastDays, LongestStreak, Measure, Share, Streak
+from mtss.rules.rehearsal.rare import Count, Drop, Level, RecentCount
+
+_OF: Mapping[tuple[str, str | None], Callable[[Ground, Clause], Measure]] = {
+    ("absence_streak", None): Streak,
+    ("longest_streak", None): LongestStreak,
+    ("attendance_share", "year_to_date"): Share,
+    ("attendance_share", "first_days"): FirstDays,
+    ("attendance_share", "last_days"): LastDays,
+    ("survey_level", None): Level,
+    ("survey_drop", None): Drop,
+    ("referrals", "school_year"): lambda ground, clause: Count(ground, clause, ground.district.referrals),
+    ("referrals", "last_days"): lambda ground, clause: RecentCount(ground, clause, ground.district.referrals),
+    ("help_requested", None): lambda ground, clause: RecentCount(ground, clause, ground.district.help_requests),
+}
+
+
+def measure_of(ground: Ground, clause: Clause) -> Measure:
+    """What the clause's signal says to these students."""
+    return _OF[clause.signal, clause.texts.get("window")](ground, clause)
+
+
+def require_runnable(district: District, clause: Clause) -> None:
+    """Nothing, if a rehearsal can run this clause over this district.
+
+    Raises:
+        PolicyInvalid: it cannot, and which part of the clause is why.
+    """
+    at, texts = f"clauses.{clause.name}", clause.texts
+    if (clause.signal, texts.get("window")) not in _OF:
+        raise PolicyInvalid(field=f"{at}.signal", rule="cannot be rehearsed yet")
+    if texts.get("window") in ("first_days", "last_days") and "window_days" not in clause.numbers:
+        raise PolicyInvalid(field=f"{at}.window_days", rule="is missing")
+    if texts.get("counts", "all") not in district.missed:
+        raise PolicyInvalid(field=f"{at}.counts", rule="is not among the days that were given")
+    if "subscale" in texts and texts["subscale"] not in district.scores:
+        raise PolicyInvalid(field=f"{at}.subscale", rule="is not among the scores that were given")

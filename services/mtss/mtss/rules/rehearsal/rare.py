@@ -1,0 +1,116 @@
+"""The same for what happens to few students on few days: surveys, referrals and requests for help."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtss.rules.facts import Flags
+from mtss.rules.policy.document import Clause
+from mtss.rules.rehearsal.district import Happened
+from mtss.rules.rehearsal.ground import ByRow, Ground, Places
+from mtss.rules.rehearsal.measures import Measure
+from mtss.rules.signals.survey_drop import unit_of
+
+
+class Sparse(Measure):
+    """What is known of those to whom something ever happened: nothing that a clause could stand on is known of others."""
+
+    def __init__(self, ground: Ground, clause: Clause, happened: Happened) -> None:
+        self.happened = ByRow(happened, ("value",), ground.rows, ground.first, ground.end)
+        to_whom = np.zeros(ground.size, np.bool_)
+        to_whom[self.happened.student] = True
+        self.mine: Places = np.flatnonzero(to_whom)
+        super().__init__(ground, clause, self.mine)
+        self.place: Places = np.cumsum(to_whom)[self.happened.student] - 1
+
+
+class Level(Sparse):
+    """The mean last heard."""
+
+    def __init__(self, ground: Ground, clause: Clause) -> None:
+        super().__init__(ground, clause, ground.district.scores[clause.texts["subscale"]])
+        self._heard, self.amount = np.zeros(self.size, np.bool_), np.zeros(self.size)
+        self._settled, self._settles = False, "minimum_dwell.days" not in clause.numbers
+
+    def turn(self) -> None:
+        """Hear who answered today."""
+        which = self.happened.at(self.ground.row)
+        now = which.start < which.stop or self.ground.rules_moved
+        # A day longer than something changed: only the first of the days that leave is an exit.
+        self.quiet = self._settled and not now
+        self._settled = self._settles and not now
+        self.hear(self.place[which], self.happened.columns[0][which])
+        np.copyto(self.telling, self._heard)
+        self.ask_only_who_may_be()
+
+    def hear(self, places: Places, means: NDArray[Any]) -> None:
+        """Each student answers at most once a day."""
+        self.amount[places] = means
+        self._heard[places] = True
+
+    def tells(self) -> Flags:
+        """Of who never answered nothing is known."""
+        telling: Flags = np.zeros(self.ground.size, np.bool_)
+        telling[self.mine] = self.telling
+        return telling
+
+
+class Drop(Level):
+    """How far it fell since it was heard before."""
+
+    def __init__(self, ground: Ground, clause: Clause) -> None:
+        super().__init__(ground, clause)
+        self._unit, self._mean = unit_of(clause), np.full(self.size, np.nan)
+
+    def hear(self, places: Places, means: NDArray[Any]) -> None:
+        """What was not heard before cannot have fallen."""
+        before, self._mean[places] = self._mean[places], means
+        again = ~np.isnan(before)
+        super().hear(places[again], (before[again] - means[again]) / self._unit)
+
+
+class Count(Sparse):
+    """How many in the school year."""
+
+    def __init__(self, ground: Ground, clause: Clause, happened: Happened) -> None:
+        super().__init__(ground, clause, happened)
+        self.amount = np.zeros(self.size, np.int32)
+        self._sums = {year: np.zeros(self.size, np.int32) for year in ground.district.begins}
+        self._begins = {year: row[ground.first : ground.end][self.mine] for year, row in ground.district.begins.items()}
+        self.quiet = not self.size
+
+    def turn(self) -> None:
+        """Count, and tell on instructional days."""
+        if not self.quiet:
+            self.count(self.place[self.happened.at(self.ground.row)])
+            np.copyto(self.telling, self.ground.there[self.mine])
+            self.ask_only_who_may_be()
+
+    def count(self, places: Places) -> None:
+        """Count those of today for each school year that has begun for the student."""
+        for year, so_far in self._sums.items():
+            np.add.at(so_far, places[self._begins[year][places] <= self.ground.row], 1)
+        for year, mine in self.ground.of_year:
+            self.amount = np.where(mine[self.mine], self._sums[year], self.amount)
+
+    def tells(self) -> Flags:
+        """That there was none is known too."""
+        return self.ground.there if self.ground.asked is None else self.ground.there & self.ground.asked
+
+
+class RecentCount(Count):
+    """How many in so many last calendar days, the day itself included."""
+
+    def __init__(self, ground: Ground, clause: Clause, happened: Happened) -> None:
+        super().__init__(ground, clause, happened)
+        days = ground.district.days
+        until = np.searchsorted(days, days[self.happened.row] + int(clause["window_days"]))
+        order = np.argsort(until, kind="stable")
+        self._over, self._until = self.place[order], np.searchsorted(until[order], np.arange(ground.rows + 1))
+
+    def count(self, places: Places) -> None:
+        """Count those of today, and no more those that are too long ago."""
+        np.add.at(self.amount, places, 1)
+        row = self.ground.row
+        np.subtract.at(self.amount, self._over[self._until[row] : self._until[row + 1]], 1)

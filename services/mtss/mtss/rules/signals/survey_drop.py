@@ -1,0 +1,101 @@
+"""How far the mean of one survey subscale fell from one wave to the next, in what chance alone makes of such a difference.
+
+The unit is the standard error of a difference: SD · √2 · √(1 − reliability), so that a drop of 1.96 and more is reliable at the
+level of 5 percent (Jacobson and Truax 1991). Both numbers are of the instrument in use, and stand in the policy.
+"""
+
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtss.rules.facts import Facts, Ints, day_of
+from mtss.rules.policy.document import Clause
+from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, broken
+from mtss.rules.signals.survey_level import GRAIN, LEAST, MOST
+from mtss.rules.timeline import Timeline, carry, rows_at
+
+
+def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
+    """The drop between the last two complete scores, as :mod:`survey_level` hears them; nothing is known before the second."""
+    shape, scores, heard = timeline.known.shape, facts.scores, _heard(facts, clause)
+    again = np.zeros(len(heard), np.bool_)
+    again[1:] = np.diff(scores.student[heard]) == 0
+    drops = np.where(again, np.roll(scores.mean[heard], 1) - scores.mean[heard], 0.0) / unit_of(clause)
+    rows, found = rows_at(timeline.days, scores.day[heard])
+    at, asked = (rows[found], scores.student[heard][found]), np.unique(scores.student[heard][found])
+    any_heard = np.zeros(shape, np.bool_)
+    any_heard[at] = True
+    last = carry(any_heard[:, asked])
+
+    def carried(values: NDArray[Any]) -> NDArray[Any]:
+        on_day = np.zeros(shape, values.dtype)
+        on_day[at] = values[found]
+        on_day[:, asked] = np.take_along_axis(on_day[:, asked], np.maximum(last - 1, 0), axis=0)
+        return on_day
+
+    telling = carried(again)
+    telling[:, asked] &= last > 0
+    return Measure(carried(drops), telling, running=carried(scores.mean[heard]))
+
+
+def unit_of(clause: Clause) -> float:
+    """The standard error of a difference between two waves."""
+    return float(clause["scale.sd"] * (2 * (1 - clause["scale.reliability"])).sqrt())
+
+
+def _heard(facts: Facts, clause: Clause) -> Ints:
+    """Complete scores by student and day; of two of one day the low one."""
+    scores = facts.scores
+    complete = np.flatnonzero((scores.prorated == 0) & facts.of_subscale(clause.texts["subscale"]))
+    columns = (scores.mean[complete], scores.day[complete], scores.student[complete])
+    heard = complete[np.lexsort(columns)]
+    first = np.ones(len(heard), np.bool_)
+    first[1:] = (np.diff(scores.student[heard]) != 0) | (np.diff(scores.day[heard]) != 0)
+    found: Ints = heard[first].astype(np.int32)
+    return found
+
+
+def evidence(at: Moment) -> Evidence:
+    """The last two scores; fewer, where there are none or one."""
+    scores = at.facts.scores
+    heard = _heard(at.facts, at.clause)
+    mine = heard[(scores.student[heard] == at.student) & (scores.day[heard] <= at.timeline.days[at.row])]
+    before, last = ([None, None, *mine])[-2:]
+    return {
+        "mean": None if last is None else float(scores.mean[last]),
+        "answered_on": None if last is None else day_of(scores.day[last]).isoformat(),
+        "mean_before": None if before is None else float(scores.mean[before]),
+        "answered_before_on": None if before is None else day_of(scores.day[before]).isoformat(),
+    }
+
+
+def suppose(going: Going) -> Supposed | None:
+    """A fully answered survey on the next school day: the highest mean that is a drop, or the lowest that is none."""
+    if not (len(going.days) and going.running):
+        return None
+    subscale = going.clause.texts["subscale"]
+    fallen = Decimal(float(going.running) - float(going.clause["entry.at_least"]) * unit_of(going.clause))
+    mean = fallen.quantize(GRAIN, ROUND_FLOOR) + (GRAIN if going.stands else 0)
+    if not LEAST <= mean <= MOST:
+        return None
+    score = (going.days[0], going.facts.subscales.index(subscale), float(mean), 1, 1, 0)
+    further = float(mean if going.stands else -mean)
+    return Supposed("score_of", float(mean), further, {"scores": [score]}, f"{subscale} {going.stands}")
+
+
+SIGNAL = Signal(
+    name="survey_drop",
+    reads="support_plan",
+    entry="at_least",
+    measure=measure,
+    evidence=evidence,
+    suppose=suppose,
+    texts={"subscale": frozenset()},
+    numbers={
+        "scale.sd": broken("0.01", "5", places=2),
+        "scale.reliability": broken("0.01", "0.99", places=2),
+        "entry.at_least": broken("0.1", "10", places=2),
+    },
+)
