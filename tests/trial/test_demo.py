@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,25 +19,22 @@ import pytest
 from common import embedded
 from common.commands import file_sentence
 from common.embedded.folder import LEAST_FREE_BYTES
-from tests.processes import TRELLIS, free_port, small_disk, trellis
+from tests.processes import Command, free_port, small_disk, trellis
 from trial.mailbox import caught
 
 READY_SECONDS = 110
 
 
 @contextmanager
-def demo(data: Path, port: int, said: Path | None = None) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
+def demo(data: Path, port: int, said: Path | None = None) -> Iterator[tuple[Command, Path]]:
     said = said or data.parent / "said"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "COLUMNS": "100"}
-    with said.open("wb") as output:
-        process = subprocess.Popen(
-            (*TRELLIS, "demo", "--port", str(port), "--data", str(data)), stdout=output, stderr=output, env=environment
-        )
+    environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "COLUMNS": "100"}
+    process = Command(("demo", "--port", str(port), "--data", str(data)), said, said, environment)
     try:
         yield process, said
     finally:
-        process.kill()
-        process.wait()
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
         if (data / "postgres").is_dir():
             embedded.stop(data)
 
@@ -65,10 +61,10 @@ def is_ready(port: int) -> bool:
         return False
 
 
-def wait_until_served(process: "subprocess.Popen[bytes]", said: Path, port: int) -> str:
+def wait_until_served(process: Command, said: Path, port: int) -> str:
     gives_up = time.monotonic() + READY_SECONDS
     while f"\nhttp://127.0.0.1:{port}\n" not in (text := said.read_text()):
-        assert process.poll() is None, text
+        assert process.returncode is None, text
         assert time.monotonic() < gives_up, text
         time.sleep(0.1)
     return text
