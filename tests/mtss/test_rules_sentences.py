@@ -42,6 +42,7 @@ STREAK = changed(
         "when_unknown": "hold",
     },
 )
+UNEXCUSED = changed(f"{ATTENDANCE}/counts", "unexcused")
 LANGUAGES, AUDIENCES = get_args(Language), get_args(Audience)
 MISSED = [SCHOOL.absent(0), SCHOOL.absent(1), SCHOOL.absent(2, hundredths=50)]
 REFERRED = [SCHOOL.refers(3, 1), SCHOOL.refers(4, 2)]
@@ -74,7 +75,7 @@ def words(situation: str, audience: Audience, language: Language, document: Any 
 
 
 def sentences(audience: Audience, language: Language) -> Iterator[str]:
-    for situation, document in product(SITUATIONS, (None, STREAK, LONGEST, DROP)):
+    for situation, document in product(SITUATIONS, (None, STREAK, LONGEST, DROP, UNEXCUSED)):
         said = words(situation, audience, language, document)
         yield from (said.opening, *said.strengths, *said.grounds, *said.unknown, *said.changes, said.closing)
 
@@ -89,6 +90,21 @@ def test_what_goes_well_comes_first_and_what_stands_is_told_without_blame() -> N
     well = words("all goes well", "student", "es")
     assert well.strengths[0] == "Viniste 29 de 30 días de clase. ¡Muy bien!"
     assert well.changes[0] == "Si faltas 3 días de clase más, te daremos más ayuda."
+
+
+def test_staff_too_read_the_strength_and_not_what_was_missed() -> None:
+    assert words("all goes well", "staff", "en").strengths == (
+        "29 of 30 school days of this school year were attended, counted through September 27, 2024.",
+        "In the survey of August 22, 2024 the average of the answers about adults at school was 4, above 2.5 (2 questions answered).",
+        "Fewer than 2 referrals to the office in this school year: 0, counted through September 27, 2024.",
+    )
+
+
+def test_who_counts_only_some_absences_says_nothing_of_days_in_school() -> None:
+    well = words("all goes well", "parent", "en", UNEXCUSED).strengths[0]
+    assert well == "On 29 of 30 school days your child missed nothing without an excuse. That is a strength."
+    missed = words("all stands", "student", "es", UNEXCUSED).grounds[0]
+    assert missed.startswith("Faltaste sin excusa 2.5 de 30 días de clase.")
 
 
 def test_a_student_without_a_tier_is_told_that_it_is_too_early() -> None:

@@ -168,7 +168,8 @@ def _changing(seen: Seen) -> Iterator[str]:
 def _said(seen: Seen, keys: Iterator[str], audience: Audience, language: Language) -> str:
     templates = WORDS[language][audience][seen.clause.signal]
     found = (templates.get(key, "") for key in keys)
-    chosen = (each if isinstance(each, str) else each[seen.clause.texts["window"]] for each in found)
+    texts = seen.clause.texts.values()
+    chosen = (each if isinstance(each, str) else next(each[text] for text in texts if text in each) for each in found)
     filling, values = _FILLING[language], _values(seen, language)
     return " ".join(filling.vformat(each, (), values) for each in chosen if each)
 
