@@ -318,6 +318,19 @@ def counted(mtss: Running) -> Iterator[list[str]]:
     sa.event.remove(mtss.runtime.engine.sync_engine, "before_cursor_execute", hear)
 
 
+@contextmanager
+def transactions(mtss: Running) -> Iterator[list[None]]:
+    """One for each transaction that is begun."""
+    begun: list[None] = []
+
+    def hear(_: Any) -> None:
+        begun.append(None)
+
+    sa.event.listen(mtss.runtime.engine.sync_engine, "begin", hear)
+    yield begun
+    sa.event.remove(mtss.runtime.engine.sync_engine, "begin", hear)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def many(mtss: Running) -> AsyncIterator[tuple[Running, School]]:
     """A hundred students of one school after 40 days."""
@@ -327,14 +340,17 @@ async def many(mtss: Running) -> AsyncIterator[tuple[Running, School]]:
     yield mtss, school
 
 
-async def test_a_batch_takes_the_same_number_of_statements_whatever_its_size(many: tuple[Running, School]) -> None:
+async def test_a_day_is_closed_in_one_transaction_of_the_same_number_of_statements_whatever_the_school(
+    many: tuple[Running, School],
+) -> None:
     mtss, school = many
     taken = []
     for first, end, day in ((0, 1, 40), (1, 100, 41)):
         students = [named("one of many", number) for number in range(first, end)]
         absences = [school.absent(missed, student) for student in students for missed in (21, 25, 29, 33, 37)]
-        with counted(mtss) as statements:
+        with counted(mtss) as statements, transactions(mtss) as begun:
             await mtss.deliver(*absences, *school.closes(day))
-        taken.append(len(statements))
+        taken.append((len(statements), len(begun)))
     assert len(set(taken)) == 1
+    assert taken[0][1] == 1
     assert sum(said.tier is Tier.TARGETED for said in await mtss.said(TierDecided)) == 100
