@@ -13,8 +13,6 @@ from common.events import Event
 from mtss.rules import Facts, Grounds, HelpRequests, always, course_of, day_number, day_of, follow, policy_of
 from mtss.rules.coming import Least, what_may_change
 from mtss.rules.policy.checking import check
-from mtss.rules.rehearsal.district import district_of
-from mtss.rules.rehearsal.then import of_students
 from tests.mtss.made_up import FIRST, STUDENT, School, districts, facts_of, school_days
 from tests.mtss.test_rules_kernel import check_against_closed_form, rehearsed, students_of
 from tests.mtss.test_rules_policy import TEXT, number
@@ -79,7 +77,6 @@ def test_a_rehearsal_says_what_the_closed_form_says(
     known = with_requests(facts_of(events, students), *data.draw(st.lists(drawn, max_size=8)))
     policy = policy_of(hears(entry, window))
     check_against_closed_form(known, policy, rehearsed(known, policy))
-    assert len(of_students(district_of(known, [policy]), 0).help_requests.student) == 0
 
 
 def test_what_would_change_it_is_as_many_requests_as_are_missing() -> None:

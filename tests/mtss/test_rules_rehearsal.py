@@ -20,10 +20,8 @@ from mtss.rules.rehearsal.comparison import Comparison, read_comparison
 from mtss.rules.rehearsal.district import District, district_of
 from mtss.rules.rehearsal.joining import joined
 from mtss.rules.rehearsal.otherwise import alone, moved
-from mtss.rules.rehearsal.outcome import TARGETED, Outcome
 from mtss.rules.rehearsal.past import still_running
 from mtss.rules.rehearsal.report import Asked, rehearse
-from mtss.rules.rehearsal.then import Later, run_as_known_then, with_versions
 from tests.mtss.made_up import School, facts_of, named, policy, school_days
 
 COMPARISON: Comparison = read_comparison(
@@ -310,68 +308,3 @@ def test_the_public_rules_pass_the_checker() -> None:
 
     assert [finding for rule in COMPARISON.rules for finding in findings(rule.policy)] == []
     assert all(rule.source for rule in COMPARISON.rules)
-
-
-def _then(events: Sequence[Event], later: Later, students: Sequence[Any] = (ONE,)) -> Outcome:
-    facts, versions = with_versions(facts_of(events, students), later)
-    return run_as_known_then(district_of(facts, [policy()]), versions, policy())
-
-
-def _later(*changes: tuple[int, ...]) -> Later:
-    """Student, place of the day, before, after and the place of the day on which it was heard."""
-    days = School().days
-    return Later.of(
-        *zip(
-            *(
-                (who, 0, rules.day_number(days[day]), before, after, 1, 1, rules.day_number(days[heard]))
-                for who, day, before, after, heard in changes
-            ),
-            strict=True,
-        )
-    )
-
-
-def test_what_was_heard_late_counts_from_the_day_on_which_it_was_heard() -> None:
-    at = School()
-    events = [at.calendar(), at.enrols(), *at.closes_through(60), *(at.absent(day) for day in range(8))]
-
-    now, then = _then(events, Later.of(*[None] * 8)), _then(events, _later(*((0, day, 0, 100, 30) for day in range(8))))
-
-    assert now.changes.row.tolist()[0] == 19
-    assert then.changes.row.tolist()[0] == 30
-
-
-def test_what_was_taken_back_counted_until_then() -> None:
-    at = School()
-    events = [at.calendar(), at.enrols(), *at.closes_through(60)]
-    kept = [(0, day, 100, 0, 30) for day in range(8)]
-
-    then = _then(events, _later(*kept))
-
-    assert then.changes.row.tolist() == [19, 30]
-    assert then.caseload(TARGETED)[[18, 19, 29, 30], 0].tolist() == [0, 1, 1, 0]
-
-
-def test_a_day_that_was_changed_twice_was_known_in_three_ways() -> None:
-    at = School()
-    events = [at.calendar(), at.enrols(), at.enrols(TWO), *at.closes_through(60), *(at.absent(day) for day in range(8))]
-    changes = [(0, day, 100, 0, 25) for day in range(8)] + [(0, day, 0, 100, 35) for day in range(8)]
-
-    then = _then(events, _later(*changes), (ONE, TWO))
-
-    assert then.caseload(TARGETED)[[18, 19, 24, 25, 34, 35], 0].tolist() == [0, 1, 1, 0, 0, 1]
-    assert then.students == 2
-
-
-def test_a_report_as_known_then_is_later_where_absences_were_heard_late() -> None:
-    asked = Asked(policy(), policy(), replace(COMPARISON, steps_each_way=0))
-    events = _year(*range(0, 54, 3))
-    facts, versions = with_versions(
-        facts_of(events, (ONE,)), _later(*((0, day, 0, 100, 45) for day in range(0, 30, 3)))
-    )
-
-    report = rehearse(district_of(facts, asked.policies), asked, lambda: None, versions)
-
-    # Of the absences heard in time, day 39 is the fourth of 40 days.
-    assert _early(report, "default-1")["school_days_ahead"]["quartiles"][1] == 51 - 39
-    assert report["students"] == 1

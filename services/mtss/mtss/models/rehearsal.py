@@ -1,19 +1,22 @@
 """Rehearsals that were asked for, and the recorded days that they run over."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field
 
 from common.db import Table
+from mtss.models.knowing import Moment, facts_known
 from mtss.models.reading import facts_of
-from mtss.rules import KINDS, NEVER, Facts, Policy
-from mtss.rules.rehearsal.then import Later
+from mtss.rules import NEVER, Facts, Policy, day_of
+from mtss.rules.rehearsal.then import Closings, Known, Moments
 
 STUDENTS_AT_ONCE = 5_000
 """So many students are read by one statement: their facts fit in memory twice, and progress is seen."""
@@ -40,23 +43,78 @@ _KNOWN = sa.text(
       AND (cardinality(CAST(:schools AS text[])) = 0 OR school_id = ANY(CAST(:schools AS text[])))
     """
 )
-_CHANGED_LATER = sa.text(
-    """
-    SELECT array_agg(student), array_agg(school), array_agg(day), array_agg(before), array_agg(after),
-           array_agg(coalesce(kind_before, -1)), array_agg(coalesce(kind_after, -1)), array_agg(known)
+_DATE = "CAST({of}known_at AT TIME ZONE CAST(:zone AS text) AS date)"
+# Of each kind of fact the day on which a revision became known, where that is after the first day of which it says otherwise
+# than the one before.
+_MOMENTS = sa.text(
+    f"""
+    WITH given AS MATERIALIZED (
+        SELECT student_id, (place - 1)::int AS student
+        FROM unnest(CAST(:students AS uuid[])) WITH ORDINALITY AS asked(student_id, place)
+    ), enrolment AS (
+        SELECT student_id, {_DATE.format(of="")} AS known, CASE
+            WHEN lag(revision) OVER earlier IS NULL OR deleted <> lag(deleted) OVER earlier
+                OR is_primary <> lag(is_primary) OVER earlier OR grade IS DISTINCT FROM lag(grade) OVER earlier THEN entry_on
+            WHEN exit_on IS DISTINCT FROM lag(exit_on) OVER earlier THEN least(exit_on, lag(exit_on) OVER earlier)
+        END AS day
+        FROM mtss_enrolment WINDOW earlier AS (PARTITION BY student_id, school_id, entry_on ORDER BY revision)
+    ), incident AS (
+        SELECT student_id, {_DATE.format(of="")} AS known, CASE
+            WHEN lag(revision) OVER earlier IS NULL OR deleted <> lag(deleted) OVER earlier OR day <> lag(day) OVER earlier
+                THEN least(day, lag(day) OVER earlier)
+        END AS day
+        FROM mtss_incident WINDOW earlier AS (PARTITION BY association_id ORDER BY revision)
+    ), score AS (
+        SELECT student_id, {_DATE.format(of="")} AS known, CASE
+            WHEN lag(revision) OVER earlier IS NULL OR deleted <> lag(deleted) OVER earlier OR scores <> lag(scores) OVER earlier
+                OR answered_on <> lag(answered_on) OVER earlier THEN least(answered_on, lag(answered_on) OVER earlier)
+        END AS day
+        FROM mtss_score WINDOW earlier AS (PARTITION BY student_id, window_id ORDER BY revision)
+    ), calendar AS (
+        SELECT school_id, {_DATE.format(of="")} AS known, CASE WHEN deleted THEN '{{}}' ELSE days END AS days,
+               coalesce(lag(CASE WHEN deleted THEN '{{}}' ELSE days END) OVER earlier, '{{}}') AS days_before
+        FROM mtss_calendar WINDOW earlier AS (PARTITION BY school_id, school_year ORDER BY revision)
+    ), reopened AS (
+        SELECT school_id, {_DATE.format(of="")} AS known,
+               CASE WHEN deleted <> lag(deleted) OVER earlier THEN day END AS day
+        FROM mtss_closed_day WINDOW earlier AS (PARTITION BY school_id, day ORDER BY revision)
+    ), of_school AS (
+        SELECT school_id, known FROM reopened WHERE known > day
+        UNION
+        SELECT school_id, known FROM calendar WHERE known > (
+            SELECT min(day) FROM (
+                (SELECT unnest(days) EXCEPT SELECT unnest(days_before)) UNION ALL (SELECT unnest(days_before) EXCEPT SELECT unnest(days))
+            ) AS other(day)
+        )
+    ), moment AS (
+        SELECT student_id, known FROM enrolment WHERE known > day
+        UNION SELECT student_id, known FROM incident WHERE known > day
+        UNION SELECT student_id, known FROM score WHERE known > day
+        UNION SELECT student_id, {_DATE.format(of="")} FROM mtss_help_request WHERE {_DATE.format(of="")} > asked_on
+        UNION SELECT student_id, {_DATE.format(of="")} FROM mtss_attendance_change WHERE {_DATE.format(of="")} > day
+        UNION SELECT e.student_id, of_school.known FROM of_school JOIN mtss_enrolment AS e USING (school_id)
+    ), since AS MATERIALIZED (
+        SELECT student, coalesce(min({_DATE.format(of="e.")}), DATE '9999-12-31') AS first
+        FROM given LEFT JOIN mtss_enrolment AS e USING (student_id) GROUP BY student
+    )
+    SELECT since.*, moments.*
+    FROM (SELECT array_agg(first - DATE '1970-01-01' ORDER BY student) FROM since) AS since,
+    (
+        SELECT array_agg(student ORDER BY student, known), array_agg(known - DATE '1970-01-01' ORDER BY student, known)
+        FROM moment JOIN given USING (student_id) JOIN since USING (student) WHERE known > first
+    ) AS moments
+    """  # noqa: S608 (the only thing filled in is a constant of ours)
+)
+_CLOSINGS = sa.text(
+    f"""
+    SELECT array_agg(school), array_agg(day - DATE '1970-01-01'), array_agg(known - DATE '1970-01-01')
     FROM (
-        SELECT (g.place - 1)::int AS student, (s.place - 1)::int AS school, c.day - DATE '1970-01-01' AS day, c.before, c.after,
-               array_position(CAST(:kinds AS text[]), c.kind_before) - 1 AS kind_before,
-               array_position(CAST(:kinds AS text[]), c.kind_after) - 1 AS kind_after,
-               CAST(c.known_at AT TIME ZONE CAST(:zone AS text) AS date) - DATE '1970-01-01' AS known
-        FROM mtss_attendance_change AS c
-        JOIN mtss_closed_day AS d ON d.school_id = c.school_id AND d.day = c.day
-        JOIN unnest(CAST(:students AS uuid[])) WITH ORDINALITY AS g(student_id, place) ON g.student_id = c.student_id
+        SELECT (s.place - 1)::int AS school, c.day, min({_DATE.format(of="c.")}) AS known
+        FROM mtss_closed_day AS c
         JOIN unnest(CAST(:schools AS text[])) WITH ORDINALITY AS s(school_id, place) ON s.school_id = c.school_id
-        WHERE d.superseded_at IS NULL AND NOT d.deleted AND d.known_at < c.day + CAST(:late AS int)
-        ORDER BY c.revision
-    ) AS changed
-    """
+        WHERE NOT c.deleted GROUP BY s.place, c.day
+    ) AS closed
+    """  # noqa: S608 (the only thing filled in is a constant of ours)
 )
 _SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
 
@@ -115,9 +173,23 @@ async def known_when(session: AsyncSession, schools: Sequence[str], late_days: i
     return dict(found.mappings().one())
 
 
-async def changed_later(
+async def known_of(
     session: AsyncSession, students: Sequence[UUID], schools: Sequence[str], late_days: int, zone: str
-) -> Later:
-    """What changed after its day was closed; students and schools are named by their places. Days of a later load are left out."""
-    given = {"students": students, "schools": list(schools), "late": late_days, "zone": zone, "kinds": list(KINDS)}
-    return Later.of(*(await session.execute(_CHANGED_LATER, given)).one())
+) -> Known:
+    """When what is known of ``students`` and ``schools`` became known; both are named by their places."""
+    since, *moments = (await session.execute(_MOMENTS, {"students": students, "zone": zone})).one()
+    closings = (await session.execute(_CLOSINGS, {"schools": list(schools), "zone": zone})).one()
+    return Known(np.array(since or (), np.int32), Moments.of(*moments), Closings.of(*closings), late_days)
+
+
+async def facts_before(
+    session: AsyncSession, students: Sequence[UUID], moments: Moments, policies: Sequence[Policy], zone: ZoneInfo
+) -> AsyncIterator[Facts]:
+    """At each of ``moments`` the facts of its student as they were known before that day, some at a time."""
+    heard = [(NEVER, policy) for policy in policies]
+    asked = [
+        (students[student], Moment(datetime.combine(day_of(day), time(), zone) - timedelta.resolution))
+        for student, day in zip(moments.student.tolist(), moments.day.tolist(), strict=True)
+    ]
+    for first in range(0, len(asked), STUDENTS_AT_ONCE):
+        yield await facts_known(session, asked[first : first + STUDENTS_AT_ONCE], heard)

@@ -38,7 +38,7 @@ def rehearse(
     ] = None,
     school: Annotated[list[str] | None, typer.Option(help="A school; may be given again.  [default: all]")] = None,
     known: Annotated[
-        Known, typer.Option(help="Judge each day by what is known now, or by the attendance known at its end.")
+        Known, typer.Option(help="Judge each day by what is known now, or by what was known at its end.")
     ] = Known.NOW,
     page: Annotated[Path | None, typer.Option(help="Write the page to read or print to this file.")] = None,
     sheets: Annotated[Path | None, typer.Option("--csv", help="Write every table as CSV into this folder.")] = None,

@@ -1,7 +1,7 @@
 """One rehearsal, worked off: the district is read, computed over in a thread, and the result kept."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,20 +12,21 @@ import sqlalchemy as sa
 import structlog
 import uuid_utils.compat as uuid_utils
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.db import is_transient
 from common.errors import DomainError, SisterUnavailable
 from common.logs import place_of
 from common.runtime import Runtime
 from mtss.equity import ASKED_AT_ONCE, LEAST, groups_of_students
-from mtss.models.rehearsal import STUDENTS_AT_ONCE, changed_later, facts_in_parts, known_when, students_of
+from mtss.models.rehearsal import STUDENTS_AT_ONCE, facts_before, facts_in_parts, known_of, known_when, students_of
 from mtss.rules import Facts, policy_of
 from mtss.rules.rehearsal.comparison import Comparison, read_comparison
 from mtss.rules.rehearsal.district import district_of
 from mtss.rules.rehearsal.joining import joined
 from mtss.rules.rehearsal.past import still_running
 from mtss.rules.rehearsal.report import Asked, rehearse
-from mtss.rules.rehearsal.then import Later, with_versions
+from mtss.rules.rehearsal.then import AsKnownThen, Known
 from mtss.rules.rehearsal.who import Groups
 
 COMPARISON: Comparison = read_comparison(
@@ -71,6 +72,9 @@ _END = sa.text(
     WHERE id = :id AND worker = :worker AND state = 'running'
     """
 ).bindparams(sa.bindparam("result", type_=JSONB(none_as_null=True)))
+
+Then = tuple[Known, list[Facts]]
+"""When what is known became known, and at each moment of it the facts as they were known before."""
 
 log = structlog.get_logger(__name__)
 
@@ -165,15 +169,13 @@ async def _result(runtime: Runtime, taken: Any, progress: Progress) -> dict[str,
             raise NobodyRecorded
         facts, late = joined(parts), COMPARISON.late_days
         known = {"as": taken.known} | await known_when(session, taken.schools, late)
-        later = None
-        if taken.known == "then":
-            later = await changed_later(session, students, facts.schools, late, runtime.settings.zone.key)
+        then = await _then(session, runtime, students, facts, asked, progress) if taken.known == "then" else None
     groups = await _groups(runtime, students, progress)
-    return {"known": known} | await asyncio.to_thread(_compute, asked, facts, later, groups, progress)
+    return {"known": known} | await asyncio.to_thread(_compute, asked, facts, then, groups, progress)
 
 
-def _parts(students: Sequence[UUID], at_once: int) -> int:
-    return -(-len(students) // at_once)
+def _parts(of: Sized, at_once: int) -> int:
+    return -(-len(of) // at_once)
 
 
 async def _groups(runtime: Runtime, students: Sequence[UUID], progress: Progress) -> dict[str, Groups] | None:
@@ -184,11 +186,27 @@ async def _groups(runtime: Runtime, students: Sequence[UUID], progress: Progress
         return None
 
 
+async def _then(
+    session: AsyncSession, runtime: Runtime, students: Sequence[UUID], facts: Facts, asked: Asked, progress: Progress
+) -> Then:
+    """When all of it became known, and the facts as they were known before."""
+    zone, late = runtime.settings.zone, COMPARISON.late_days
+    known = await known_of(session, students, facts.schools, late, zone.key)
+    progress.steps += _parts(known.moments.day, STUDENTS_AT_ONCE)
+    before: list[Facts] = []
+    async for part in facts_before(session, students, known.moments, asked.policies, zone):
+        before.append(part)
+        progress.step()
+    return known, before
+
+
 def _compute(
-    asked: Asked, facts: Facts, later: Later | None, groups: dict[str, Groups] | None, progress: Progress
+    asked: Asked, facts: Facts, then: Then | None, groups: dict[str, Groups] | None, progress: Progress
 ) -> dict[str, Any]:
-    versions = None
-    if later is not None:
-        facts, versions = with_versions(facts, later)
-    found = rehearse(district_of(facts, asked.policies), asked, progress.step, versions, groups)
+    district = district_of(facts, asked.policies)
+    as_known_then = None
+    if then is not None:
+        known, before = then
+        as_known_then = AsKnownThen(district, known, [district_of(part, asked.policies) for part in before])
+    found = rehearse(district, asked, progress.step, as_known_then, groups)
     return found | {"still_running": still_running(facts)}

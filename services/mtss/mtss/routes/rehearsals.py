@@ -46,7 +46,7 @@ class RehearsalAsked(BaseModel):
         dict[str, Any] | None, Field(description="The policy to hold it against; without it the one in force.")
     ] = None
     known: Annotated[
-        Known, Field(description="Judge each day by what is known now, or by the attendance that was known at its end.")
+        Known, Field(description="Judge each day by what is known now, or by what was known at its end.")
     ] = "now"
     school_years: Annotated[
         list[Annotated[int, Field(ge=1900, le=2200)]],

@@ -17,7 +17,7 @@ from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.otherwise import Moved, alone, grounds, moved
 from mtss.rules.rehearsal.outcome import CANDIDATE, Outcome
 from mtss.rules.rehearsal.past import Past, past_of
-from mtss.rules.rehearsal.then import Versions, of_students, run_as_known_then
+from mtss.rules.rehearsal.then import AsKnownThen
 from mtss.rules.rehearsal.who import Groups, who
 
 Step = Callable[[], None]
@@ -55,26 +55,25 @@ def rehearse(
     district: District,
     asked: Asked,
     step: Step,
-    versions: Versions | None = None,
+    then: AsKnownThen | None = None,
     groups: Mapping[str, Groups] | None = None,
 ) -> Figures:
-    """All figures of a rehearsal, as JSON holds them: as known now, or with ``versions`` as known then.
+    """All figures of a rehearsal, as JSON holds them: as known now, or with ``then`` as known then.
 
     ``groups``: which groups each student is of, by their kind; without them nothing is said of groups.
 
     Raises:
         PolicyInvalid: a policy cannot be rehearsed.
     """
-    return _Rehearsal(district, asked, step, versions).report(groups)
+    return _Rehearsal(district, asked, step, then).report(groups)
 
 
 class _Rehearsal:
-    def __init__(self, district: District, asked: Asked, step: Step, versions: Versions | None) -> None:
-        self._district, self._asked, self._step, self._versions = district, asked, step, versions
+    def __init__(self, district: District, asked: Asked, step: Step, then: AsKnownThen | None) -> None:
+        self._district, self._asked, self._step, self._then = district, asked, step, then
 
     def report(self, groups: Mapping[str, Groups] | None) -> Figures:
-        asked = self._asked
-        district = of_students(self._district, self._versions.students) if self._versions else self._district
+        asked, district = self._asked, self._district
         past = past_of(district, tables_of(district, asked.policy), asked.comparison, asked.school_years, asked.schools)
         self._step()
         policy, against = (self._run(each) for each in (asked.policy, asked.against))
@@ -91,10 +90,7 @@ class _Rehearsal:
         }
 
     def _run(self, policy: Policy) -> Outcome:
-        if self._versions:
-            outcome = run_as_known_then(self._district, self._versions, policy)
-        else:
-            outcome = run(self._district, policy)
+        outcome = self._then.run(policy) if self._then else run(self._district, policy)
         self._step()
         return outcome
 

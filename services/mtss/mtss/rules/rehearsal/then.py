@@ -1,138 +1,145 @@
-"""What was known then: attendance that changed after its day was closed, as it stood at the end of each day.
+"""What was known then: each day judged by the facts as they were known at its end, whichever kind they are of.
 
-A student whose attendance changed has one more column for each day on which it did: the student as known before that day. So
-a policy runs over all of them at once, and each day's state is that of the column that was true at its end.
+Mostly what is known of a day at its end is what is known of it now. Where it is not, something became known later of an earlier
+day; before each such moment the student's facts are read as they were then, and are one more column, so that a policy runs over
+all of them at once. A day on which the school had not closed the day yet ended with what its last closed day said.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, cast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mtss.rules.facts import OF_STUDENTS, Absences, Facts, Ints, _Columns, copied, joined
+from mtss.rules.facts import NEVER, Flags, Ints, _Columns
 from mtss.rules.policy.document import Policy
-from mtss.rules.rehearsal.district import Bytes, District, Happened, Stays
+from mtss.rules.rehearsal.district import Bytes, District
 from mtss.rules.rehearsal.ground import Ground, tables_of
 from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import STATES, Changes, Outcome
+from mtss.rules.timeline import rows_at
 
 
 @dataclass(frozen=True, slots=True)
-class Later(_Columns):
-    """Changes after the day was closed, in the order in which they were heard; a kind is its place, below 0 for none."""
+class Moments(_Columns):
+    """Days on which something became known of a day before, by student and then day."""
 
     student: Ints
+    day: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Closings(_Columns):
+    """On which day it became known that a school had closed a day."""
+
     school: Ints
     day: Ints
-    before: Ints
-    after: Ints
-    kind_before: Ints
-    kind_after: Ints
     known: Ints
-    """The day on which it was heard."""
 
 
 @dataclass(frozen=True, slots=True)
-class Versions:
-    """The further columns: whose they are, and before which day they were true. By student and then day."""
+class Known:
+    """When what is known became known, by days; students and schools are named by their places."""
 
-    students: int
-    """How many students there are; further columns follow them."""
-    student: Ints
-    until: Ints
-
-
-def with_versions(facts: Facts, later: Later) -> tuple[Facts, Versions]:
-    """``facts``, and behind its students one more for each day on which somebody's attendance became known otherwise."""
-    moments = np.unique(np.stack([later.student, later.known], axis=1), axis=0)
-    versions = Versions(facts.students, moments[:, 0], moments[:, 1])
-    copies = {name: copied(getattr(facts, name), versions.student) for name in OF_STUDENTS}
-    more = {name: replace(each, student=each.student + versions.students) for name, each in copies.items()}
-    more["absences"] = _as_known(more["absences"], list(_cells(later, versions)))
-    together = {name: joined(getattr(facts, name), more[name]) for name in OF_STUDENTS}
-    return replace(facts, students=facts.students + len(moments), **together), versions
+    since: Ints
+    """For each student the first day on which they were known to be enrolled."""
+    moments: Moments
+    closings: Closings
+    late_days: int
+    """A day closed so many days after it, or later, came with a load of the past: by it nobody decided, so it is as known now."""
 
 
-def _cells(later: Later, versions: Versions) -> Iterator[tuple[int, int, int, int, int]]:
-    """What each further column knew of the days that changed: its number, school, day, hundredths and kind."""
-    of_student: dict[int, list[tuple[int, ...]]] = {}
-    for student, *change in zip(*(getattr(later, each.name).tolist() for each in fields(later)), strict=True):
-        of_student.setdefault(student, []).append(tuple(change))
-    for at, (student, until) in enumerate(zip(versions.student.tolist(), versions.until.tolist(), strict=True)):
-        knew: dict[tuple[int, int], tuple[int, int]] = {}
-        for school, day, before, after, kind_before, kind_after, known in of_student[student]:
-            knew.setdefault((school, day), (before, kind_before))
-            if known < until:
-                knew[school, day] = after, kind_after
-        yield from ((versions.students + at, *cell, *missed) for cell, missed in knew.items())
+class AsKnownThen:
+    """A district in which policies run over what was known at the end of each day.
+
+    ``before``: at each of the moments its student as known before it, each a column; in parts, in their order.
+    """
+
+    def __init__(self, district: District, known: Known, before: Sequence[District]) -> None:
+        self._district, self.known, self._before = district, known, before
+        closed = self._closed()
+        self._late: Flags = (closed < NEVER) & (closed - known.late_days >= district.days[:, None])
+        self._source = self._last_closed(closed)
+        self._first, self._end = self._between()
+
+    def run(self, policy: Policy) -> Outcome:
+        """What ``policy`` would have said at the end of each day."""
+        district, known = self._district, self.known
+        now, before = _states(district, policy), self._states_before(policy)
+        ground = Ground(district, tables_of(district, policy), 0, district.students)
+        places, everyone = len(district.schools) + 1, np.arange(district.students)
+        counts = np.zeros((ground.rows, places, STATES), np.int32)
+        then = np.zeros_like(now)
+        for row, day in enumerate(district.days.tolist()):
+            ground.turn(row)
+            late, source = self._late[row, ground.school], self._source[row, ground.school]
+            then[row] = now[source, everyone] * ((source >= 0) & (late | (day >= known.since)))
+            self._as_before(then[row], row, before, source, late)
+            counts[row] = np.bincount(ground.school * STATES + then[row], minlength=counts[row].size).reshape(
+                counts[row].shape
+            )
+        return _outcome(district, counts[:, :-1], then)
+
+    def _as_before(self, states: Bytes, row: int, before: Bytes, source: NDArray[np.intp], late: Flags) -> None:
+        """Who was known otherwise on that day."""
+        column = np.flatnonzero((self._first <= row) & (row < self._end))
+        whose = self.known.moments.student[column]
+        column, whose = column[~late[whose]], whose[~late[whose]]
+        states[whose] = before[source[whose], column]
+
+    def _closed(self) -> Ints:
+        """For each row and school the day on which it was known to be closed; one school more for nowhere."""
+        closings, days = self.known.closings, self._district.days
+        rows, found = rows_at(days, closings.day)
+        closed: Ints = np.full((len(days), len(self._district.schools) + 1), NEVER, np.int32)
+        closed[rows[found], closings.school[found]] = closings.known[found]
+        return closed
+
+    def _last_closed(self, closed: Ints) -> Ints:
+        """For each row and school the row of the last day known by then to be closed, and -1 before the first."""
+        days, rows = self._district.days, np.arange(len(self._district.days), dtype=np.int32)
+        day, school = np.nonzero(closed < NEVER)
+        known = np.searchsorted(days, np.maximum(closed[day, school], days[day]))
+        soon = known < len(days)
+        last: Ints = np.full(closed.shape, -1, np.int32)
+        np.maximum.at(last, (known[soon], school[soon]), day[soon])
+        np.maximum.accumulate(last, axis=0, out=last)
+        last[:, -1] = rows  # nowhere, what was said stands
+        return np.where(self._late, rows[:, None], last)
+
+    def _between(self) -> tuple[Ints, Ints]:
+        """For each column the first row of which it is true, and the first of which it is not."""
+        moments = self.known.moments
+        end = np.searchsorted(self._district.days, moments.day).astype(np.int32)
+        first = np.zeros(len(end), np.int32)
+        same = moments.student[1:] == moments.student[:-1]
+        first[1:][same] = end[:-1][same]
+        return np.maximum(first, np.searchsorted(self._district.days, self.known.since[moments.student])), end
+
+    def _states_before(self, policy: Policy) -> Bytes:
+        """The states of all columns at the end of each of our rows; below the first of theirs it is 0, and the last row says so too."""
+        days = self._district.days
+        parts = [np.zeros((len(days) + 1, 0), np.uint8)]
+        for part in self._before:
+            states = np.concatenate([_states(part, policy), np.zeros((1, part.students), np.uint8)])
+            rows = np.searchsorted(part.days, days, side="right") - 1
+            parts.append(np.concatenate([states[rows], states[-1:]]))
+        return np.concatenate(parts, axis=1)
 
 
-def _as_known(absences: Absences, cells: Sequence[tuple[int, ...]]) -> Absences:
-    """Those that did not change, and of those that did what was known; nothing missed is no absence."""
-    knew = Absences.of(*zip(*cells, strict=True)) if cells else Absences.of(*[None] * len(fields(Absences)))
-    stays = ~np.isin(_named(absences), _named(knew))
-    missed = knew.hundredths > 0
-    kept = {each.name: getattr(absences, each.name)[stays] for each in fields(absences)}
-    return joined(replace(absences, **kept), Absences(*(getattr(knew, each.name)[missed] for each in fields(knew))))
+def _states(district: District, policy: Policy) -> Bytes:
+    return cast(Bytes, run(district, policy, states=True).states)
 
 
-def _named(absences: Absences) -> Any:
-    """One number for each student, school and day: places are below 2 to the 24th, 16th and 20th."""
-    return (absences.student.astype(np.int64) << 36) | (absences.school.astype(np.int64) << 20) | absences.day
-
-
-def of_students(district: District, students: int) -> District:
-    """The first ``students`` of a district."""
-
-    def first(columns: Any) -> Any:
-        mine = columns.student < students
-        return replace(columns, **{each.name: getattr(columns, each.name)[mine] for each in fields(columns)})
-
-    stays: Stays = first(district.stays)
-    referrals: Happened = first(district.referrals)
-    help_requests: Happened = first(district.help_requests)
-    return replace(
-        district,
-        missed={counts: missed[:, :students] for counts, missed in district.missed.items()},
-        begins={year: row[:students] for year, row in district.begins.items()},
-        stays=stays,
-        referrals=referrals,
-        help_requests=help_requests,
-        scores={subscale: first(scores) for subscale, scores in district.scores.items()},
-    )
-
-
-def run_as_known_then(district: District, versions: Versions, policy: Policy) -> Outcome:
-    """What ``policy`` would have said at the end of each day, of what was known by then."""
-    states = cast(Bytes, run(district, policy, states=True).states)
-    then = states[:, : versions.students].copy()
-    until = np.searchsorted(district.days, versions.until)
-    # The latest first: on the days before each of them an earlier one says what was known.
-    for at in range(len(until) - 1, -1, -1):
-        then[: until[at], versions.student[at]] = states[: until[at], versions.students + at]
-    return _outcome_of(of_students(district, versions.students), policy, then)
-
-
-def _outcome_of(district: District, policy: Policy, states: Bytes) -> Outcome:
+def _outcome(district: District, counts: Ints, states: Bytes) -> Outcome:
     before = np.concatenate([np.zeros((1, district.students), np.uint8), states[:-1]])
     student, row = (each.astype(np.int32) for each in np.nonzero((states != before).T))
     return Outcome(
         days=district.days,
         schools=district.schools,
         students=district.students,
-        counts=_counts(district, policy, states),
+        counts=counts,
         changes=Changes(student, row, before[row, student], states[row, student]),
         states=states,
     )
-
-
-def _counts(district: District, policy: Policy, states: Bytes) -> Ints:
-    ground, places = Ground(district, tables_of(district, policy), 0, district.students), len(district.schools) + 1
-    counts = np.zeros((ground.rows, places, STATES), np.int32)
-    for row in range(ground.rows):
-        ground.turn(row)
-        counts[row] = np.bincount(ground.school * STATES + states[row], minlength=places * STATES).reshape(
-            places, STATES
-        )
-    return counts[:, :-1]
