@@ -111,7 +111,7 @@ class Fuzz:
         parts = {name: getattr(case, name) for name in ("path_parameters", "query", "body")}
         for part in parts.values() if about_known else ():
             if isinstance(part, dict):
-                part |= {name: self.known[name][turn % len(self.known[name])] for name in part if name in self.known}
+                part |= {name: self.known[name][turn % len(self.known[name])] for name in part if self.known.get(name)}
         texts = [spot for name, part in parts.items() if part is not NOT_SET for spot in _texts(part, parts, name)]
         if place < len(texts):
             holder, key = texts[place]

@@ -19,7 +19,7 @@ from tests.fuzz.fuzzing import Asker, Fuzz
 from tests.harness import SERVICES, Running, run_service
 from tests.matrix.district import District
 from tests.matrix.districts import DISTRICTS
-from tests.matrix.people import NORTH, sisters
+from tests.matrix.people import CLIENT, LINKS, NORTH, holders, sisters
 from tests.notifications.made_up import Sisters
 
 SEED = int(os.environ.get("TRELLIS_FUZZ_SEED", "1"))
@@ -77,6 +77,7 @@ async def _fuzz(running: Running, district: District) -> Fuzz:
     known |= {"school": known.get("school_id", [NORTH])} | KNOWN.get(running.name, {})
     ana, ben = (frozenset(value for value in fill.values() if _is_id(value)) for fill in (district.ana, district.ben))
     named = sorted(PERMISSIONS)
+    known["token"] = [token for column, token in district.held.items() if column in LINKS]
     askers = [
         Asker("nobody", {}, ana | ben),
         Asker("SIS", running.headers("sis")),
@@ -86,6 +87,8 @@ async def _fuzz(running: Running, district: District) -> Fuzz:
     for role in ("principal", "counselor", "facilitator", "teacher"):
         headers = running.headers(role, schools=[NORTH], staff=uuid4(), permissions=named)
         askers.append(Asker(role, headers, ben - ana))
+    if CLIENT in district.held:
+        askers.append(Asker(CLIENT, holders(running, district.held)[CLIENT], ben - ana))
     return Fuzz(running, askers, known)
 
 

@@ -22,7 +22,7 @@ CLIENT_OF_OTHERS, REVOKED = "client of other resources", "revoked client"
 STUDENT, OTHER_STUDENT, TAKEN_BACK = "student by link", "another student by link", "by a link taken back"
 FAMILY, RESTRICTED = "family by link", "restricted family by link"
 _CLIENTS = (CLIENT, CLIENT_ELSEWHERE, CLIENT_OF_OTHERS, REVOKED)
-_LINKS = (STUDENT, OTHER_STUDENT, TAKEN_BACK, FAMILY, RESTRICTED)
+LINKS = (STUDENT, OTHER_STUDENT, TAKEN_BACK, FAMILY, RESTRICTED)
 _numbers = count()
 
 
@@ -85,7 +85,7 @@ def holders(running: Running, held: Mapping[str, str]) -> dict[str, dict[str, st
     door = read_keys(running.keys / DOOR_SERVICE).door
     assert door
     tokens = {column: door_token(door, client=str(uuid4()), lifetime_seconds=900) for column in _CLIENTS}
-    tokens |= {column: token_urlsafe(16) for column in _LINKS}
+    tokens |= {column: token_urlsafe(16) for column in LINKS}
     return {column: {"Authorization": f"Bearer {held.get(column, token)}"} for column, token in tokens.items()}
 
 
