@@ -1,6 +1,7 @@
 """What persons and families may ask and do over HTTP."""
 
 import re
+from datetime import timedelta
 from io import BytesIO
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from common.policy import LINK
+from notifications.policy import POLICY
 from notifications.texts import TEXTS
 from tests.harness import Running, buckets_not_refilling
 from tests.notifications.made_up import (
@@ -248,6 +250,18 @@ async def test_an_unknown_stop_link_is_not_found(notifications: Running) -> None
     ):
         assert answer.status_code == 404
         assert "<form" not in answer.text
+
+
+async def test_a_stop_link_runs_out(notifications: Running, student: UUID, mail: MailServer) -> None:
+    await notifications.deliver(targeted(student))
+    await work(notifications)
+    link = stop_link(mail)
+
+    notifications.clock.advance(timedelta(days=POLICY.stop_link_days, seconds=-1))
+    assert (await notifications.http.get(link)).status_code == 200
+    notifications.clock.advance(timedelta(seconds=1))
+    assert [(await notifications.http.request(method, link)).status_code for method in ("GET", "POST")] == [404, 404]
+    assert await rows(notifications, "opt_out") == []
 
 
 async def test_a_stop_link_that_is_asked_for_too_often_waits_and_others_do_not(notifications: Running) -> None:

@@ -5,7 +5,7 @@ import hmac
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from sqlmodel import col
 
 from common.sealed import Vault
 from notifications.models import OptOut, Pepper, StopLink
+from notifications.policy import POLICY
 from notifications.rules.contacts import mailbox
 
 _ONLY = 1
@@ -70,18 +71,23 @@ def stop_link(digest: str, at: datetime) -> tuple[str, StopLink]:
     return token, StopLink(digest=_token_digest(token), mailbox=digest, made_at=at)
 
 
-async def is_known(session: AsyncSession, token: str) -> bool:
-    """Whether a stop link with this token was ever sent."""
-    return await session.get(StopLink, _token_digest(token)) is not None
+async def is_known(session: AsyncSession, token: str, at: datetime) -> bool:
+    """Whether a stop link with this token was sent, and has not run out."""
+    return await _standing(session, token, at) is not None
 
 
 async def stop(session: AsyncSession, token: str, at: datetime) -> bool:
-    """Send no more e-mail to the mailbox that got this link; whether the link is known."""
-    link = await session.get(StopLink, _token_digest(token))
+    """Send no more e-mail to the mailbox that got this link; whether the link is known and has not run out."""
+    link = await _standing(session, token, at)
     if link is None:
         return False
     await session.execute(_STOP, {"mailbox": link.mailbox, "at": at})
     return True
+
+
+async def _standing(session: AsyncSession, token: str, at: datetime) -> StopLink | None:
+    link = await session.get(StopLink, _token_digest(token))
+    return link if link and at - link.made_at < timedelta(days=POLICY.stop_link_days) else None
 
 
 def _token_digest(token: str) -> str:

@@ -36,14 +36,14 @@ _HEADERS = {
     "X-Robots-Tag": "noindex",
 }
 _MISSING: dict[int | str, dict[str, Any]] = {
-    404: {"description": "The link is not known.", "content": {"text/html": {}}}
+    404: {"description": "The link is not known, or has run out.", "content": {"text/html": {}}}
 }
 
 
 @router.get("/v1/unsubscribe/{token}", response_class=HTMLResponse, responses=_MISSING)
-async def read_unsubscribe_page(token: str, session: Session) -> HTMLResponse:
+async def read_unsubscribe_page(token: str, session: Session, now: Now) -> HTMLResponse:
     """A page with one button. Looking at it changes nothing."""
-    return _page("page_question", button=True) if await is_known(session, token) else _unknown()
+    return _page("page_question", button=True) if await is_known(session, token, now) else _unknown()
 
 
 @router.post("/v1/unsubscribe/{token}", response_class=HTMLResponse, responses=_MISSING)

@@ -21,6 +21,7 @@ class Policy:
     cap_until_known: int
     lease_seconds: int
     call_seconds: int
+    stop_link_days: int
     retry_minutes: tuple[int, ...]
     breaker_failures: int
     breaker_seconds: int
