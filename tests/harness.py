@@ -161,14 +161,16 @@ async def run_service(
         before = {each: getattr(app.state, each, None) for each in ("loops", "runtime", "inbox")}
         app.state.loops, app.state.runtime = (), runtime
         admin = create_engine(cluster.superuser_url(name), pool_size=1)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=httpx.ASGITransport(Documented(app)), base_url="http://testserver") as http,
-        ):
-            yield Running(name, app, runtime, http, keys, admin, clock)
-        await admin.dispose()
-        for each, value in before.items():
-            setattr(app.state, each, value)
+        try:
+            async with (
+                app.router.lifespan_context(app),
+                httpx.AsyncClient(transport=httpx.ASGITransport(Documented(app)), base_url="http://testserver") as http,
+            ):
+                yield Running(name, app, runtime, http, keys, admin, clock)
+        finally:
+            await admin.dispose()
+            for each, value in before.items():
+                setattr(app.state, each, value)
 
 
 @asynccontextmanager

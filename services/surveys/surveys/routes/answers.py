@@ -90,7 +90,7 @@ async def read_survey(
 @router.post(
     "/v1/answer/{token}",
     dependencies=[_LINK_IS_THE_KEY],
-    response_class=HTMLResponse,
+    response_class=Response,  # leads back to the page, and has no content of its own
     status_code=303,
     responses=_PAGES,
     openapi_extra=_FORM,
