@@ -10,7 +10,10 @@ import typer
 from common.commands import ADDRESS, HERE, Data, TokenFile, Url, answer_of, one_sentence, operator, out, pages
 
 app = typer.Typer(
-    help="Equity of each month's decisions: what waits for a person, and what they found.", no_args_is_help=True
+    name="equity",
+    no_args_is_help=True,
+    add_completion=False,
+    help="Equity of each month's decisions: what waits for a person, and what they found.",
 )
 
 
