@@ -24,8 +24,9 @@ class Clients:
         self._open: dict[str, httpx.AsyncClient] = {}
 
     def use(self, service: str, transport: httpx.AsyncBaseTransport) -> None:
-        """Reach ``service`` through ``transport``, such as an application in the same process."""
+        """From here on reach ``service`` through ``transport``, such as an application in the same process."""
         self._transports[service] = transport
+        self._open.pop(service, None)
 
     async def request(
         self, service: str, method: str, path: str, *, repeatable: bool = False, **options: Any
