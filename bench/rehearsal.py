@@ -75,6 +75,7 @@ def made_up(students: int) -> District:
         stays=_stays(draw, students, schools),
         referrals=_referrals(draw, students),
         help_requests=Happened(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)),
+        tardies=Happened(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)),
         scores={each: _answers(draw, students) for each in POLICY.subscales},
     )
 

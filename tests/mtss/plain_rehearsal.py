@@ -139,6 +139,8 @@ class _Pencil:
                 if today["known"]
                 else None
             )
+        if clause["signal"] == "tardies":
+            return self.late(clause, today)
         if not today["year"]:
             return None
         if clause["window"] == "school_year":
@@ -152,6 +154,16 @@ class _Pencil:
         latest = max((when for when, _ in said), default=None)
         means = [Fraction(mean).limit_denominator(100) for when, mean in said if when == latest]
         return min(means, default=None)
+
+    def late(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
+        if not today["known"]:
+            return None
+        if clause["window"] == "last_days":
+            since = today["on"] - timedelta(days=int(clause["window_days"]["value"]))
+            days = [each for each in self.past if each["on"] > since]
+        else:
+            days = [each for each in self.past if each["year"] == today["year"]]
+        return Fraction(sum(each["known"] and each["kind"] == AttendanceKind.TARDY for each in days))
 
     def fell(self, clause: dict[str, Any], on: date) -> Fraction | None:
         """Squared with its sign, so that no root has to be drawn; so is what it is compared with."""

@@ -8,13 +8,19 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
+from common.events import Event
 from mtss.models import Decision, verify
 from mtss.rules import digest_of_decision
 from tests.harness import Running
 from tests.mtss.made_up import STUDENT, School, named, school_days
+from tests.mtss.test_rules_tardies import late as late_at
 
 SCHOOL = School(days=school_days(60))
 OTHER = named("student", 1)
+
+
+def late(day: int) -> Event:
+    return late_at(day, SCHOOL)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -22,7 +28,7 @@ async def decided(mtss: Running) -> AsyncIterator[Running]:
     """Two students with decisions that rest on every kind of fact."""
     mtss.clock.set(datetime(2024, 11, 20, 18, tzinfo=UTC))
     await mtss.deliver(SCHOOL.calendar(), SCHOOL.enrols(), SCHOOL.enrols(OTHER), *SCHOOL.closes_through(19))
-    await mtss.deliver(SCHOOL.absent(4), SCHOOL.absent(5), SCHOOL.refers(3, 1), SCHOOL.scores(3, 3.0))
+    await mtss.deliver(SCHOOL.absent(4), SCHOOL.absent(5), late(8), SCHOOL.refers(3, 1), SCHOOL.scores(3, 3.0))
     await mtss.deliver(*SCHOOL.closes(*range(19, 30)))
     yield mtss
 
@@ -48,6 +54,7 @@ async def test_what_was_decided_is_decided_again(decided: Running) -> None:
 
 async def test_what_is_heard_later_leaves_earlier_decisions_as_they_were(decided: Running) -> None:
     await decided.deliver(SCHOOL.absent(4, hundredths=0), SCHOOL.absent(25), SCHOOL.refers(6, 2), SCHOOL.scores(2, 2.0))
+    await decided.deliver(SCHOOL.absent(8), late(9))
     await decided.deliver(SCHOOL.calendar(), SCHOOL.enrols(exit_on=SCHOOL.days[20]), *SCHOOL.closes(25, deleted=True))
     await decided.deliver(SCHOOL.absent(25, hundredths=50), *SCHOOL.closes(25))
     assert await differing(decided) == []
@@ -58,6 +65,7 @@ async def test_what_is_heard_later_leaves_earlier_decisions_as_they_were(decided
     [
         ("UPDATE mtss_attendance SET hundredths_absent = 64 WHERE hundredths_absent = 100", ["facts.absences"]),
         ("UPDATE mtss_attendance SET kind = 'excused' WHERE hundredths_absent = 100", ["facts.absences"]),
+        ("UPDATE mtss_attendance SET kind = 'present' WHERE kind = 'tardy'", ["facts.tardies"]),
         ("UPDATE mtss_enrolment SET entry_on = entry_on + 1", ["facts.enrolments"]),
         ("UPDATE mtss_calendar SET days = days[2:]", ["facts.calendars"]),
         ("UPDATE mtss_closed_day SET implied = NOT implied WHERE day = '2024-09-02'", ["facts.closed_days"]),

@@ -42,6 +42,7 @@ from tests.mtss.oracle import District, standing
 from tests.mtss.plain_rehearsal import states_of
 from tests.mtss.test_rules_longest import DROP, LONGEST
 from tests.mtss.test_rules_policy import TEXT
+from tests.mtss.test_rules_tardies import LATELY, TARDIES, late
 
 _ALL: Any = list(HealthCheck)
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
@@ -104,7 +105,7 @@ STREAK = {
 }
 POLICIES.append(document({"any": ["attendance", "severe_attendance"]}))
 POLICIES[-1]["clauses"]["severe_attendance"] = STREAK
-POLICIES += [LONGEST, DROP]
+POLICIES += [LONGEST, DROP, TARDIES, LATELY]
 
 
 def changes(events: Sequence[Event], policy: Policy, student: UUID = STUDENT) -> Changes:
@@ -157,6 +158,18 @@ class Ahead:
             more = [
                 AttendanceRecorded(
                     student_id=student, school_id=school, on=on, hundredths_absent=100, kind=kind, revision=_NEW
+                )
+                for on, school in self.days[: int(amount)]
+            ]
+        elif change.by == "tardies":
+            more = [
+                AttendanceRecorded(
+                    student_id=student,
+                    school_id=school,
+                    on=on,
+                    hundredths_absent=0,
+                    kind=AttendanceKind.TARDY,
+                    revision=_NEW,
                 )
                 for on, school in self.days[: int(amount)]
             ]
@@ -332,6 +345,18 @@ def test_the_mean_that_is_a_drop_and_the_one_that_is_none_are_told_in_hundredths
     assert after(school, through=30, document=DROP)["attendance"].by == "school_days"
     lowest = after(school, school.scores(3, 1.5, window=1), through=30, document=DROP)["attendance"]
     assert lowest == Change("school_days", None, None, 20)
+
+
+def test_late_days_are_told_as_far_as_they_fit_into_the_window() -> None:
+    school = School(days=school_days(50))
+    found = after(school, late(3, school), late(28, school), through=30, document=TARDIES)["attendance"]
+    assert found == Change("tardies", Least(1, school.days[30]), Least(1, school.days[30]), 20)
+    found = after(school, late(3, school), late(28, school), through=30, document=LATELY)["attendance"]
+    assert found.clause == Least(2, school.days[31])
+    begun = [late(day, school) for day in (27, 28, 29)]
+    assert after(school, *begun, through=30, document=LATELY)["attendance"].by == "school_days"
+    assert after(school, through=49, document=TARDIES)["attendance"].clause is None
+    assert after(school, through=50, document=LATELY)["attendance"].clause is None
 
 
 def test_a_policy_that_counts_from_a_coming_day_on_decides_the_tier_of_that_day() -> None:

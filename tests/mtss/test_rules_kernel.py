@@ -332,7 +332,20 @@ def clauses(*, overlapping: bool) -> st.SearchStrategy[dict[str, Any]]:
         },
         optional={"minimum_dwell": DWELL},
     )
-    return st.one_of(attendance, attendance, survey, referrals, streak, longest, drop)
+    tardies = st.fixed_dictionaries(
+        {
+            "signal": st.just("tardies"),
+            "window": st.sampled_from(["school_year", "last_days"]),
+            "window_days": numbers(1, 10, 30),
+            "entry": st.fixed_dictionaries({"at_least": numbers(1, 2, 3)}),
+            "when_unknown": WHEN_UNKNOWN,
+        },
+        optional={
+            "exit": st.fixed_dictionaries({"below": numbers(1)}, optional={"days_in_a_row": IN_A_ROW}),
+            "minimum_dwell": DWELL,
+        },
+    )
+    return st.one_of(attendance, attendance, survey, referrals, streak, longest, drop, tardies)
 
 
 def conditions(names: Sequence[str]) -> st.SearchStrategy[Any]:
@@ -389,7 +402,7 @@ def graded(draw: st.DrawFn) -> list[Event]:
         if isinstance(event, StudentEnrolled):
             event = event.model_copy(update={"grade": random.choice(GRADES)})
         if isinstance(event, AttendanceRecorded):
-            kinds = [AttendanceKind.EXCUSED, AttendanceKind.UNEXCUSED]
+            kinds = [AttendanceKind.EXCUSED, AttendanceKind.UNEXCUSED, AttendanceKind.TARDY]
             event = event.model_copy(update={"kind": random.choice(kinds)})
         events.append(event)
     return events

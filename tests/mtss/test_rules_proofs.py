@@ -24,6 +24,7 @@ from mtss.rules import (
     standing_of,
 )
 from tests.mtss.made_up import STUDENT, School, facts_of, named, policy, school_days
+from tests.mtss.test_rules_tardies import late
 
 SCHOOL, OTHER = School(days=school_days(40)), named("student", 1)
 HEARD: list[Event] = [
@@ -55,6 +56,7 @@ def test_a_ground_counts_the_rows_of_each_kind() -> None:
         "calendars": 40,
         "closed_days": 30,
         "absences": 1,
+        "tardies": 0,
         "referrals": 1,
         "scores": 1,
         "rulings": 0,
@@ -74,6 +76,8 @@ def test_a_ground_is_the_student_s_own_whoever_is_looked_at_beside_and_in_whatev
         (SCHOOL.absent(4, hundredths=50), {"absences"}),
         (SCHOOL.absent(4).model_copy(update={"kind": AttendanceKind.EXCUSED}), {"absences"}),
         (SCHOOL.absent(6, OTHER), set()),
+        (late(6, SCHOOL), {"tardies"}),
+        (late(6, SCHOOL, hundredths=25), {"absences", "tardies"}),
         (SCHOOL.absent(35), set()),
         (SCHOOL.refers(6, 2), {"referrals"}),
         (SCHOOL.scores(3, 3.25), {"scores"}),

@@ -30,6 +30,7 @@ from mtss.rules.signals import SIGNALS
 from tests.mtss.made_up import STUDENT, School, facts_of, policy, school_days
 from tests.mtss.test_rules_longest import DROP, LONGEST
 from tests.mtss.test_rules_policy import ATTENDANCE, changed, number
+from tests.mtss.test_rules_tardies import LATELY, TARDIES, late
 
 SCHOOL = School(days=school_days(60))
 STREAK = changed(
@@ -56,6 +57,7 @@ SITUATIONS: dict[str, tuple[int, list[Any]]] = {
     "the year is over": (60, [*MISSED, SCHOOL.scores(3, 2.0, prorated=True)]),
     "the second survey is lower": (30, [SCHOOL.scores(3, 4.0, window=1), SCHOOL.scores(9, 2.0, window=2)]),
     "the second survey is no lower": (30, [SCHOOL.scores(3, 3.0, window=1), SCHOOL.scores(9, 4.0, window=2)]),
+    "some days were begun late": (30, [late(day, SCHOOL) for day in (25, 27, 28, 29)]),
     "some days were implied": (30, [*MISSED, *SCHOOL.closes(30, implied=True)]),
 }
 
@@ -75,7 +77,7 @@ def words(situation: str, audience: Audience, language: Language, document: Any 
 
 
 def sentences(audience: Audience, language: Language) -> Iterator[str]:
-    for situation, document in product(SITUATIONS, (None, STREAK, LONGEST, DROP, UNEXCUSED)):
+    for situation, document in product(SITUATIONS, (None, STREAK, LONGEST, DROP, UNEXCUSED, TARDIES, LATELY)):
         said = words(situation, audience, language, document)
         yield from (said.opening, *said.strengths, *said.grounds, *said.unknown, *said.changes, said.closing)
 
@@ -178,6 +180,14 @@ def test_a_drop_is_told_with_both_surveys() -> None:
         "Between the surveys of August 22, 2024 and August 30, 2024 the average of the answers about adults at school fell from "
         "4 to 2, more than chance explains."
     )
+
+
+def test_late_days_are_told_in_their_window() -> None:
+    assert words("some days were begun late", "staff", "en", TARDIES).grounds == (
+        "4 late arrivals in this school year, counted through September 27, 2024.",
+    )
+    assert words("some days were begun late", "parent", "es", LATELY).grounds[0].startswith("Llegó tarde 4 días.")
+    assert words("all goes well", "student", "en", LATELY).strengths[0].startswith("You come to school on time")
 
 
 def test_every_language_says_the_same_to_the_same_people() -> None:

@@ -87,7 +87,7 @@ _FACTS = sa.text(
                 ORDER BY revision LIMIT 1
             ) AS later ON true
             WHERE stands.student_id = asked.student_id OFFSET 0
-        ) AS a JOIN school USING (school_id, moment) WHERE a.hundredths > 0
+        ) AS a JOIN school USING (school_id, moment) WHERE a.hundredths > 0 OR a.kind = 'tardy'
     ) AS absences,
     (
         SELECT array_agg(student), array_agg(i.day)

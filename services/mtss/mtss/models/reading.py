@@ -69,7 +69,7 @@ _FACTS = sa.text(
         FROM student, LATERAL (
             SELECT school_id, day - DATE '1970-01-01' AS day, hundredths_absent,
                    array_position(CAST(:kinds AS text[]), kind) - 1 AS kind
-            FROM mtss_attendance WHERE student_id = student.student_id AND hundredths_absent > 0 OFFSET 0
+            FROM mtss_attendance WHERE student_id = student.student_id AND (hundredths_absent > 0 OR kind = 'tardy') OFFSET 0
         ) AS a JOIN school USING (school_id)
     ) AS absences,
     (

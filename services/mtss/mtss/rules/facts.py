@@ -23,6 +23,7 @@ EPOCH = date(1970, 1, 1)
 KINDS = tuple(AttendanceKind)
 """What kind of day it was, named by its place from here on."""
 EXCUSED, UNEXCUSED = KINDS.index(AttendanceKind.EXCUSED), KINDS.index(AttendanceKind.UNEXCUSED)
+TARDY = KINDS.index(AttendanceKind.TARDY)
 TIERS = tuple(Tier)
 """Tiers from the least support to the most, named by their place from here on."""
 UNIVERSAL, TARGETED, INTENSIVE = range(len(TIERS))
@@ -108,7 +109,10 @@ class Closed(_Columns):
 
 @dataclass(frozen=True, slots=True)
 class Absences(_Columns):
-    """What students missed, in hundredths of a day, and of what kind it was, by its place in ``KINDS``."""
+    """What students missed, in hundredths of a day, and of what kind it was, by its place in ``KINDS``.
+
+    A day that was begun late stands here though nothing was missed.
+    """
 
     student: Ints
     school: Ints

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mtss.rules.facts import Facts, Ints
+from mtss.rules.facts import TARDY, Facts, Flags, Ints
 
 Ground: TypeAlias = dict[str, dict[str, Any]]
 """For each kind of fact, how many rows of it a decision rests on, and their digest; ``seen``: when and how they were read."""
@@ -37,6 +37,7 @@ class Grounds:
             "calendars": _joined([self._calendars[school] for school in schools]),
             "closed_days": _joined([self._closed[school] for school in schools]),
             "absences": self._absences.of(student),
+            "tardies": self._tardies.of(student),
             "referrals": self._referrals.of(student),
             "scores": self._scores.of(student),
             "help_requests": self._help_requests.of(student),
@@ -61,9 +62,16 @@ class Grounds:
 
     @cached_property
     def _absences(self) -> "_Rows":
-        """Those on closed days of schools where the student is enrolled: on others nothing rests."""
+        return self._of_attendance(self.facts.absences.hundredths > 0)
+
+    @cached_property
+    def _tardies(self) -> "_Rows":
+        return self._of_attendance(self.facts.absences.kind == TARDY)
+
+    def _of_attendance(self, mine: Flags) -> "_Rows":
+        """What is of closed days of schools where the student is enrolled: on others nothing rests."""
         each, closed, enrolled = self.facts.absences, self.facts.closed, self.facts.enrolments
-        counts = np.isin(_pairs(each.school, each.day), _pairs(closed.school, closed.day))
+        counts = mine & np.isin(_pairs(each.school, each.day), _pairs(closed.school, closed.day))
         counts &= np.isin(_pairs(each.student, each.school), _pairs(enrolled.student, enrolled.school))
         columns = [self._school_names[each.school], each.day, each.hundredths, each.kind]
         return _Rows.by(each.student[counts], self.facts.students, [column[counts] for column in columns])

@@ -74,6 +74,12 @@ class Timeline:
         within: Small = total[1:] - total[before]
         return within
 
+    def of_kind(self, facts: Facts, kind: int) -> Flags:
+        """Which closed days were of one kind."""
+        found: Flags = np.zeros(self.known.shape, np.bool_)
+        found[_counted(self.days, facts.absences, self.school, self.known, facts.absences.kind == kind)[:2]] = True
+        return found
+
     def absent_of(self, facts: Facts, kind: int | None) -> Ints:
         """Hundredths of a day missed, of one kind or of all."""
         if kind is None:
@@ -206,13 +212,22 @@ def _between_first_and_last(known: Flags, instructional: Flags) -> Flags:
 
 def _absent(days: Ints, absences: Absences, school: Small, known: Flags, mine: Flags | None = None) -> Ints:
     absent = np.zeros(known.shape, np.int32)
+    row, student, which = _counted(days, absences, school, known, mine)
+    absent[row, student] = absences.hundredths[which]
+    return absent
+
+
+def _counted(
+    days: Ints, absences: Absences, school: Small, known: Flags, mine: Flags | None
+) -> tuple[Ints, Ints, Ints]:
+    """The row, the student and the place of each absence of a closed day of the school that counts."""
     rows, found = rows_at(days, absences.day)
     if mine is not None:
         found &= mine
-    row, student = rows[found], absences.student[found]
-    counts = (school[row, student] == absences.school[found]) & known[row, student]
-    absent[row[counts], student[counts]] = absences.hundredths[found][counts]
-    return absent
+    which = np.flatnonzero(found).astype(np.int32)
+    row, student = rows[which], absences.student[which]
+    counts = (school[row, student] == absences.school[which]) & known[row, student]
+    return row[counts], student[counts], which[counts]
 
 
 def _rows_of_years(year_at: Small) -> dict[int, slice]:

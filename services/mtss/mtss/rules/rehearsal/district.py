@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mtss.rules.facts import EXCUSED, UNEXCUSED, Facts, Flags, Floats, HelpRequests, Ints, Referrals
+from mtss.rules.facts import EXCUSED, TARDY, UNEXCUSED, Facts, Flags, Floats, HelpRequests, Ints, Referrals
 from mtss.rules.policy.document import Policy
 from mtss.rules.signals.referrals import first_days
 from mtss.rules.timeline import Small, Timeline, of_what_counts, rows_at, timeline_of
@@ -64,6 +64,8 @@ class District:
     stays: Stays
     referrals: Happened
     help_requests: Happened
+    tardies: Happened
+    """One a closed day that was begun late."""
     scores: Mapping[str, Happened]
     """By subscale: the mean of each complete score, one a student and day."""
 
@@ -89,6 +91,7 @@ def district_of(facts: Facts, policies: Iterable[Policy]) -> District:
         stays=_stays(timeline, facts),
         referrals=_of_no_value(timeline, facts.referrals),
         help_requests=_of_no_value(timeline, facts.help_requests),
+        tardies=_tardies(timeline, facts),
         scores={each: _scores(timeline, facts, each) for each in subscales},
     )
 
@@ -122,6 +125,11 @@ def _stays(timeline: Timeline, facts: Facts) -> Stays:
 def _of_no_value(timeline: Timeline, of: Referrals | HelpRequests) -> Happened:
     rows, found = rows_at(timeline.days, of.day)
     return _happened(rows, found, of.student, np.zeros(len(rows)))
+
+
+def _tardies(timeline: Timeline, facts: Facts) -> Happened:
+    student, row = (each.astype(np.int32) for each in np.nonzero(timeline.of_kind(facts, TARDY).T))
+    return Happened(student, row, np.zeros(len(row)))
 
 
 def _scores(timeline: Timeline, facts: Facts, subscale: str) -> Happened:

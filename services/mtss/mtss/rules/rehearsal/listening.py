@@ -6,7 +6,7 @@ from mtss.rules.policy.document import Clause, PolicyInvalid
 from mtss.rules.rehearsal.district import District
 from mtss.rules.rehearsal.ground import Ground
 from mtss.rules.rehearsal.measures import FirstDays, LastDays, LongestStreak, Measure, Share, Streak
-from mtss.rules.rehearsal.rare import Count, Drop, Level, RecentCount
+from mtss.rules.rehearsal.rare import Count, Drop, Level, RecentCount, RecentTardies, Tardies
 
 _OF: Mapping[tuple[str, str | None], Callable[[Ground, Clause], Measure]] = {
     ("absence_streak", None): Streak,
@@ -18,6 +18,8 @@ _OF: Mapping[tuple[str, str | None], Callable[[Ground, Clause], Measure]] = {
     ("survey_drop", None): Drop,
     ("referrals", "school_year"): lambda ground, clause: Count(ground, clause, ground.district.referrals),
     ("referrals", "last_days"): lambda ground, clause: RecentCount(ground, clause, ground.district.referrals),
+    ("tardies", "school_year"): Tardies,
+    ("tardies", "last_days"): RecentTardies,
     ("help_requested", None): lambda ground, clause: RecentCount(ground, clause, ground.district.help_requests),
 }
 

@@ -84,7 +84,7 @@ class Count(Sparse):
         """Count, and tell on instructional days."""
         if not self.quiet:
             self.count(self.place[self.happened.at(self.ground.row)])
-            np.copyto(self.telling, self.ground.there[self.mine])
+            np.copyto(self.telling, self.days()[self.mine])
             self.ask_only_who_may_be()
 
     def count(self, places: Places) -> None:
@@ -96,7 +96,11 @@ class Count(Sparse):
 
     def tells(self) -> Flags:
         """That there was none is known too."""
-        return self.ground.there if self.ground.asked is None else self.ground.there & self.ground.asked
+        return self.days() if self.ground.asked is None else self.days() & self.ground.asked
+
+    def days(self) -> Flags:
+        """Of whom today says something: all who have school."""
+        return self.ground.there
 
 
 class RecentCount(Count):
@@ -114,3 +118,32 @@ class RecentCount(Count):
         np.add.at(self.amount, places, 1)
         row = self.ground.row
         np.subtract.at(self.amount, self._over[self._until[row] : self._until[row + 1]], 1)
+
+
+class Tardies(Count):
+    """How many in the school year that their days are of."""
+
+    def __init__(self, ground: Ground, clause: Clause) -> None:
+        super().__init__(ground, clause, ground.district.tardies)
+
+    def count(self, places: Places) -> None:
+        """Count those of today for the school year of today."""
+        for year, mine in self.ground.of_year:
+            now, so_far = mine[self.mine], self._sums[year]
+            np.add.at(so_far, places[now[places]], 1)
+            self.amount = np.where(now, so_far, self.amount)
+
+    def days(self) -> Flags:
+        """Only closed days say anything."""
+        return self.ground.known
+
+
+class RecentTardies(RecentCount):
+    """How many in so many last calendar days."""
+
+    def __init__(self, ground: Ground, clause: Clause) -> None:
+        super().__init__(ground, clause, ground.district.tardies)
+
+    def days(self) -> Flags:
+        """Only closed days say anything."""
+        return self.ground.known

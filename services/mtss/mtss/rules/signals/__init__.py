@@ -10,10 +10,20 @@ from mtss.rules.signals import (
     referrals,
     survey_drop,
     survey_level,
+    tardies,
 )
 from mtss.rules.signals.kinds import Evidence, Measure, Moment, Range, Signal
 
-_ALL = (absence_streak, attendance_share, help_requested, longest_streak, referrals, survey_drop, survey_level)
+_ALL = (
+    absence_streak,
+    attendance_share,
+    help_requested,
+    longest_streak,
+    referrals,
+    survey_drop,
+    survey_level,
+    tardies,
+)
 SIGNALS: Mapping[str, Signal] = {each.SIGNAL.name: each.SIGNAL for each in _ALL}
 
 __all__ = ["SIGNALS", "Evidence", "Measure", "Moment", "Range", "Signal"]
