@@ -1,5 +1,6 @@
 """Where services answer, and what their routes declare."""
 
+import math
 from importlib import import_module
 from typing import Any
 
@@ -35,6 +36,19 @@ def test_every_post_happens_once_for_its_key_or_says_why_it_needs_none(service: 
         and happens_once(context.dependant) == hasattr(context.endpoint, "__repeatable__")
     ]
     assert undeclared == [], "declare ONCE in its dependencies, or @repeatable with the reason (common.idempotency)"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_nobody_may_ask_for_more_than_five_hundred_items_at_once(service: str) -> None:
+    asked = {
+        f"{method} {path}": parameter["schema"].get("maximum", math.inf)
+        for path, operations in import_module(f"{service}.app").app.openapi()["paths"].items()
+        for method, operation in operations.items()
+        for parameter in operation.get("parameters", ())
+        if parameter["name"] == "limit"
+    }
+    asked.pop("post /mtss/v1/decisions/verify", None)  # how many are made again, not how many are answered
+    assert {route: most for route, most in asked.items() if most > 500} == {}
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -188,6 +188,30 @@ async def test_a_proposal_is_due_within_the_school_days_that_the_policy_says(mts
 # Overrides
 
 
+async def test_of_fifty_who_override_over_the_same_one_does(school: Running) -> None:
+    seen = (await call(school, "GET", f"/students/{STUDENT}")).headers["ETag"]
+    until = SCHOOL.days[40].isoformat()
+
+    answers = await asyncio.gather(
+        *(
+            act(
+                school,
+                f"/students/{STUDENT}/overrides",
+                seen=seen,
+                tier="intensive",
+                until=until,
+                reason=f"Reason {n:02}.",
+            )
+            for n in range(50)
+        )
+    )
+
+    assert sorted(each.status_code for each in answers) == [201] + [412] * 49
+    (won,) = (each.json() for each in answers if each.is_success)
+    rulings = (await call(school, "GET", f"/students/{STUDENT}/rulings")).json()["items"]
+    assert [(each["id"], each["reason"]) for each in rulings] == [(won["id"], won["reason"])]
+
+
 @pytest.mark.parametrize("tier", ["universal", "intensive"])
 async def test_an_override_stands_up_or_down_with_what_the_policy_says_beside_it(school: Running, tier: str) -> None:
     made = await override(school, tier, SCHOOL.days[40])

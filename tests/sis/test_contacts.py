@@ -1,5 +1,6 @@
 """Contacts: sealed at rest, fresh for notifications, restricted until a person has read why; and the summary."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -296,6 +297,26 @@ async def test_nobody_codes_a_text_that_changed_since_they_read_it(sis: Sis):
 
     assert (blind.status_code, late.status_code) == (428, 412)
     assert await sis.rows("SELECT 1 FROM sis_restriction") == []
+
+
+async def test_of_fifty_who_code_the_same_text_one_does(sis: Sis):
+    identity, parent = await family(sis, contactRestrictions="court order canary")
+    address = f"/sis/v1/students/{identity}/contacts/{parent}/restriction"
+    headers = {"If-Match": (await sis.call("GET", address, role="district")).headers["ETag"]}
+    days = [f"2027-{month:02}-{day:02}" for month in range(1, 6) for day in range(1, 11)]
+
+    answers = await asyncio.gather(
+        *(
+            sis.call(
+                "PUT", address, role="district", json={"codes": ["no_contact"], "expires_on": day}, headers=headers
+            )
+            for day in days
+        )
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 49
+    (won,) = (answer for answer in answers if answer.is_success)
+    assert await restriction(sis, identity) == won.json()
 
 
 async def test_the_etag_of_a_coding_is_the_one_that_is_read_next(sis: Sis):
