@@ -59,8 +59,8 @@ class Machine:
         return await asyncpg.connect(plain(url))
 
     @contextmanager
-    def serve(self, service: str, database: str | None = None) -> Iterator[Program]:
-        """``trellis serve`` at work and ready."""
+    def serve(self, service: str, database: str | None = None, **reaching: Program) -> Iterator[Program]:
+        """``trellis serve`` at work and ready, ``reaching`` sister services."""
         environment = {
             "TRELLIS_DATABASE_URL": self.url(service, database),
             "TRELLIS_KAFKA": self.kafka.bootstrap,
@@ -68,6 +68,9 @@ class Machine:
             "TRELLIS_TIME_ZONE": TIME_ZONE,
             "TRELLIS_PUBLIC_URL": "http://127.0.0.1",
             "TRELLIS_LOG_FOLDER": str(self.folder / "logs"),
+        }
+        environment |= {
+            f"TRELLIS_PEERS__{name.upper()}": f"http://127.0.0.1:{each.port}" for name, each in reaching.items()
         }
         port = _free_port()
         trellis = str(Path(sys.executable).with_name("trellis"))

@@ -6,6 +6,9 @@ import csv
 import io
 import json
 import random
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import date
@@ -27,6 +30,7 @@ from mtss.loops import rehearse_policies
 from mtss.models import DEFAULT_POLICY, courses_of
 from mtss.models.rehearsal import facts_before, facts_in_parts, known_of, students_of
 from mtss.rehearsals import working
+from mtss.rehearsals.apart import Broken, Gone, Refused, apart
 from mtss.rehearsals.sheets import SHEETS, sheet
 from mtss.rules import day_number
 from mtss.rules.rehearsal.district import district_of
@@ -35,6 +39,7 @@ from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED
 from mtss.rules.rehearsal.then import AsKnownThen
 from tests.harness import TIME_ZONE, Running, over_http, run_service
+from tests.mtss.endless import endless, failing, killed, refusing
 from tests.mtss.folder import events_of
 from tests.mtss.made_up import School, named
 from tests.processes import trellis
@@ -278,7 +283,7 @@ async def test_a_rehearsal_that_is_cancelled_stops_and_leaves_no_report(
 ) -> None:
     await _deliver(mtss, sample)
     rehearsal = await _ask(mtss)
-    monkeypatch.setattr(working, "rehearse", _endless)
+    monkeypatch.setattr(working, "compute", endless)
 
     working_off = asyncio.create_task(rehearse_policies(mtss.runtime))
     while (await _read(mtss, rehearsal))["state"] != "running":  # noqa: ASYNC110 (asked over HTTP, as a client would)
@@ -289,14 +294,6 @@ async def test_a_rehearsal_that_is_cancelled_stops_and_leaves_no_report(
     assert answer.status_code == 204
     assert (await _read(mtss, rehearsal))["state"] == "cancelled"
     assert (await _get(mtss, rehearsal)).status_code == 409
-
-
-def _endless(_district: Any, _asked: Any, step: Any, *_more: Any) -> None:
-    import time
-
-    while True:
-        time.sleep(0.05)
-        step()
 
 
 async def test_a_rehearsal_whose_worker_went_away_is_taken_up_again(mtss: Running, sample: Sequence[Event]) -> None:
@@ -310,6 +307,71 @@ async def test_a_rehearsal_whose_worker_went_away_is_taken_up_again(mtss: Runnin
     await rehearse_policies(mtss.runtime)
 
     assert (await _read(mtss, rehearsal))["state"] == "done"
+
+
+_PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+from common.keys import read_keys
+from common.runtime import Runtime
+from common.settings import Settings
+from mtss.rehearsals import working
+from mtss.rehearsals.apart import Broken, Gone, Refused, apart
+from tests.mtss.endless import endless, failing, killed, refusing
+
+async def main():
+    settings = Settings(database_url=sys.argv[1], time_zone="America/Denver", public_url="http://127.0.0.1:9")
+    working.compute = endless
+    await working.work_off(Runtime.start("mtss", settings, read_keys(Path(sys.argv[2]))))
+
+asyncio.run(main())
+"""
+
+
+async def test_a_rehearsal_survives_that_its_service_is_killed_and_nothing_goes_on_computing(mtss: Running) -> None:
+    at = School()
+    await mtss.deliver(at.calendar(), at.enrols(), *at.closes_through(30))
+    rehearsal = await _ask(mtss)
+    with _program(mtss) as program:
+        while (await _read(mtss, rehearsal))["done"] < 10:  # noqa: ASYNC110 (asked over HTTP, as a client would)
+            await asyncio.sleep(0.05)
+        computing = _child_of(program)
+        program.kill()
+
+    assert (await _read(mtss, rehearsal))["state"] == "running"
+    assert await asyncio.to_thread(_ends, computing)
+    await _went_away(mtss, rehearsal, seconds=20, begun=1)
+    await rehearse_policies(mtss.runtime)
+    assert (await _read(mtss, rehearsal))["state"] == "done"
+
+
+def _program(mtss: Running) -> "subprocess.Popen[bytes]":
+    url = mtss.runtime.engine.url.render_as_string(hide_password=False)
+    return subprocess.Popen([sys.executable, "-c", _PROGRAM, url, str(mtss.keys / "mtss")])
+
+
+def _child_of(program: "subprocess.Popen[bytes]") -> Path:
+    (child,) = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
+    return Path(f"/proc/{child}/stat")
+
+
+def _ends(process: Path) -> bool:
+    """Whether it ends within five seconds; one of which nobody has taken note yet has ended."""
+    until = time.monotonic() + 5
+    while (
+        there := process.exists() and process.read_text().rpartition(")")[2].split()[0] != "Z"
+    ) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not there
+
+
+async def test_a_calculation_that_fails_or_is_killed_is_told_apart(mtss: Running) -> None:
+    with pytest.raises(Refused, match=r"cannot be rehearsed"):
+        await apart(refusing)
+    with pytest.raises(Broken, match=r"ZeroDivisionError at .*endless.py"):
+        await apart(failing)
+    with pytest.raises(Gone):
+        await apart(killed)
 
 
 async def test_a_rehearsal_that_never_comes_to_its_end_is_given_up(mtss: Running) -> None:

@@ -1,15 +1,13 @@
 """Groups of students for ratios of whole groups: asked of sis at the moment of use, held in memory, stored nowhere."""
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from uuid import UUID
 
 from common.errors import SisterUnavailable
 from common.runtime import Runtime
-from mtss.rules.equity import Minimum, read_minimum
+from mtss.numbers import LEAST
 from mtss.rules.rehearsal.who import Groups, groups_of
 
-LEAST: Minimum = read_minimum(files("mtss").joinpath("policies", "equity.json").read_text("utf-8"))
 ASKED_AT_ONCE = 1_000
 _KINDS = ("race", "sex", "disability", "language")
 _OPEN = frozenset({"language"})

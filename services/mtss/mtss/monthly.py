@@ -14,9 +14,10 @@ from sqlmodel import col
 from common.ids import new_id
 from common.runtime import Runtime
 from common.telemetry import record_alert
-from mtss.equity import LEAST, groups_of_students
+from mtss.equity import groups_of_students
 from mtss.models import policy_in_force
 from mtss.models.monthly import Equity, EquityAlert, Span, first_decided_on, happened, keep
+from mtss.numbers import LEAST
 from mtss.rules.monthly import Inequity, by_group, inequities
 from mtss.rules.rehearsal.who import SCHOOL, groups_of
 

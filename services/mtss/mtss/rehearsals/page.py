@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -16,8 +15,8 @@ _pages = Environment(
 )
 
 
-def rehearsal_page(report: Mapping[str, Any], asked_at: datetime) -> HTMLResponse:
-    """A report to read, print and hear."""
+def rendered(report: Mapping[str, Any], asked_at: datetime) -> tuple[str, dict[str, str]]:
+    """A report to read, print and hear, and the headers that go with it."""
     nonce = secrets.token_urlsafe(16)
     html = _pages.get_template("rehearsal.html").render(
         report=report,
@@ -33,7 +32,7 @@ def rehearsal_page(report: Mapping[str, Any], asked_at: datetime) -> HTMLRespons
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    return HTMLResponse(html, headers={"Content-Security-Policy": policy})
+    return html, {"Content-Security-Policy": policy}
 
 
 def _months(report: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence, Sized
-from contextlib import suppress
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 from uuid import UUID
 
@@ -18,20 +16,16 @@ from common.db import is_transient
 from common.errors import DomainError, SisterUnavailable
 from common.logs import place_of
 from common.runtime import Runtime
-from mtss.equity import ASKED_AT_ONCE, LEAST, groups_of_students
+from mtss.equity import ASKED_AT_ONCE, groups_of_students
 from mtss.models.rehearsal import STUDENTS_AT_ONCE, facts_before, facts_in_parts, known_of, known_when, students_of
-from mtss.rules import Facts, policy_of
-from mtss.rules.rehearsal.comparison import Comparison, read_comparison
-from mtss.rules.rehearsal.district import district_of
+from mtss.numbers import COMPARISON
+from mtss.rehearsals.apart import Broken, apart
+from mtss.rehearsals.computing import Question, Then, compute
+from mtss.rules import Facts
 from mtss.rules.rehearsal.joining import joined
-from mtss.rules.rehearsal.past import still_running
-from mtss.rules.rehearsal.report import Asked, rehearse
-from mtss.rules.rehearsal.then import AsKnownThen, Known
+from mtss.rules.rehearsal.report import Asked
 from mtss.rules.rehearsal.who import Groups
 
-COMPARISON: Comparison = read_comparison(
-    files("mtss").joinpath("policies", "comparison.json").read_text("utf-8"), LEAST
-)
 _BEAT_SECONDS = 0.5
 _AWAY_SECONDS = 15
 """Whoever has not been heard of for so long is gone: somebody else takes the rehearsal up, from its beginning."""
@@ -73,9 +67,6 @@ _END = sa.text(
     """
 ).bindparams(sa.bindparam("result", type_=JSONB(none_as_null=True)))
 
-Then = tuple[Known, list[Facts]]
-"""When what is known became known, and at each moment of it the facts as they were known before."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -83,27 +74,16 @@ class NobodyRecorded(DomainError):
     """No student of these schools is known, so there is nothing to rehearse on."""
 
 
-class Stopped(Exception):
-    """Nobody waits for this rehearsal any more."""
-
-
 @dataclass(slots=True)
 class Progress:
-    """What the thread that computes and the loop that watches it tell each other."""
+    """How far a rehearsal is."""
 
     done: int = 0
     steps: int = 0
-    stop: bool = False
 
     def step(self) -> None:
-        """One step more is done.
-
-        Raises:
-            Stopped: the rehearsal was cancelled, or is another's by now.
-        """
+        """One step more is done."""
         self.done += 1
-        if self.stop:
-            raise Stopped
 
 
 async def work_off(runtime: Runtime) -> bool:
@@ -119,8 +99,8 @@ async def work_off(runtime: Runtime) -> bool:
     try:
         await _watch(runtime, taken.id, worker, progress, task)
     finally:
-        progress.stop = True  # also when the service ends: a thread cannot be cancelled, it stops at its next step
-        task.cancel()
+        task.cancel()  # also when the service ends: what computes ends with it
+        await asyncio.wait({task})
     return True
 
 
@@ -133,31 +113,30 @@ async def _watch(
         runtime.beat(_LOOP)
         async with runtime.transaction() as session:
             beat = await session.execute(_BEAT, mine | {"done": progress.done, "steps": progress.steps})
-            progress.stop = beat.one_or_none() is None
-    with suppress(Stopped):
-        ended = _ended(task)
-        async with runtime.transaction() as session:
-            await session.execute(_END, mine | ended)
+            if beat.one_or_none() is None:  # it was cancelled, or is another's by now
+                return
+    ended = _ended(task)
+    async with runtime.transaction() as session:
+        await session.execute(_END, mine | ended)
 
 
 def _ended(task: "asyncio.Task[Any]") -> dict[str, Any]:
     """What is kept of it. What may succeed when tried again is raised, and taken up later."""
     try:
         return {"state": "done", "reason": None, "result": task.result()}
-    except Stopped:
-        raise
     except DomainError as error:
         return {"state": "failed", "reason": error.detail, "result": None}
     except Exception as error:
         if is_transient(error):
             raise
-        log.exception("a rehearsal failed", error=type(error).__name__, where=place_of(error))
+        where = str(error) if isinstance(error, Broken) else place_of(error)
+        log.exception("a rehearsal failed", error=type(error).__name__, where=where)
         return {"state": "failed", "reason": "It could not be computed; the log says where.", "result": None}
 
 
 async def _result(runtime: Runtime, taken: Any, progress: Progress) -> dict[str, Any]:
-    policy, against = policy_of(taken.policy), policy_of(taken.against)
-    asked = Asked(policy, against, COMPARISON, taken.school_years, taken.schools)
+    question = Question(taken.policy, taken.against, taken.school_years, taken.schools)
+    asked = question.read()
     parts: list[Facts] = []
     async with runtime.transaction() as session:
         students = await students_of(session, taken.schools)
@@ -171,7 +150,8 @@ async def _result(runtime: Runtime, taken: Any, progress: Progress) -> dict[str,
         known = {"as": taken.known} | await known_when(session, taken.schools, late)
         then = await _then(session, runtime, students, facts, asked, progress) if taken.known == "then" else None
     groups = await _groups(runtime, students, progress)
-    return {"known": known} | await asyncio.to_thread(_compute, asked, facts, then, groups, progress)
+    found: dict[str, Any] = await apart(compute, question, facts, then, groups, heard=progress.step)
+    return {"known": known} | found
 
 
 def _parts(of: Sized, at_once: int) -> int:
@@ -197,16 +177,4 @@ async def _then(
     async for part in facts_before(session, students, known.moments, asked.policies, zone):
         before.append(part)
         progress.step()
-    return known, before
-
-
-def _compute(
-    asked: Asked, facts: Facts, then: Then | None, groups: dict[str, Groups] | None, progress: Progress
-) -> dict[str, Any]:
-    district = district_of(facts, asked.policies)
-    as_known_then = None
-    if then is not None:
-        known, before = then
-        as_known_then = AsKnownThen(district, known, [district_of(part, asked.policies) for part in before])
-    found = rehearse(district, asked, progress.step, as_known_then, groups)
-    return found | {"still_running": still_running(facts)}
+    return Then(known, before)

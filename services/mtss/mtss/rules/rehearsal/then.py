@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mtss.rules.facts import NEVER, Flags, Ints, _Columns
 from mtss.rules.policy.document import Policy
 from mtss.rules.rehearsal.district import Bytes, District
-from mtss.rules.rehearsal.ground import Ground, tables_of
+from mtss.rules.rehearsal.ground import Ground, Places, tables_of
 from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import STATES, Changes, Outcome
 from mtss.rules.timeline import rows_at
@@ -65,23 +64,27 @@ class AsKnownThen:
 
     def run(self, policy: Policy) -> Outcome:
         """What ``policy`` would have said at the end of each day."""
-        district, known = self._district, self.known
+        district = self._district
         now, before = _states(district, policy), self._states_before(policy)
         ground = Ground(district, tables_of(district, policy), 0, district.students)
-        places, everyone = len(district.schools) + 1, np.arange(district.students)
-        counts = np.zeros((ground.rows, places, STATES), np.int32)
+        counts = np.zeros((ground.rows, len(district.schools) + 1, STATES), np.int32)
         then = np.zeros_like(now)
-        for row, day in enumerate(district.days.tolist()):
+        for row in range(ground.rows):
             ground.turn(row)
-            late, source = self._late[row, ground.school], self._source[row, ground.school]
-            then[row] = now[source, everyone] * ((source >= 0) & (late | (day >= known.since)))
-            self._as_before(then[row], row, before, source, late)
-            counts[row] = np.bincount(ground.school * STATES + then[row], minlength=counts[row].size).reshape(
-                counts[row].shape
-            )
+            self._end_day(then[row], row, now, before, ground.school)
+            found = np.bincount(ground.school * STATES + then[row], minlength=counts[row].size)
+            counts[row] = found.reshape(counts[row].shape)
         return _outcome(district, counts[:, :-1], then)
 
-    def _as_before(self, states: Bytes, row: int, before: Bytes, source: NDArray[np.intp], late: Flags) -> None:
+    def _end_day(self, states: Bytes, row: int, now: Bytes, before: Bytes, school: Places) -> None:
+        source, late = self._source[row, school], self._late[row, school]
+        states[:] = now[row]
+        behind = np.flatnonzero(source != row)
+        states[behind] = now[source[behind], behind]
+        states[(source < 0) | (~late & (self.known.since > self._district.days[row]))] = 0
+        self._as_before(states, row, before, source, late)
+
+    def _as_before(self, states: Bytes, row: int, before: Bytes, source: Ints, late: Flags) -> None:
         """Who was known otherwise on that day."""
         column = np.flatnonzero((self._first <= row) & (row < self._end))
         whose = self.known.moments.student[column]
@@ -133,13 +136,24 @@ def _states(district: District, policy: Policy) -> Bytes:
 
 
 def _outcome(district: District, counts: Ints, states: Bytes) -> Outcome:
-    before = np.concatenate([np.zeros((1, district.students), np.uint8), states[:-1]])
-    student, row = (each.astype(np.int32) for each in np.nonzero((states != before).T))
     return Outcome(
         days=district.days,
         schools=district.schools,
         students=district.students,
         counts=counts,
-        changes=Changes(student, row, before[row, student], states[row, student]),
+        changes=_changes(states),
         states=states,
     )
+
+
+def _changes(states: Bytes) -> Changes:
+    last = np.zeros(states.shape[1], np.uint8)
+    row, student = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
+    for at, now in enumerate(states):
+        student.append(np.flatnonzero(now != last).astype(np.int32))
+        row.append(np.full(len(student[-1]), at, np.int32))
+        last = now
+    rows, students = np.concatenate(row), np.concatenate(student)
+    order = np.lexsort((rows, students))
+    rows, students = rows[order], students[order]
+    return Changes(students, rows, states[rows - 1, students] * (rows > 0), states[rows, students])
