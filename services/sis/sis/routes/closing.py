@@ -23,6 +23,8 @@ from sis.resources import key_text
 router = Router("sis", tags=["closing"])
 
 Sis = Annotated[Principal, require("sis", reads=["non_personal"], purpose="records")]
+_ATTENDANCE = "studentSchoolAttendanceEvents"
+"""A day is closed once its rows of these are in: who does not push them has no part in when."""
 _SCHOOL = sa.text("SELECT id FROM sis_document WHERE resource = 'schools' AND NOT deleted AND key = :key")
 
 
@@ -56,7 +58,7 @@ async def close_school_day(
     district's time zone is refused.
     """
     check_school(who, school_id)
-    granted(who, "studentSchoolAttendanceEvents")
+    granted(who, _ATTENDANCE)
     if day > today:
         raise Invalid(field="day", rule="must not be after today")
     if (await session.execute(_SCHOOL, {"key": key_text(iter([school_id]))})).first() is None:
@@ -72,6 +74,7 @@ async def hold_closing_clock(lease_id: UUID, session: Session, who: Sis) -> Leas
     Whoever holds it makes up the id, so that a request whose answer was lost may be repeated.
     """
     check_whole(who)
+    granted(who, _ATTENDANCE)
     return Lease(id=lease_id, until=await hold_clock(session, lease_id, CLOSING.lease_seconds))
 
 
@@ -79,4 +82,5 @@ async def hold_closing_clock(lease_id: UUID, session: Session, who: Sis) -> Leas
 async def release_closing_clock(lease_id: UUID, session: Session, who: Sis) -> None:
     """Let go of the closing clock; it goes on once nobody else holds it."""
     check_whole(who)
+    granted(who, _ATTENDANCE)
     await let_go_of_clock(session, lease_id)
