@@ -1,17 +1,21 @@
 """Proofs: what was decided can be decided again, and what was touched since is found."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from common.events import Event
 from mtss.models import Decision, verify
 from mtss.rules import digest_of_decision
-from tests.harness import Running
+from mtss.verify import app
+from tests.harness import Running, over_http
 from tests.mtss.made_up import STUDENT, School, named, school_days
 from tests.mtss.test_rules_tardies import late as late_at
 
@@ -206,3 +210,18 @@ async def test_what_we_knew_of_a_day_and_what_we_know_now_are_two_answers(decide
 async def test_of_a_student_nobody_knows_nothing_is_said(decided: Running) -> None:
     assert (await ask(decided, "GET", f"/students/{named('nobody')}/known?on=2024-10-01"))[0] == 404
     assert (await ask(decided, "POST", f"/decisions/{named('none')}/verify"))[0] == 404
+
+
+async def test_the_command_makes_what_would_have_changed_it_again_where_that_is_asked(
+    decided: Running, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(decided.headers("district")["Authorization"].removeprefix("Bearer "))
+    await touch(decided, "UPDATE mtss_calendar SET days = trim_array(days, 1)")
+    async with over_http(decided.app) as url:
+        asked = ["decisions", "--url", url, "--token-file", str(token)]
+        usual = await asyncio.to_thread(CliRunner().invoke, app, asked)
+        changes = await asyncio.to_thread(CliRunner().invoke, app, [*asked, "--changes"])
+    assert (usual.exit_code, changes.exit_code) == (1, 1)
+    assert "clauses.attendance.change" not in usual.output
+    assert "clauses.attendance.change" in changes.output

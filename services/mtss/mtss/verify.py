@@ -25,7 +25,9 @@ def verify() -> None:
 @app.command()
 def decisions(
     school: Annotated[str | None, typer.Option(help="Only decisions made at this school.")] = None,
-    changes: Annotated[bool, typer.Option("--changes", help="What would change each as well: twice the time.")] = False,
+    changes: Annotated[
+        bool, typer.Option("--changes", help="What would change each as well: three times as long.")
+    ] = False,
     url: Url = ADDRESS,
     data: Data = HERE,
     token_file: TokenFile = None,

@@ -44,7 +44,7 @@ async def verify(session: AsyncSession, decisions: Sequence[Decision], *, change
     """For each decision what is otherwise when it is made again; nothing where it is the same.
 
     A constant number of statements. A decision of a policy that is not known here says so. ``changes``: what would have changed
-    it is recomputed too, which takes as long again as all else.
+    it is recomputed too, which takes twice as long as all else.
     """
     before, in_force = await _before(session, decisions), await policies_in_force(session)
     known = [each for each in decisions if in_force.named(each.policy) and each.adoption <= in_force.number]

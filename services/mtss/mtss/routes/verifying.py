@@ -91,7 +91,7 @@ async def verify_decisions(
     session: Session,
     school: Annotated[str | None, Query(max_length=40, pattern=NO_CONTROL)] = None,
     changes: Annotated[
-        bool, Query(description="Whether what would change each is made again too: twice the time.")
+        bool, Query(description="Whether what would change each is made again too: three times as long.")
     ] = False,
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=MOST_AT_ONCE)] = MOST_AT_ONCE,
