@@ -95,10 +95,10 @@ class Machine:
             yield Program(pid, port)
 
     def cpu_seconds(self, **programs: Program) -> dict[str, float]:
-        """Processor time used so far by the given programs, PostgreSQL and Kafka."""
+        """Processor time used so far by the given programs with their children that have ended, PostgreSQL and Kafka."""
         assert self.cluster.pid
         assert self.kafka.process
-        used = {name: _used(program.pid) for name, program in programs.items()}
+        used = {name: sum(_times(program.pid)) for name, program in programs.items()}
         return used | {"postgresql": _used_by_all(self.cluster.pid), "kafka": _used(self.kafka.process.pid)}
 
 

@@ -38,6 +38,7 @@ from mtss.rules.rehearsal.joining import joined
 from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED
 from mtss.rules.rehearsal.then import AsKnownThen
+from mtss.written import as_yaml
 from tests.harness import TIME_ZONE, Running, over_http, run_service
 from tests.mtss.endless import endless, failing, killed, refusing
 from tests.mtss.folder import events_of
@@ -468,16 +469,19 @@ async def test_the_command_rehearses_and_writes_page_sheets_and_json(
     mtss: Running, sample: Sequence[Event], tmp_path: Path
 ) -> None:
     await _deliver(mtss, sample)
-    page, folder = tmp_path / "page.html", tmp_path / "sheets"
+    page, sheets, folder = tmp_path / "page.html", tmp_path / "sheets", tmp_path / "all"
+    written = ("--page", str(page), "--csv", str(sheets), "--into", str(folder))
 
-    told = await _typed(mtss, tmp_path, _policy(attendance=12), "--page", str(page), "--csv", str(folder))
-    as_json = await _typed(mtss, tmp_path, _policy(attendance=12), "--json")
+    told = await _typed(mtss, tmp_path, _policy(attendance=12), *written)
 
     assert "this policy: tried" in told.stdout
     assert "public rule: first-30-days" in told.stdout
     assert "<h1>Rehearsal of the policy" in page.read_text()
-    assert sorted(each.stem for each in folder.iterdir()) == sorted(SHEETS)
-    assert json.loads(as_json.stdout)["policies"][0]["version"] == "tried"
+    assert sorted(each.stem for each in sheets.iterdir()) == sorted(SHEETS)
+    assert sorted(each.name for each in folder.iterdir()) == sorted(
+        ["report.json", "page.html", *(f"{name}.csv" for name in SHEETS)]
+    )
+    assert json.loads((folder / "report.json").read_text())["policies"][0]["version"] == "tried"
 
 
 async def test_the_command_says_in_one_sentence_what_is_wrong(mtss: Running, tmp_path: Path) -> None:
@@ -497,8 +501,8 @@ async def test_the_command_says_in_one_sentence_what_is_wrong(mtss: Running, tmp
 
 async def _typed(mtss: Running, folder: Path, document: dict[str, Any], *options: str) -> Any:
     """The command as it is typed, while the loop is at work."""
-    policy, token = folder / "policy.json", folder / "token"
-    policy.write_text(json.dumps(document))
+    policy, token = folder / "policy.yaml", folder / "token"
+    policy.write_text(as_yaml(document))
     token.write_text(mtss.headers("district")["Authorization"].removeprefix("Bearer "))
     async with over_http(mtss.app) as url:
         command = ("rehearse", str(policy), *options, "--url", url, "--token-file", str(token))

@@ -56,6 +56,11 @@ def test_what_people_are_bound_to() -> None:
     assert said == "Review: proposal due is now 3 instead of 5 instructional days until a proposal is to be answered."
 
 
+def test_the_places_of_a_school() -> None:
+    (said,) = differs("places", {"100": {"targeted": {"value": 40, "unit": "students", "source": "local"}}})
+    assert said == "Places: 100 targeted is now set, to 40 students."
+
+
 def test_a_mean() -> None:
     (said,) = otherwise("clauses/adult_support/entry/at_most", 2)
     assert said == "Adult_support: a student is now considered up to 2 instead of 2.5 mean of items from 1 to 5."

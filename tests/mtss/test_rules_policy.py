@@ -107,6 +107,9 @@ def test_what_is_no_document_is_refused(text: str) -> None:
         ("review/proposal_due", number(0), "review.proposal_due"),
         ("review/proposal_due", 5, "review.proposal_due"),
         ("review/surprise", number(5), "review.surprise"),
+        ("places", [], "places"),
+        ("places", {"100": {"targeted": number(0.5)}}, "places.100.targeted"),
+        ("places", {"100": {"universal": number(5)}}, "places.100.universal"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_its_place(path: str, value: Any, field: str) -> None:

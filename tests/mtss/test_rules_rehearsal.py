@@ -147,6 +147,19 @@ def test_support_that_stands_from_the_year_before_counts_from_the_first_day() ->
     assert report["policies"][0]["flow"]["students"] == 1
 
 
+def test_a_caseload_is_held_against_the_places_that_the_school_has() -> None:
+    document = copy.deepcopy(dict(policy().document))
+    document["places"] = {"100": {"targeted": {"value": 0, "unit": "students", "source": "local"}}}
+    asked = Asked(rules.policy_of(document), policy(), replace(COMPARISON, steps_each_way=0))
+    events = _year(*range(0, 54, 3))
+
+    places = rehearse(_district(events, (ONE,), asked), asked, lambda: None)["places"]
+
+    # From day 19 on, which is in the fourth week of 36.
+    assert places["targeted"] == [{"places": 0, "most": 1, "weeks_over": 36 - 3}]
+    assert places["intensive"][0]["places"] is None
+
+
 def test_entries_exits_and_returns_are_counted_in_school_days() -> None:
     # 10 percent from day 19; below 8 percent from day 25 on, so that day 44, the twentieth, ends it; back at the tenth percent later.
     events = _year(0, 1, *range(70, 80))

@@ -13,6 +13,8 @@ from rich.progress import Progress
 
 from common.commands import ADDRESS, HERE, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out
 from mtss.rehearsals.sheets import SHEETS, sheet
+from mtss.rules import PolicyInvalid
+from mtss.written import document_of
 
 _PATH = "/mtss/v1/rehearsals"
 _ASK_SECONDS = 0.25
@@ -27,10 +29,10 @@ class Known(StrEnum):
 
 
 def rehearse(
-    policy: Annotated[Path, typer.Argument(metavar="POLICY.json", help="The policy to try.")],
+    policy: Annotated[Path, typer.Argument(metavar="POLICY", help="The policy to try, as JSON or YAML.")],
     against: Annotated[
         Path | None,
-        typer.Option(metavar="POLICY.json", help="The policy to hold it against.  [default: the one in force]"),
+        typer.Option(metavar="POLICY", help="The policy to hold it against.  [default: the one in force]"),
     ] = None,
     years: Annotated[
         list[int] | None,
@@ -42,6 +44,9 @@ def rehearse(
     ] = Known.NOW,
     page: Annotated[Path | None, typer.Option(help="Write the page to read or print to this file.")] = None,
     sheets: Annotated[Path | None, typer.Option("--csv", help="Write every table as CSV into this folder.")] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="Write report.json, page.html and every table as CSV into this folder.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON and nothing else.")] = False,
     url: Url = ADDRESS,
     data: Data = HERE,
@@ -55,7 +60,7 @@ def rehearse(
 
         trellis rehearse ours.json --against theirs.json --years 2025 --years 2026
 
-        trellis rehearse ours.json --school 7000011 --csv rehearsal/
+        trellis rehearse ours.yaml --school 7000011 --into rehearsal/
     """
     with one_sentence(), operator(url, data, token_file) as http:
         asked = {
@@ -67,23 +72,26 @@ def rehearse(
         }
         path = _finished(http, asked)
         report = answer_of(http.get(f"{path}/report"))
-        if page:
-            page.write_text(_text(http.get(f"{path}/report.html")), encoding="utf-8")
-    if sheets:
-        _write(report, sheets)
+        if into:
+            into.mkdir(parents=True, exist_ok=True)
+            (into / "report.json").write_text(json.dumps(report) + "\n", encoding="utf-8")
+        for file in filter(None, (page, into and into / "page.html")):
+            file.write_text(_text(http.get(f"{path}/report.html")), encoding="utf-8")
+    for folder in filter(None, (sheets, into)):
+        _write(report, folder)
     if as_json:
         sys.stdout.write(json.dumps(report) + "\n")
         return
     sys.stdout.write(told(report))
-    for written in (each for each in (page, sheets) if each):
+    for written in filter(None, (page, sheets, into)):
         out.print(f"Written to {written}.", highlight=False)
 
 
 def _document(file: Path) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        raise Stop(f"{file} is not JSON.") from None
+        return document_of(file.read_bytes())
+    except PolicyInvalid as invalid:
+        raise Stop(f"{file}: {invalid.detail}") from None
 
 
 def _finished(http: httpx.Client, asked: dict[str, Any]) -> str:

@@ -107,8 +107,16 @@ def _sensitivity(report: Report) -> Iterator[Row]:
         yield tuple(point[name] for name in names)
 
 
+def _places(report: Report) -> Iterator[Row]:
+    yield ("school_id", "tier", "places", "most", "weeks_over")
+    for tier, schools in report["places"].items():
+        for school, of in zip(report["schools"], schools, strict=True):
+            yield (school, tier, of["places"], of["most"], of["weeks_over"])
+
+
 SHEETS: Mapping[str, Callable[[Report], Iterator[Row]]] = {
     "caseload": _caseload,
+    "places": _places,
     "policies": _policies,
     "early": _early,
     "groups": _groups,

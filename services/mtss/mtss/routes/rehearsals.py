@@ -148,7 +148,7 @@ async def read_report(
     session: Session,
     accept: Annotated[str, Header(description="application/json, or text/csv with the name of a sheet.")] = "*/*",
     sheet_name: Annotated[
-        Literal["caseload", "policies", "early", "groups", "clauses", "unknown", "sensitivity"],
+        Literal["caseload", "places", "policies", "early", "groups", "clauses", "unknown", "sensitivity"],
         Query(alias="sheet", description="Which table, where CSV is asked for."),
     ] = "policies",
 ) -> Response:

@@ -35,6 +35,7 @@ def _all(before: Policy, after: Policy) -> Iterator[str]:
     was, now = ({"": each} if each else {} for each in (before.confirm_above, after.confirm_above))
     yield from (f"what an adoption may change without a second confirmation{said}" for said in _numbers(was, now))
     yield from (f"review: {said}" for said in _numbers(before.review, after.review))
+    yield from (f"places: {said}" for said in _numbers(before.places, after.places))
     yield from _grades("exempt: nothing is asked of", before.exempt_grades, after.exempt_grades)
 
 

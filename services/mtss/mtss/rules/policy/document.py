@@ -119,6 +119,8 @@ class Policy:
     """How many percent of students the next adoption may change without being confirmed again; without it none."""
     review: Mapping[str, Number]
     """What people who decide are bound to, such as ``proposal_due``."""
+    places: Mapping[str, Number]
+    """By school and tier, such as ``7000011.targeted``, how many students can be supported at once; decides nothing."""
     document: Mapping[str, Any]
 
     @property

@@ -16,8 +16,10 @@ LANGUAGE = 1
 """The version of the language in which documents are written."""
 WHEN_UNKNOWN, HOW = ("hold", "ask"), ("assigned", "proposed")
 PARTS = {"language", "version", "title", "clauses", "tiers"}
-MAY = {"variants", "schools", "bounds", "exempt_grades", "confirm_above", "review"}
+MAY = {"variants", "schools", "bounds", "exempt_grades", "confirm_above", "review", "places"}
 CONFIRM = whole(0, 100)
+PLACES: Mapping[str, Range] = dict.fromkeys(("targeted", "intensive"), whole(0, 100_000))
+"""How many students of a school can be supported at once."""
 REVIEW: Mapping[str, Range] = {
     "proposal_due": whole(1, 60),
     "declined_rests": whole(1, 200),
@@ -78,6 +80,7 @@ def policy_of(document: Any) -> Policy:
         exempt_grades=frozenset(_texts(document.get("exempt_grades", []), "exempt_grades")),
         confirm_above=_confirm(document),
         review=dict(_review(document.get("review", {}))),
+        places=dict(_places(document.get("places", {}))),
         document=document,
     )
 
@@ -219,6 +222,16 @@ def _review(said: Any) -> Iterator[tuple[str, Number]]:
         number = _number(each, f"review.{name}")
         _check_range(f"review.{name}", number, REVIEW.get(name), of="a policy")
         yield name, number
+
+
+def _places(said: Any) -> Iterator[tuple[str, Number]]:
+    for school, tiers in _object(said, "places").items():
+        for tier, each in _object(tiers, f"places.{school}").items():
+            at = f"places.{school}.{tier}"
+            _require(tier in PLACES, at, f"must be of {' or '.join(PLACES)}")
+            number = _number(each, at)
+            _check_range(at, number, PLACES[tier], of="a policy")
+            yield f"{school}.{tier}", number
 
 
 def _members(said: Any, at: str, parts: set[str], may: set[str] | None = None) -> None:

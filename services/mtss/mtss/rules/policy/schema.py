@@ -11,6 +11,7 @@ from mtss.rules.policy.reading import (
     LONG_TEXT,
     MAY,
     PARTS,
+    PLACES,
     REVIEW,
     SHORT_TEXT,
     VERSION,
@@ -57,6 +58,11 @@ def schema() -> Schema:
         "review": {
             **_object({name: _number(allowed) for name, allowed in REVIEW.items()}, ()),
             "description": "Days within which people act; what is left out is as in the default policy.",
+        },
+        "places": {
+            "type": "object",
+            "additionalProperties": _object({tier: _number(allowed) for tier, allowed in PLACES.items()}, ()),
+            "description": "By schoolId: how many students can be supported at once. Rehearsals tell where there are more.",
         },
     }
     shared = {

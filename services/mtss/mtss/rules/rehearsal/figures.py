@@ -1,5 +1,6 @@
 """The figures of one policy over one past: how many, how long, and how early."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from mtss.rules.facts import Flags, Ints
 from mtss.rules.intervals import needed, share
+from mtss.rules.policy.document import Number
 from mtss.rules.rehearsal.comparison import Decides, YearEnd
 from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED, UNKNOWN, Outcome
 from mtss.rules.rehearsal.past import Past
@@ -22,6 +24,23 @@ _QUARTILES = (25, 50, 75)
 def caseload(past: Past, outcome: Outcome) -> Figures:
     """At the end of the last school day of each week: for each school how many students are in each state."""
     return {name: _of_weeks(past, outcome.caseload(state)) for name, state in _STATES.items()}
+
+
+def against_places(past: Past, outcome: Outcome, places: Mapping[str, Number]) -> Figures:
+    """For each tier and school the places, if the policy names them, the most students at the end of a week, and how many weeks had more."""
+    found: Figures = {}
+    for tier, state in (("targeted", TARGETED), ("intensive", CANDIDATE)):
+        there = [places.get(f"{school}.{tier}") for school in past.schools]
+        weeks = outcome.caseload(state)[past.weeks][:, past.columns]
+        found[tier] = [
+            {
+                "places": None if number is None else int(number.value),
+                "most": int(of.max(initial=0)),
+                "weeks_over": None if number is None else int(np.count_nonzero(of > int(number.value))),
+            }
+            for number, of in zip(there, weeks.T, strict=True)
+        ]
+    return found
 
 
 def enrolled(past: Past, outcome: Outcome) -> list[list[int]]:

@@ -84,6 +84,7 @@ class _Rehearsal:
             "policies": self._policies(past, policy, against, rules),
             "enrolled": figures.enrolled(past, policy),
             "caseload": {role: figures.caseload(past, outcome) for role, outcome in outcomes.items()},
+            "places": figures.against_places(past, policy, asked.policy.places),
             "who": None if groups is None else who(past, outcomes, groups, asked.comparison.least),
             **self._clauses(past),
             "sensitivity": self._sensitivity(past),
