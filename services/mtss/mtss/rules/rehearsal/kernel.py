@@ -119,8 +119,8 @@ class _Tiers:
 
     def _count(self, from_school: Places, before: Bytes, to_school: Places, after: Bytes) -> None:
         counts = self._counts[self._ground.row].reshape(-1)
-        np.subtract.at(counts, from_school * STATES + before, 1)
-        np.add.at(counts, to_school * STATES + after, 1)
+        counts -= np.bincount(from_school * STATES + before, minlength=counts.size)
+        counts += np.bincount(to_school * STATES + after, minlength=counts.size)
 
     def part(self) -> _Part:
         """All of it, by student and then row."""
