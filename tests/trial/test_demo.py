@@ -28,6 +28,7 @@ READY_SECONDS = 110
 @contextmanager
 def demo(data: Path, port: int, said: Path | None = None) -> Iterator[tuple[Command, Path]]:
     said = said or data.parent / "said"
+    said.write_bytes(b"")
     environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "COLUMNS": "100"}
     process = Command(("demo", "--port", str(port), "--data", str(data)), said, said, environment)
     try:
