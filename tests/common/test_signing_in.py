@@ -29,6 +29,7 @@ SENSITIVE = {
     "{'GET'} /sis/v1/sources/{source}/rejected.csv",
     "{'POST'} /mtss/v1/adoptions/{adoption_id}/confirm",
     "{'POST'} /mtss/v1/adoptions/{adoption_id}/withdraw",
+    "{'POST'} /mtss/v1/equity/alerts/{alert_id}/finding",
     "{'POST'} /mtss/v1/policies/{version}/approve",
     "{'POST'} /mtss/v1/policies/{version}/revert",
     "{'POST'} /notifications/v1/sending",

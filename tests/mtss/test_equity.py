@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from common.errors import SisterUnavailable
 from common.keys import read_keys
 from common.telemetry import metrics_page
-from mtss.fairness import app
+from mtss.commands.equity import app
 from mtss.models.monthly import happened
 from mtss.monthly import span_of, tell_equity
 from tests.harness import Running, over_http

@@ -20,9 +20,9 @@ from common.embedded import Cluster
 from common.keys import Trusted
 from common.outbox import Record, drain
 from common.telemetry import metrics_page
-from mtss.freshness import freshness
+from mtss.commands.freshness import freshness
+from mtss.commands.reviews import reviews
 from mtss.loops import measure_silent_schools
-from mtss.reviews import reviews
 from tests.faults.patience import eventually
 from tests.harness import Running, over_http, record, run_service
 from tests.mtss.made_up import School, named, school_days

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 from common.db import transaction_time
 from common.events import Cause, Event, Relation, Tier, TierDecided
+from mtss.commands.reviews import reviews
 from mtss.models import Decision, Ruling, Student, verify
-from mtss.reviews import reviews
 from mtss.rules import RULINGS
 from tests.harness import Running, over_http
 from tests.mtss.made_up import FIRST, STUDENT, School, districts, school_days

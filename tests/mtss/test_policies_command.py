@@ -6,7 +6,7 @@ from uuid import UUID
 
 from typer.testing import CliRunner
 
-from mtss.command import app
+from mtss.commands.policies import app
 from mtss.handlers.adoptions import work_off_adoptions
 from mtss.written import as_yaml
 from tests.harness import Running, over_http

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from common.events import Event
+from mtss.commands.verify import app
 from mtss.models import Decision, verify
 from mtss.rules import digest_of_decision
-from mtss.verify import app
 from tests.harness import Running, over_http
 from tests.mtss.made_up import STUDENT, School, named, school_days
 from tests.mtss.test_rules_tardies import late as late_at

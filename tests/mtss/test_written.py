@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mtss.command import app
+from mtss.commands.policies import app
 from mtss.rules import PolicyInvalid
 from mtss.written import as_json, as_yaml, document_of
 from tests.mtss.test_rules_policy import ENTRY, TEXT, changed, number

@@ -1,0 +1,1 @@
+"""What `trellis` brings for mtss, a file for each command."""
