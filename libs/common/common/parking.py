@@ -20,9 +20,12 @@ _BLOCKED = sa.text(
 _PARK = sa.text(
     """
     INSERT INTO inbox_parked (id, type, subject, key, body, traceparent, error)
-    SELECT p.* FROM unnest(CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:subjects AS text[]), CAST(:keys AS text[]),
-        CAST(:bodies AS bytea[]), CAST(:traceparents AS text[]), CAST(:errors AS text[])) AS p(id, type, subject, key, body, traceparent, error)
+    SELECT p.id, p.type, p.subject, p.key, p.body, p.traceparent, p.error
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:subjects AS text[]), CAST(:keys AS text[]),
+        CAST(:bodies AS bytea[]), CAST(:traceparents AS text[]), CAST(:errors AS text[]))
+        WITH ORDINALITY AS p(id, type, subject, key, body, traceparent, error, place)
     WHERE NOT EXISTS (SELECT FROM inbox WHERE inbox.id = p.id)
+    ORDER BY p.place
     ON CONFLICT (id) DO NOTHING
     """
 )
