@@ -295,7 +295,7 @@ async def test_a_school_is_seen_by_the_ground_school_alone(mtss: Running) -> Non
 
 
 async def test_the_tables_of_scope_are_read_by_the_views_alone(mtss: Running) -> None:
-    await mtss.deliver(enrolled(), assigned(), teaches(), attends(), related(Relation.CASELOAD))
+    await mtss.deliver(enrolled(school="south"), assigned(), teaches(), attends(), related(Relation.CASELOAD))
 
     for table in ("enrolment", "assignment", "section_staff", "section_student", "relation"):
         rows = sa.text(f"SELECT count(*) FROM scope_{table}")
@@ -303,6 +303,18 @@ async def test_the_tables_of_scope_are_read_by_the_views_alone(mtss: Running) ->
             assert await session.scalar(rows) == 0
         async with mtss.runtime.transaction() as session:
             assert await session.scalar(rows) == 1
+
+
+async def test_enrolments_are_seen_by_who_sees_the_whole_school_and_changed_by_nobody(mtss: Running) -> None:
+    await mtss.deliver(enrolled(), enrolled(BEN, "south"), related(Relation.CASELOAD))
+    rows = sa.text("SELECT student_id FROM scope_enrolment")
+
+    for sight, sees in ((at("north"), [ANA]), (at("south"), [BEN]), (teacher("caseload"), []), (NOTHING, [])):
+        async with mtss.runtime.transaction(partial(_same, sight)) as session:
+            assert list(await session.scalars(rows)) == sees
+    async with mtss.runtime.transaction(lambda: at("north")) as session:
+        left = await session.execute(sa.text("UPDATE scope_enrolment SET exit_on = entry_on RETURNING student_id"))
+        assert left.all() == []
 
 
 async def test_what_is_said_and_what_was_answered_is_written_by_everybody_and_read_by_few(mtss: Running) -> None:

@@ -159,6 +159,14 @@ def visible_school(principal: Principal, school: ColumnElement[str] | Any) -> Co
     return sa.true() if _sees_all(principal) else sight.seen_school(school)
 
 
+def visible_numbers(principal: Principal, school: ColumnElement[str] | Any) -> ColumnElement[bool]:
+    """Whether ``principal`` is told numbers of a school: one that they see, and at which somebody was enrolled.
+
+    The latter is also what row security has to say: it shows enrolments to who sees the school, and to nobody else.
+    """
+    return sa.and_(visible_school(principal, school), sa.true() if _sees_all(principal) else sight.enrols(school))
+
+
 def _sees_all(principal: Principal) -> bool:
     return sight.sight_of(principal, date.min).all
 

@@ -18,6 +18,7 @@ _SAY_ONE = sa.text("SELECT set_config(:name, :value, true)")
 _SIGHT = sa.table("scope_sight", sa.column("student_id", sa.Uuid))
 _LEFT = sa.table("scope_left", sa.column("school_id", sa.String))
 _SCHOOL = sa.table("scope_school", sa.column("school_id", sa.String))
+_ENROLMENT = sa.table("scope_enrolment", sa.column("school_id", sa.String))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,11 @@ def seen(student: ColumnElement[UUID] | Any) -> ColumnElement[bool]:
 def seen_school(school: ColumnElement[str] | Any) -> ColumnElement[bool]:
     """Whether the transaction sees the whole school whose id stands in this column."""
     return sa.exists().where(_SCHOOL.c.school_id == school)
+
+
+def enrols(school: ColumnElement[str] | Any) -> ColumnElement[bool]:
+    """Whether row security shows an enrolment at the school whose id stands in this column."""
+    return sa.exists().where(_ENROLMENT.c.school_id == school)
 
 
 def left_school(school: ColumnElement[str] | Any) -> ColumnElement[bool]:

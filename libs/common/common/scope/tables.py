@@ -127,6 +127,12 @@ def create_views() -> None:
     op.create_index("scope_enrolment_school", "scope_enrolment", ["school_id", "student_id", "seen_until"])
 
 
+def show_enrolments_to_schools() -> None:
+    """Let a school's enrolments be seen by who sees the whole school: what there is of a school to who sees none is nothing."""
+    mine = "school_id = ANY (ARRAY(SELECT school_id FROM scope_school))"
+    op.execute(f"CREATE POLICY seen_by_school ON scope_enrolment FOR SELECT USING ({mine})")
+
+
 def protect(table: str, *, also: str = "") -> None:
     """Let ``table`` show and take only rows of students whom the transaction sees, the owner's transactions too.
 

@@ -9,7 +9,7 @@ from fastapi import Query, Request
 from pydantic import BaseModel, Field
 from sqlmodel import col
 
-from common.access import visible_school, visible_to
+from common.access import visible_numbers, visible_to
 from common.app import Router
 from common.db import Session
 from common.errors import SisterUnavailable
@@ -77,7 +77,7 @@ async def read_freshness(
     """Each school that has students, by its id: how old what is known of it is, and how much is unknown."""
     unsaid = await _unpublished(runtime)  # before anything is asked of the database: it may take a while
     theirs = last_enrolment_is_open(today), visible_to(who, col(Student.student_id))
-    asked = sa.select(col(Student.school_id)).where(*theirs, visible_school(who, col(Student.school_id)))
+    asked = sa.select(col(Student.school_id)).where(*theirs, visible_numbers(who, col(Student.school_id)))
     by_id = col(Student.school_id).collate("C")
     if school is not None:
         asked = asked.where(col(Student.school_id) == school)

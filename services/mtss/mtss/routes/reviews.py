@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from common.access import visible_school, visible_to
+from common.access import visible_numbers, visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session, transaction_time
@@ -177,7 +177,7 @@ async def _help_requests(
 
 async def _silence(session: AsyncSession, who: Principal, school_id: str, today: date) -> SilenceDocument | None:
     of_school = col(Student.school_id) == school_id, last_enrolment_is_open(today)
-    whole = visible_to(who, col(Student.student_id)), visible_school(who, col(Student.school_id))
+    whole = visible_to(who, col(Student.student_id)), visible_numbers(who, col(Student.school_id))
     if not await session.scalar(sa.select(sa.exists().where(*of_school, *whole))):
         return None
     (school,) = await schools_heard(session, [school_id], today)

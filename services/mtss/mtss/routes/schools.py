@@ -9,7 +9,7 @@ from fastapi import Path
 from pydantic import BaseModel, Field
 from sqlmodel import col
 
-from common.access import visible_school, visible_to
+from common.access import visible_numbers, visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
@@ -76,7 +76,7 @@ async def _known(session: Session, who: Principal, school_id: str) -> bool:
         sa.select(col(Student.school_id).label("school_id")).where(col(Student.school_id) == school_id),
         sa.select(col(Calendar.school_id)).where(col(Calendar.school_id) == school_id),
     ).subquery()
-    seen = sa.select(sa.exists().where(visible_school(who, schools.c.school_id)).select_from(schools))
+    seen = sa.select(sa.exists().where(visible_numbers(who, schools.c.school_id)).select_from(schools))
     return bool((await session.execute(seen)).scalar_one())
 
 

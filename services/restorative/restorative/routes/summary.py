@@ -7,7 +7,7 @@ from fastapi import Path
 from pydantic import BaseModel
 from sqlmodel import col
 
-from common.access import visible_school
+from common.access import visible_numbers
 from common.app import Router
 from common.db import Session
 from common.errors import NotFound
@@ -37,7 +37,7 @@ class Summary(BaseModel):
 @router.get("/v1/schools/{school_id}/summary")
 async def read_summary(school_id: SchoolId, who: Readers, session: Session) -> Summary:
     """The numbers of one school."""
-    if not await session.scalar(sa.select(sa.and_(visible_school(who, sa.literal(school_id)), _known(school_id)))):
+    if not await session.scalar(sa.select(sa.and_(visible_numbers(who, sa.literal(school_id)), _known(school_id)))):
         raise NotFound(what="school")
     completed = col(Referral.state) == State.COMPLETED
     avoided = sa.func.greatest(0, col(Referral.hundredths_proposed) - col(Referral.hundredths_served))

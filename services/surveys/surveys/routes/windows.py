@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from common.access import require, visible_school, visible_to
+from common.access import require, visible_numbers, visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session, transaction_time
@@ -146,7 +146,7 @@ async def read_window(
     """A window with its counts, as far as the caller's schools go."""
     window = await window_with(session, window_id)
     school = sa.func.unnest(sa.cast(window.schools, ARRAY(sa.Text))).column_valued("school")
-    if not await session.scalar(sa.select(sa.exists(sa.select(school).where(visible_school(who, school))))):
+    if not await session.scalar(sa.select(sa.exists(sa.select(school).where(visible_numbers(who, school))))):
         raise NotFound(what="survey window")
     return WindowCounted.model_validate(_told(window, today) | await _counts(session, window, who))
 

@@ -1,0 +1,10 @@
+"""Row security on what is of a school and of no student."""
+
+from common.scope.tables import show_enrolments_to_schools
+
+revision = "0014"
+down_revision = "0013"
+
+
+def upgrade() -> None:
+    show_enrolments_to_schools()
