@@ -11,6 +11,7 @@ from sqlmodel import Field, col
 
 from common.db import Table
 from common.events import SubscaleScore, SurveyScored
+from common.links import PersonalLink
 from common.sealed import Sealed, Vault
 from surveys import rules
 
@@ -76,8 +77,8 @@ class Consent(Table, table=True):
     recorded_at: datetime = Field(sa_column=_at())
 
 
-class Link(Table, table=True):
-    """A personal link, known only by its digest. A student has at most one that is not revoked."""
+class Link(PersonalLink, table=True):
+    """The link of a student to a window. A student has at most one that is not revoked."""
 
     __tablename__ = "surveys_link"
     __table_args__ = (
@@ -86,11 +87,7 @@ class Link(Table, table=True):
         ),
     )
 
-    digest: bytes = Field(sa_column=sa.Column(sa.LargeBinary, primary_key=True))
     window_id: UUID = Field(foreign_key="surveys_window.id")
-    student_id: UUID
-    issued_at: datetime = Field(sa_column=_at())
-    revoked_at: datetime | None = Field(sa_column=sa.Column(sa.DateTime(timezone=True)))
 
 
 class Draft(Table, table=True):

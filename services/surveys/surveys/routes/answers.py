@@ -20,13 +20,13 @@ from common.app import Router
 from common.db import Session, transaction_time
 from common.errors import Invalid
 from common.idempotency import repeatable
+from common.links import opened
+from common.pages import PRIVATE
 from common.runtime import RuntimeOf, Today
-from common.scope import see_by_key, see_student
 from common.sealed import Vault
 from surveys import models, rules
 from surveys.instruments import Instrument, Language, instrument_named
-from surveys.page import PRIVATE, language_of, message_page, survey_page
-from surveys.routes.links import digest_of
+from surveys.page import language_of, message_page, survey_page
 from surveys.routes.recording import Given, record
 from surveys.rules import Answers, Door
 
@@ -128,14 +128,9 @@ async def _invitation(session: AsyncSession, token: str, today: date, *, to_answ
     ``to_answer`` locks the link, so that a student's own requests wait for one another, and shares the window with
     other students; an import holds the window alone.
     """
-    links = sa.select(models.Link).where(
-        col(models.Link.digest) == digest_of(token), col(models.Link.revoked_at).is_(None)
-    )
-    await see_by_key(session, digest_of(token))
-    link = (await session.execute(links.with_for_update() if to_answer else links)).scalar_one_or_none()
+    link = await opened(session, models.Link, token, lock=to_answer)
     if link is None:
         return None
-    await see_student(session, link.student_id)
     lock = {"read": True} if to_answer else None
     window = await session.get_one(models.Window, link.window_id, with_for_update=lock)
     return await _invited(session, window, link.student_id, today)

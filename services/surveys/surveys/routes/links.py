@@ -1,7 +1,5 @@
 """Personal links: who gets one, and taking one back."""
 
-import hashlib
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,14 +17,13 @@ from common.app import Router
 from common.db import Session, transaction_time
 from common.errors import NotFound
 from common.idempotency import ONCE
+from common.links import digest_of, new_token, revoke
 from common.runtime import RuntimeOf, Today
 from surveys.models import Enrolment, Link, Response, Window, enrolled, insert_all, standing_consents
 from surveys.routes.windows import window_with
 from surveys.rules import ConsentState, Stage, WindowClosed, may_answer
 
 router = Router("surveys")
-
-_TOKEN_BYTES = 16
 
 
 class LinksAsked(BaseModel):
@@ -64,11 +61,6 @@ class _Person:
     has_link: bool
 
 
-def digest_of(token: str) -> bytes:
-    """What is stored of a link."""
-    return hashlib.sha256(token.encode()).digest()
-
-
 @router.post(
     "/v1/windows/{window_id}/links",
     dependencies=[require("district", second_factor=True, reads=["directory"], purpose="administration"), ONCE],
@@ -87,7 +79,7 @@ async def issue_links(
         raise WindowClosed
     at = await transaction_time(session)
     if asked.replace:
-        await _revoke(session, window_id, at)
+        await revoke(session, Link, at, col(Link.window_id) == window_id)
     counted = col(Link.revoked_at).is_(None) if asked.replace else sa.true()
     people = await _people(session, window, max(today, window.opens_on), counted)
     allowed = [person for person in people if may_answer(notice, person.state)]
@@ -104,7 +96,8 @@ async def issue_links(
 )
 async def revoke_link(window_id: UUID, student_id: UUID, session: Session) -> None:
     """Take back a student's link; it stops working at once."""
-    if not await _revoke(session, window_id, await transaction_time(session), col(Link.student_id) == student_id):
+    mine = col(Link.window_id) == window_id, col(Link.student_id) == student_id
+    if not await revoke(session, Link, await transaction_time(session), *mine):
         raise NotFound(what="link")
 
 
@@ -131,21 +124,10 @@ async def _issue(
     """Links for these students, each with its token; whoever was given one a moment ago by somebody else is left out."""
     if not students:
         return []
-    tokens = {student: secrets.token_urlsafe(_TOKEN_BYTES) for student in students}
+    tokens = {student: new_token() for student in students}
     links = [
         Link(digest=digest_of(token), window_id=window_id, student_id=student, issued_at=at, revoked_at=None)
         for student, token in tokens.items()
     ]
     issued = await session.execute(insert_all(links).on_conflict_do_nothing().returning(col(Link.student_id)))
     return [(student, tokens[student]) for student in issued.scalars()]
-
-
-async def _revoke(session: AsyncSession, window_id: UUID, at: datetime, *whose: sa.ColumnElement[bool]) -> bool:
-    """Revoke links that work; whether there were any."""
-    revoked = await session.execute(
-        sa.update(Link)
-        .where(col(Link.window_id) == window_id, col(Link.revoked_at).is_(None), *whose)
-        .values(revoked_at=at)
-        .returning(col(Link.digest))
-    )
-    return revoked.first() is not None
