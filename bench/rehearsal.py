@@ -76,6 +76,7 @@ def made_up(students: int) -> District:
         referrals=_referrals(draw, students),
         help_requests=Happened(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)),
         tardies=Happened(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)),
+        exclusions={},
         scores={each: _answers(draw, students) for each in POLICY.subscales},
     )
 
@@ -99,7 +100,7 @@ def _stays(draw: np.random.Generator, students: int, schools: int) -> Stays:
 
 def _referrals(draw: np.random.Generator, students: int) -> Happened:
     some, number = draw.choice(students, int(students * REFERRED), replace=False), int(students * REFERRALS)
-    return _happened(draw.choice(some, number), draw.integers(0, DAYS, number), np.zeros(number))
+    return _happened(draw.choice(some, number), draw.integers(0, DAYS, number), np.ones(number))
 
 
 def _answers(draw: np.random.Generator, students: int) -> Happened:

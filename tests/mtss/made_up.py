@@ -13,6 +13,7 @@ from common.events import (
     AttendanceKind,
     AttendanceRecorded,
     Event,
+    ExclusionRecorded,
     IncidentRecorded,
     SchoolCalendarSet,
     SchoolDayClosed,
@@ -20,6 +21,7 @@ from common.events import (
     SubscaleScore,
     SurveyScored,
 )
+from common.events.sis import plain
 from mtss import rules
 from tests.mtss.oracle import Day, standing
 
@@ -109,6 +111,28 @@ class School:
             **other,
         )
 
+    def excludes(
+        self,
+        day: int,
+        action: int,
+        days: float = 1,
+        student: UUID = STUDENT,
+        codes: Sequence[str] = ("Out of School Suspension",),
+        **other: Any,
+    ) -> ExclusionRecorded:
+        """An action of so many ``days`` proposed."""
+        return ExclusionRecorded(
+            action_id=named("action", action),
+            student_id=student,
+            school_id=self.name,
+            incident_ids=(),
+            actions=tuple(codes),
+            on=self.days[day],
+            hundredths_proposed=round(days * 100),
+            revision=next(_revisions),
+            **other,
+        )
+
     def scores(
         self, day: int, mean: float, student: UUID = STUDENT, window: int = 0, prorated: bool = False, **other: Any
     ) -> SurveyScored:
@@ -153,6 +177,7 @@ def facts_of(
     for each in of(IncidentRecorded):
         fact = each.student_id, each.incident_id
         incidents[fact] = min(each.on, incidents.get(fact, each.on))
+    actions = tuple(sorted({_plain(each.actions) for each in of(ExclusionRecorded)}))
     number = rules.day_number
     return rules.Facts(
         students=len(students),
@@ -199,6 +224,16 @@ def facts_of(
                 ],
             )
         ),
+        exclusions=rules.Exclusions.of(
+            *_columns(
+                4,
+                [
+                    (place[e.student_id], number(e.on), e.hundredths, actions.index(_plain(e.actions)))
+                    for e in of(ExclusionRecorded)
+                ],
+            )
+        ),
+        actions=actions,
         referrals=rules.Referrals.of(*_columns(2, [(place[who], number(on)) for (who, _), on in incidents.items()])),
         scores=rules.Scores.of(
             *_columns(
@@ -220,6 +255,10 @@ def facts_of(
             )
         ),
     )
+
+
+def _plain(codes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(plain(code) for code in codes))
 
 
 def _columns(width: int, rows: Sequence[Sequence[float]]) -> Sequence[Sequence[float]]:
@@ -358,6 +397,21 @@ def _student(draw: st.DrawFn, student: UUID, schools: Sequence[str], horizon: in
         )
         for incident in range(draw(st.integers(0, 3)))
     )
+    for action in range(draw(st.sampled_from([0, 0, 1, 2]))):
+        proposed, served = draw(st.sampled_from([50, 100, 300])), draw(st.sampled_from([None, None, 0, 150]))
+        events.append(
+            ExclusionRecorded(
+                action_id=named(student, "action", action),
+                student_id=student,
+                school_id=draw(st.sampled_from(schools)),
+                incident_ids=(),
+                actions=draw(st.sampled_from([("Suspended",), ("Talk", "SUSPENDED"), ("Talk",)])),
+                on=_date(draw(day)),
+                hundredths_proposed=proposed,
+                hundredths_served=served,
+                revision=next(_revisions),
+            )
+        )
     for window in range(draw(st.integers(0, 3))):
         mean = draw(st.sampled_from([1.0, 2.5, 3.0, 5.0]))
         score = SubscaleScore(subscale="adult_support", mean=mean, answered=2, items=2, prorated=draw(st.booleans()))

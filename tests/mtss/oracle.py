@@ -12,6 +12,7 @@ from uuid import UUID
 from common.events import (
     AttendanceRecorded,
     Event,
+    ExclusionRecorded,
     IncidentRecorded,
     SchoolCalendarSet,
     SchoolDayClosed,
@@ -56,6 +57,7 @@ class District:
         self.absent: dict[tuple[UUID, str, date], int] = {}
         self.incidents: dict[UUID, dict[UUID, date]] = {}
         self.scores: dict[UUID, list[tuple[date, float]]] = {}
+        self.exclusions: dict[UUID, list[ExclusionRecorded]] = {}
         for event in standing(events):
             self._hear(event)
 
@@ -74,6 +76,8 @@ class District:
             case IncidentRecorded():
                 mine = self.incidents.setdefault(event.student_id, {})
                 mine[event.incident_id] = min(mine.get(event.incident_id, event.on), event.on)
+            case ExclusionRecorded():
+                self.exclusions.setdefault(event.student_id, []).append(event)
             case SurveyScored():
                 means = [
                     score.mean for score in event.scores if score.subscale == "adult_support" and not score.prorated

@@ -37,6 +37,7 @@ class _Pencil:
         dates = {on for _, on in self.district.year_of}
         dates |= {on for on, _ in self.district.scores.get(self.student, [])}
         dates |= set(self.district.incidents.get(self.student, {}).values())
+        dates |= {each.on for each in self.district.exclusions.get(self.student, [])}
         last = max((on for _, on in self.district.closed), default=date.min)
         found = {}
         for on in sorted(dates):
@@ -143,11 +144,27 @@ class _Pencil:
             return self.late(clause, today)
         if not today["year"]:
             return None
+        if clause["signal"] == "excluded_days":
+            return self.excluded(clause, today)
         if clause["window"] == "school_year":
             return Fraction(self.district.referral_count(self.student, today["on"], today["year"]))
         since = today["on"] - timedelta(days=int(clause["window_days"]["value"]))
         incidents = self.district.incidents.get(self.student, {}).values()
         return Fraction(sum(since < when <= today["on"] for when in incidents))
+
+    def excluded(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction:
+        if clause["window"] == "school_year":
+            mine = self.district.exclusions.get(self.student)
+            first = self.district.year_begins(self.student, today["year"]) if mine else today["on"]
+        else:
+            first = today["on"] - timedelta(days=int(clause["window_days"]["value"]) - 1)
+        named = {code.lower() for code in clause["actions"]["codes"]}
+        days = Fraction(0)
+        for each in self.district.exclusions.get(self.student, []):
+            if first <= each.on <= today["on"] and named & {code.lower() for code in each.actions}:
+                served = each.hundredths_served
+                days += Fraction(each.hundredths_proposed if served is None else served, 100)
+        return days
 
     def heard(self, on: date) -> Fraction | None:
         said = [each for each in self.district.scores.get(self.student, []) if each[0] <= on]

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from common.embedded import Cluster
-from common.events import Event
+from common.events import AttendanceKind, Event
 from common.keys import read_keys
 from mtss.loops import rehearse_policies
 from mtss.models import DEFAULT_POLICY, courses_of
@@ -32,7 +32,7 @@ from mtss.models.rehearsal import facts_before, facts_in_parts, known_of, studen
 from mtss.rehearsals import working
 from mtss.rehearsals.apart import Broken, Gone, Refused, apart
 from mtss.rehearsals.sheets import SHEETS, sheet
-from mtss.rules import day_number
+from mtss.rules import day_number, policy_of
 from mtss.rules.rehearsal.district import district_of
 from mtss.rules.rehearsal.joining import joined
 from mtss.rules.rehearsal.kernel import run
@@ -43,10 +43,21 @@ from tests.harness import TIME_ZONE, Running, over_http, run_service
 from tests.mtss.endless import endless, failing, killed, refusing
 from tests.mtss.folder import events_of
 from tests.mtss.made_up import School, named
+from tests.mtss.test_policies import adopted
+from tests.mtss.test_rules_excluded import ACTIONS
+from tests.mtss.test_rules_help import hears
+from tests.mtss.test_rules_policy import number
 from tests.processes import trellis
 from trial.sample.district import Sample
 
 _PATH = "/mtss/v1/rehearsals"
+HEARS_ALL = hears(entry=1)
+LATELY: dict[str, Any] = {"window": "last_days", "window_days": number(10), "when_unknown": "hold"}
+HEARS_ALL["clauses"] |= {
+    "late": {"signal": "tardies", "entry": {"at_least": number(2)}, **LATELY},
+    "excluded": {"signal": "excluded_days", "actions": ACTIONS, "entry": {"at_least": number(1.5)}, **LATELY},
+}
+HEARS_ALL["tiers"]["targeted"]["when"]["any"] += ["late", "excluded"]
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +138,12 @@ async def test_the_policy_in_force_rehearsed_as_known_now_says_of_each_day_what_
     assert compared > 100 * 120
 
 
-@pytest.mark.parametrize("seed", [3])
+@pytest.mark.parametrize("seed", [4])
 async def test_as_known_then_each_day_ends_with_the_tiers_that_then_stood(mtss: Running, seed: int) -> None:
     chance, at, other = random.Random(seed), School(), School("200")
     students = [named("student", number) for number in range(8)]
+    await adopted(mtss, HEARS_ALL, 0)
+    policy = policy_of(HEARS_ALL)
     await mtss.deliver(at.calendar(), other.calendar(), *map(at.enrols, students[:6]), *other.closes(0))
     await _end_of(mtss, at.days[0])
     stood: list[dict[UUID, str | None]] = []
@@ -144,20 +157,24 @@ async def test_as_known_then_each_day_ends_with_the_tiers_that_then_stood(mtss: 
         )
         for _ in range(chance.choice([0, 0, 1, 2])):
             await mtss.deliver(_of_the_past(chance, at, other, day, students))
+        if day % 16 == 0:
+            mtss.clock.set(datetime.fromisoformat(f"{at.days[day]}T18:00+00:00"))
+            path, headers = f"/mtss/v1/students/{students[day // 16]}/help-requests", mtss.headers("district")
+            assert (await mtss.http.post(path, json={"words": "Please."}, headers=headers)).status_code == 201
         stood.append(await _end_of(mtss, at.days[day]))
 
     async with mtss.session() as session:
         whom = await students_of(session, [])
-        facts = joined([part async for part in facts_in_parts(session, whom, [DEFAULT_POLICY])])
+        facts = joined([part async for part in facts_in_parts(session, whom, [policy])])
         known = await known_of(session, whom, facts.schools, 7, TIME_ZONE)
         zone = ZoneInfo(TIME_ZONE)
-        before = [part async for part in facts_before(session, whom, known.moments, [DEFAULT_POLICY], zone)]
-    district, *versions = (district_of(each, [DEFAULT_POLICY]) for each in (facts, *before))
-    states = AsKnownThen(district, known, versions).run(DEFAULT_POLICY).states
+        before = [part async for part in facts_before(session, whom, known.moments, [policy], zone)]
+    district, *versions = (district_of(each, [policy]) for each in (facts, *before))
+    states = AsKnownThen(district, known, versions).run(policy).states
 
     assert states is not None
     assert len(known.moments.day) > 20
-    assert np.count_nonzero(states != run(district, DEFAULT_POLICY, states=True).states) > 20
+    assert np.count_nonzero(states != run(district, policy, states=True).states) > 20
     for on, tiers in zip(at.days[1:], stood, strict=False):
         row = np.searchsorted(district.days, day_number(on))
         if row < len(states):
@@ -165,31 +182,39 @@ async def test_as_known_then_each_day_ends_with_the_tiers_that_then_stood(mtss: 
 
 
 def _of_the_past(chance: random.Random, at: School, other: School, day: int, students: Sequence[UUID]) -> Event:
-    """Something of a day before, heard now: what was missed, a referral made or withdrawn, a survey, where somebody is."""
+    """Something of a day before, heard now: what was missed, what happened, a survey, where somebody is, which days there are."""
     whom, past = chance.choice(students), chance.randrange(day + 1)
-    kind = chance.choice(["missed", "missed", "missed", "referral", "withdrawn", "survey", "left", "came", "calendar"])
+    kind = chance.choice(
+        ["missed", "missed", "missed", "late", "referral", "excluded", "survey", "left", "came", "days"]
+    )
     if kind == "missed":
         return at.absent(past, whom, chance.choice([0, 100, 100]))
-    if kind in ("referral", "withdrawn"):
-        return at.refers(past, chance.randrange(3), whom, deleted=kind == "withdrawn")
+    if kind == "late":
+        return at.absent(past, whom, 0).model_copy(update={"kind": AttendanceKind.TARDY})
+    if kind == "referral":
+        return at.refers(past, chance.randrange(3), whom, deleted=chance.random() < 0.5)
+    if kind == "excluded":
+        return at.excludes(past, chance.randrange(3), chance.choice([0.5, 2]), whom, deleted=chance.random() < 0.3)
     if kind == "survey":
         return at.scores(past, chance.choice([1.5, 4.0]), whom, window=chance.randrange(3))
     if kind == "left":
         return at.enrols(whom, exit_on=chance.choice([None, at.days[max(past, 1)]]))
     if kind == "came":
         return other.enrols(whom, entry_on=at.days[past], primary=chance.random() < 0.5)
+    if chance.random() < 0.5:
+        return at.closes(past, deleted=True)[0]
     gone = {at.days[chance.randrange(max(day - 3, 1), day + 1)]}
     return replace(at, days=[each for each in at.days if each not in gone]).calendar()
 
 
-_HEARD = ("enrolment", "calendar", "closed_day", "incident", "score", "attendance_change")
+_HEARD = ("enrolment", "calendar", "closed_day", "incident", "exclusion", "score", "attendance_change", "help_request")
 
 
 async def _end_of(mtss: Running, day: date) -> dict[UUID, str | None]:
     """The tiers that stand; and what was heard today was heard on ``day``."""
     async with mtss.session() as session:
         for table in _HEARD:
-            for moment in ("known_at", "superseded_at")[: 1 if table == "attendance_change" else 2]:
+            for moment in ("known_at", "superseded_at")[: 1 if table in ("attendance_change", "help_request") else 2]:
                 said = f"""
                     UPDATE mtss_{table} SET {moment} = (CAST(:day AS date) + TIME '18:00') AT TIME ZONE '{TIME_ZONE}'
                     WHERE {moment} > CAST(:day AS date) + INTERVAL '1 year'

@@ -16,6 +16,7 @@ from common.events import (
     AttendanceKind,
     AttendanceRecorded,
     Event,
+    ExclusionRecorded,
     IncidentRecorded,
     SchoolDayClosed,
     StudentEnrolled,
@@ -40,6 +41,7 @@ from mtss.rules.people import Ruling
 from tests.mtss.made_up import STUDENT, School, districts, facts_of, named, school_days
 from tests.mtss.oracle import District, standing
 from tests.mtss.plain_rehearsal import states_of
+from tests.mtss.test_rules_excluded import EXCLUDED, EXCLUDED_LATELY
 from tests.mtss.test_rules_longest import DROP, LONGEST
 from tests.mtss.test_rules_policy import TEXT
 from tests.mtss.test_rules_tardies import LATELY, TARDIES, late
@@ -105,7 +107,7 @@ STREAK = {
 }
 POLICIES.append(document({"any": ["attendance", "severe_attendance"]}))
 POLICIES[-1]["clauses"]["severe_attendance"] = STREAK
-POLICIES += [LONGEST, DROP, TARDIES, LATELY]
+POLICIES += [LONGEST, DROP, TARDIES, LATELY, EXCLUDED, EXCLUDED_LATELY]
 
 
 def changes(events: Sequence[Event], policy: Policy, student: UUID = STUDENT) -> Changes:
@@ -136,7 +138,7 @@ class Ahead:
 
     def _later(self, event: Event) -> bool:
         match event:
-            case AttendanceRecorded() | IncidentRecorded():
+            case AttendanceRecorded() | IncidentRecorded() | ExclusionRecorded():
                 return event.on > self.last
             case SurveyScored():
                 return event.answered_on > self.last
@@ -185,6 +187,8 @@ class Ahead:
                 )
                 for at in range(int(amount))
             ]
+        elif change.by == "exclusions":
+            more = [School(school, [first]).excludes(0, 99, amount, student)] if amount > 0 else []
         elif change.by == "score_of":
             score = SubscaleScore(subscale="adult_support", mean=amount, answered=1, items=1, prorated=False)
             more = [
@@ -204,7 +208,7 @@ class Ahead:
 def one_step_less(change: Change, least: Least, stands: bool) -> float:
     if change.by == "score_of":
         return round(least.amount + (-0.01 if stands else 0.01), 2)
-    return least.amount - 1
+    return least.amount - (0.01 if change.by == "exclusions" else 1)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=_ALL)

@@ -345,7 +345,23 @@ def clauses(*, overlapping: bool) -> st.SearchStrategy[dict[str, Any]]:
             "minimum_dwell": DWELL,
         },
     )
-    return st.one_of(attendance, attendance, survey, referrals, streak, longest, drop, tardies)
+    excluded = st.fixed_dictionaries(
+        {
+            "signal": st.just("excluded_days"),
+            "actions": st.sampled_from(
+                [{"codes": ["suspended"], "source": "local"}, {"codes": ["talk"], "source": "local"}]
+            ),
+            "window": st.sampled_from(["school_year", "last_days"]),
+            "window_days": numbers(1, 10, 30),
+            "entry": st.fixed_dictionaries({"at_least": numbers(0.5, 1.5, 3)}),
+            "when_unknown": WHEN_UNKNOWN,
+        },
+        optional={
+            "exit": st.fixed_dictionaries({"below": numbers(0.5) if not overlapping else numbers(1)}),
+            "minimum_dwell": DWELL,
+        },
+    )
+    return st.one_of(attendance, attendance, survey, referrals, streak, longest, drop, tardies, excluded)
 
 
 def conditions(names: Sequence[str]) -> st.SearchStrategy[Any]:

@@ -61,6 +61,7 @@ def test_a_ground_counts_the_rows_of_each_kind() -> None:
         "scores": 1,
         "rulings": 0,
         "help_requests": 0,
+        "exclusions": 0,
     }
 
 
@@ -80,6 +81,7 @@ def test_a_ground_is_the_student_s_own_whoever_is_looked_at_beside_and_in_whatev
         (late(6, SCHOOL, hundredths=25), {"absences", "tardies"}),
         (SCHOOL.absent(35), set()),
         (SCHOOL.refers(6, 2), {"referrals"}),
+        (SCHOOL.excludes(6, 1), {"exclusions"}),
         (SCHOOL.scores(3, 3.25), {"scores"}),
         (SCHOOL.enrols(grade="Ninth grade"), {"enrolments"}),
         (SCHOOL.enrols(exit_on=SCHOOL.days[20]), {"enrolments"}),

@@ -28,6 +28,7 @@ from mtss.rules.coming import what_may_change
 from mtss.rules.sentences import WORDS
 from mtss.rules.signals import SIGNALS
 from tests.mtss.made_up import STUDENT, School, facts_of, policy, school_days
+from tests.mtss.test_rules_excluded import EXCLUDED, EXCLUDED_LATELY
 from tests.mtss.test_rules_longest import DROP, LONGEST
 from tests.mtss.test_rules_policy import ATTENDANCE, changed, number
 from tests.mtss.test_rules_tardies import LATELY, TARDIES, late
@@ -44,6 +45,7 @@ STREAK = changed(
     },
 )
 UNEXCUSED = changed(f"{ATTENDANCE}/counts", "unexcused")
+DOCUMENTS = (None, STREAK, LONGEST, DROP, UNEXCUSED, TARDIES, LATELY, EXCLUDED, EXCLUDED_LATELY)
 LANGUAGES, AUDIENCES = get_args(Language), get_args(Audience)
 MISSED = [SCHOOL.absent(0), SCHOOL.absent(1), SCHOOL.absent(2, hundredths=50)]
 REFERRED = [SCHOOL.refers(3, 1), SCHOOL.refers(4, 2)]
@@ -58,6 +60,7 @@ SITUATIONS: dict[str, tuple[int, list[Any]]] = {
     "the second survey is lower": (30, [SCHOOL.scores(3, 4.0, window=1), SCHOOL.scores(9, 2.0, window=2)]),
     "the second survey is no lower": (30, [SCHOOL.scores(3, 3.0, window=1), SCHOOL.scores(9, 4.0, window=2)]),
     "some days were begun late": (30, [late(day, SCHOOL) for day in (25, 27, 28, 29)]),
+    "the student was excluded": (30, [SCHOOL.excludes(27, 1, 2.5)]),
     "some days were implied": (30, [*MISSED, *SCHOOL.closes(30, implied=True)]),
 }
 
@@ -77,7 +80,7 @@ def words(situation: str, audience: Audience, language: Language, document: Any 
 
 
 def sentences(audience: Audience, language: Language) -> Iterator[str]:
-    for situation, document in product(SITUATIONS, (None, STREAK, LONGEST, DROP, UNEXCUSED, TARDIES, LATELY)):
+    for situation, document in product(SITUATIONS, DOCUMENTS):
         said = words(situation, audience, language, document)
         yield from (said.opening, *said.strengths, *said.grounds, *said.unknown, *said.changes, said.closing)
 
@@ -188,6 +191,13 @@ def test_late_days_are_told_in_their_window() -> None:
     )
     assert words("some days were begun late", "parent", "es", LATELY).grounds[0].startswith("Llegó tarde 4 días.")
     assert words("all goes well", "student", "en", LATELY).strengths[0].startswith("You come to school on time")
+
+
+def test_days_of_exclusion_are_told_by_their_number_and_not_by_what_was_done() -> None:
+    said = words("the student was excluded", "staff", "en", EXCLUDED)
+    assert said.grounds == ("2.5 days of exclusion in this school year, counted through September 27, 2024.",)
+    told = words("the student was excluded", "student", "es", EXCLUDED_LATELY).grounds[0]
+    assert told == "Te quedaste fuera de clase 2.5 días. Te queremos aquí. Dinos qué te ayudaría."
 
 
 def test_every_language_says_the_same_to_the_same_people() -> None:

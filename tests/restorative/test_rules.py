@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import DomainError
+from common.events.sis import plain
 from restorative.policy import POLICY
 from restorative.rules import agreement, gathering, steps, withdrawal
 from restorative.rules import conference as model
@@ -24,7 +25,6 @@ from restorative.rules.exclusion import (
     hundredths_proposed,
     hundredths_served,
     kept_by,
-    plain,
 )
 from restorative.rules.steps import decide
 

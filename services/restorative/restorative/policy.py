@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from common.events.sis import plain
 from common.policies import policy_of
-from restorative.rules.exclusion import Policy, plain
+from restorative.rules.exclusion import Policy
 
 
 def read_policy(data: Mapping[str, Any]) -> Policy:

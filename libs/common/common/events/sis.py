@@ -1,5 +1,6 @@
 """What ``sis`` says: the roster, calendars, attendance, incidents, exclusions and who teaches whom, as the SIS told them."""
 
+import re
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -8,6 +9,11 @@ from uuid import UUID
 from pydantic import Field
 
 from common.events.base import Event, Hundredths, SchoolId
+
+
+def plain(code: str) -> str:
+    """A code value without regard to capitals, spaces and hyphens: how codes that a district writes down are compared."""
+    return " ".join(re.split(r"[\W_]+", code.casefold())).strip()
 
 
 class AttendanceKind(StrEnum):
@@ -111,6 +117,11 @@ class ExclusionRecorded(Event):
     hundredths_proposed: Hundredths
     hundredths_served: Hundredths | None = None
     staff_ids: Annotated[tuple[UUID, ...], Field(description="Our ids of the staff the action names.")] = ()
+
+    @property
+    def hundredths(self) -> int:
+        """Of a day: what was served, or, as long as nobody says so, what was proposed."""
+        return self.hundredths_proposed if self.hundredths_served is None else self.hundredths_served
 
 
 class StaffAssigned(Event):

@@ -9,6 +9,7 @@ from sqlmodel import col
 from common.events import (
     AttendanceRecorded,
     Event,
+    ExclusionRecorded,
     IncidentRecorded,
     SchoolCalendarSet,
     SchoolDayClosed,
@@ -28,7 +29,13 @@ events.include(scope_events)
 
 
 @events.on_batch(
-    StudentEnrolled, SchoolCalendarSet, AttendanceRecorded, SchoolDayClosed, IncidentRecorded, SurveyScored
+    StudentEnrolled,
+    SchoolCalendarSet,
+    AttendanceRecorded,
+    SchoolDayClosed,
+    IncidentRecorded,
+    ExclusionRecorded,
+    SurveyScored,
 )
 async def follow_courses(heard: Sequence[Event], session: AsyncSession) -> None:
     """Keep every fact of the batch; then decide for the students whose course it may have changed."""

@@ -13,14 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.events import (
     AttendanceRecorded,
     Event,
+    ExclusionRecorded,
     IncidentRecorded,
     SchoolCalendarSet,
     SchoolDayClosed,
     StudentEnrolled,
     SurveyScored,
 )
+from common.events.sis import plain
 from mtss.deciding import Touched
-from mtss.models import Calendar, ClosedDay, Enrolment, Incident, Score
+from mtss.models import Calendar, ClosedDay, Enrolment, Exclusion, Incident, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,10 @@ def _days(days: Sequence[Any]) -> str:
     return "{" + ",".join(day.isoformat() for day in days) + "}"
 
 
+def _codes(actions: Sequence[str]) -> str:
+    return "\n".join(sorted({plain(code) for code in actions}))
+
+
 def _scores(scores: Sequence[Any]) -> str:
     return json.dumps([score.model_dump() for score in scores])
 
@@ -136,6 +142,15 @@ _INCIDENT = (
     _STUDENT_ID,
     _SCHOOL_ID,
     Column("day", "date", "on"),
+    *_REVISION,
+)
+_EXCLUSION = (
+    Column("action_id", "uuid", "action_id"),
+    _STUDENT_ID,
+    _SCHOOL_ID,
+    Column("day", "date", "on"),
+    Column("hundredths", "int", "hundredths"),
+    Column("actions", "text", "actions", _codes),
     *_REVISION,
 )
 _SCORE = (
@@ -190,6 +205,7 @@ _KINDS = (
     Kind(AttendanceRecorded, _ATTENDANCE, _RECORDED, "own"),
     Kind(SchoolDayClosed, _CLOSED_DAY, _kept(ClosedDay, _CLOSED_DAY, _AT_SCHOOL_THAT_DAY), "school"),
     Kind(IncidentRecorded, _INCIDENT, _kept(Incident, _INCIDENT, _STUDENT), "own"),
+    Kind(ExclusionRecorded, _EXCLUSION, _kept(Exclusion, _EXCLUSION, _STUDENT), "own"),
     Kind(SurveyScored, _SCORE, _kept(Score, _SCORE, _STUDENT), "own"),
 )
 

@@ -52,7 +52,8 @@ _FACTS = sa.text(
         SELECT school_id, moment.*, (row_number() OVER (ORDER BY school_id COLLATE "C", moment) - 1)::int AS school
         FROM (SELECT DISTINCT school_id, moment FROM enrolment) AS each JOIN moment USING (moment)
     )
-    SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, rulings.*, help_requests.*, seen.*
+    SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, rulings.*, help_requests.*, exclusions.*,
+        seen.*
     FROM (SELECT array_agg(school_id ORDER BY school) FROM school) AS schools,
     (
         SELECT array_agg(student), array_agg(school), array_agg(entry_day), array_agg(exit_day), array_agg(is_primary),
@@ -128,7 +129,14 @@ _FACTS = sa.text(
             SELECT asked_on - DATE '1970-01-01' AS day FROM mtss_help_request
             WHERE student_id = asked.student_id AND {_SEEN.format("known", "asked")} OFFSET 0
         ) AS h
-    ) AS help_requests, (SELECT NULL, NULL, NULL) AS seen
+    ) AS help_requests,
+    (
+        SELECT array_agg(student), array_agg(x.day), array_agg(x.hundredths), array_agg(x.actions)
+        FROM asked, LATERAL (
+            SELECT day - DATE '1970-01-01' AS day, hundredths, actions FROM mtss_exclusion
+            WHERE student_id = asked.student_id AND {_known("asked")}
+        ) AS x
+    ) AS exclusions, (SELECT NULL, NULL, NULL) AS seen
     """  # noqa: S608 (the only things filled in are constants of ours)
 )
 

@@ -17,6 +17,7 @@ from mtss.rules import (
     Calendar,
     Closed,
     Enrolments,
+    Exclusions,
     Facts,
     HelpRequests,
     Policies,
@@ -43,7 +44,8 @@ _FACTS = sa.text(
         SELECT school_id, (row_number() OVER (ORDER BY school_id COLLATE "C") - 1)::int AS school
         FROM (SELECT DISTINCT school_id FROM enrolment) AS each
     )
-    SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, rulings.*, help_requests.*, seen.*
+    SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, rulings.*, help_requests.*, exclusions.*,
+        seen.*
     FROM (SELECT array_agg(school_id ORDER BY school) FROM school) AS schools,
     (
         SELECT array_agg(student), array_agg(school), array_agg(entry_day), array_agg(exit_day), array_agg(is_primary),
@@ -108,7 +110,14 @@ _FACTS = sa.text(
             SELECT asked_on - DATE '1970-01-01' AS day FROM mtss_help_request
             WHERE student_id = student.student_id OFFSET 0
         ) AS h
-    ) AS help_requests, (
+    ) AS help_requests,
+    (
+        SELECT array_agg(student), array_agg(x.day), array_agg(x.hundredths), array_agg(x.actions)
+        FROM student, LATERAL (
+            SELECT day - DATE '1970-01-01' AS day, hundredths, actions FROM mtss_exclusion
+            WHERE student_id = student.student_id AND superseded_at IS NULL AND NOT deleted OFFSET 0
+        ) AS x
+    ) AS exclusions, (
         SELECT clock_timestamp(), pg_current_snapshot()::text, pg_current_xact_id_if_assigned()::text
     ) AS seen
     """  # noqa: S608 (the only thing filled in is a constant of ours)
@@ -134,6 +143,7 @@ def subscales_of(policies: Policies) -> Sequence[str]:
 def facts_from(students: int, columns: Sequence[Any], subscales: Sequence[str]) -> Facts:
     """What the statement read, as the rules take it."""
     grades, grade = np.unique(np.array(columns[6] or (), np.str_), return_inverse=True)
+    actions, action = np.unique(np.array(columns[39] or (), np.str_), return_inverse=True)
     authors, author = np.unique(np.array(columns[33] or (), np.str_), return_inverse=True)
     return Facts(
         students=students,
@@ -147,9 +157,11 @@ def facts_from(students: int, columns: Sequence[Any], subscales: Sequence[str]) 
         referrals=Referrals.of(*columns[18:20]),
         scores=Scores.of(*columns[20:27]),
         help_requests=HelpRequests.of(*columns[34:36]),
+        exclusions=Exclusions.of(*columns[36:39], action.tolist()),
+        actions=tuple(tuple(each.split("\n")) for each in map(str, actions)),
         rulings=Rulings.of(*columns[27:33], author.tolist()),
         authors=tuple(map(str, authors)),
-        seen=dict(zip(("at", "snapshot", "transaction"), map(_text, columns[36:39]), strict=True)),
+        seen=dict(zip(("at", "snapshot", "transaction"), map(_text, columns[40:43]), strict=True)),
     )
 
 

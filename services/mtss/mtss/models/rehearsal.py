@@ -70,6 +70,13 @@ _MOMENTS = sa.text(
                 OR answered_on <> lag(answered_on) OVER earlier THEN least(answered_on, lag(answered_on) OVER earlier)
         END AS day
         FROM mtss_score WINDOW earlier AS (PARTITION BY student_id, window_id ORDER BY revision)
+    ), exclusion AS (
+        SELECT student_id, {_DATE.format(of="")} AS known, CASE
+            WHEN lag(revision) OVER earlier IS NULL OR deleted <> lag(deleted) OVER earlier OR day <> lag(day) OVER earlier
+                OR hundredths <> lag(hundredths) OVER earlier OR actions <> lag(actions) OVER earlier
+                THEN least(day, lag(day) OVER earlier)
+        END AS day
+        FROM mtss_exclusion WINDOW earlier AS (PARTITION BY action_id, student_id ORDER BY revision)
     ), calendar AS (
         SELECT school_id, {_DATE.format(of="")} AS known, CASE WHEN deleted THEN '{{}}' ELSE days END AS days,
                coalesce(lag(CASE WHEN deleted THEN '{{}}' ELSE days END) OVER earlier, '{{}}') AS days_before
@@ -90,6 +97,7 @@ _MOMENTS = sa.text(
         SELECT student_id, known FROM enrolment WHERE known > day
         UNION SELECT student_id, known FROM incident WHERE known > day
         UNION SELECT student_id, known FROM score WHERE known > day
+        UNION SELECT student_id, known FROM exclusion WHERE known > day
         UNION SELECT student_id, {_DATE.format(of="")} FROM mtss_help_request WHERE {_DATE.format(of="")} > asked_on
         UNION SELECT student_id, {_DATE.format(of="")} FROM mtss_attendance_change WHERE {_DATE.format(of="")} > day
         UNION SELECT e.student_id, of_school.known FROM of_school JOIN mtss_enrolment AS e USING (school_id)

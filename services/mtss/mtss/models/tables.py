@@ -199,6 +199,29 @@ class Incident(Table, table=True):
     superseded_by: int | None = transaction(nullable=True)
 
 
+class Exclusion(Table, table=True):
+    """A revision of one disciplinary action on one student, whatever it is: which actions are exclusions the policy says."""
+
+    __tablename__ = "mtss_exclusion"
+    __table_args__ = (_standing("mtss_exclusion", "student_id", "action_id"),)
+    fact: ClassVar[tuple[str, ...]] = ("student_id", "action_id")
+
+    student_id: UUID = Field(primary_key=True)
+    action_id: UUID = Field(primary_key=True)
+    revision: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    school_id: str
+    day: date
+    hundredths: int
+    """Of a day: served, or as long as nobody says so proposed."""
+    actions: str
+    """The codes of its descriptors, in the form of ``common.events.sis.plain``, sorted, each a line."""
+    deleted: bool
+    known_at: datetime = moment()
+    known_by: int = transaction()
+    superseded_at: datetime | None = moment(nullable=True)
+    superseded_by: int | None = transaction(nullable=True)
+
+
 class Score(Table, table=True):
     """A revision of one student's scores in one survey window."""
 

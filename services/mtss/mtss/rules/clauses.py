@@ -75,7 +75,7 @@ class Reading:
     def _reaches(self, measure: Measure, clause: Clause, path: str, compared: str) -> Flags:
         number, scale = self._number(clause, path)
         amount = measure.amount if scale == 1 else measure.amount * scale
-        limit = number if measure.of is None else number * measure.of
+        limit = number * (measure.unit if measure.of is None else measure.of)
         reached: Flags = measure.telling & _COMPARED[compared](amount, limit)
         return reached
 

@@ -30,7 +30,7 @@ UNIVERSAL, TARGETED, INTENSIVE = range(len(TIERS))
 RULINGS = ("accepted", "declined", "overridden", "withdrawn")
 """What a person may decide: about a proposal, or otherwise than the policy, and taking that back."""
 ACCEPTED, DECLINED, OVERRIDDEN, WITHDRAWN = range(len(RULINGS))
-OF_STUDENTS = ("enrolments", "absences", "referrals", "scores", "help_requests")
+OF_STUDENTS = ("enrolments", "absences", "referrals", "scores", "help_requests", "exclusions")
 """The kinds of facts that are about one student each."""
 DATED = OF_STUDENTS[1:]
 """Those of them that are of one day."""
@@ -151,6 +151,21 @@ class HelpRequests(_Columns):
 
 
 @dataclass(frozen=True, slots=True)
+class Exclusions(_Columns):
+    """Disciplinary actions: on what day, of how many days, served or as long as nobody says so proposed."""
+
+    student: Ints
+    day: Ints
+    hundredths: Ints
+    action: Ints
+    """The place in ``Facts.actions`` of what was done, or ``ANY_ACTION``."""
+
+
+ANY_ACTION = -1
+"""Whatever a clause may name; of actions that are only supposed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rulings(_Columns):
     """What people decided about students. A student's rulings are numbered from 1, in the order in which they were made."""
 
@@ -168,6 +183,7 @@ class Rulings(_Columns):
 
 
 NO_HELP_REQUESTS = HelpRequests.of(None, None)
+NO_EXCLUSIONS = Exclusions.of(*[()] * 4)
 NO_RULINGS = Rulings.of(*[()] * 7)
 
 
@@ -186,6 +202,9 @@ class Facts:
     referrals: Referrals
     scores: Scores
     help_requests: HelpRequests = NO_HELP_REQUESTS
+    exclusions: Exclusions = NO_EXCLUSIONS
+    actions: tuple[tuple[str, ...], ...] = ()
+    """What single actions are, each by the codes of its descriptors, in the form of ``common.events.sis.plain``."""
     rulings: Rulings = NO_RULINGS
     authors: tuple[str, ...] = ()
     seen: Mapping[str, str | None] = field(default_factory=dict)

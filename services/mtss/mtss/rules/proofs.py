@@ -41,6 +41,7 @@ class Grounds:
             "referrals": self._referrals.of(student),
             "scores": self._scores.of(student),
             "help_requests": self._help_requests.of(student),
+            "exclusions": self._exclusions.of(student),
             "rulings": self._rulings.of(student),
         }
 
@@ -89,6 +90,11 @@ class Grounds:
     @cached_property
     def _help_requests(self) -> "_Rows":
         return _Rows.by(self.facts.help_requests.student, self.facts.students, [self.facts.help_requests.day])
+
+    @cached_property
+    def _exclusions(self) -> "_Rows":
+        each, names = self.facts.exclusions, _numbers_of(["\n".join(codes) for codes in self.facts.actions])
+        return _Rows.by(each.student, self.facts.students, [names[each.action], each.day, each.hundredths])
 
     @cached_property
     def _rulings(self) -> "_Rows":

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mtss.rules.facts import Absences, Calendar, Closed, Facts, Flags, Ints
+from mtss.rules.facts import DATED, Absences, Calendar, Closed, Facts, Flags, Ints
 from mtss.rules.policy.document import Policy, Variant
 
 Small: TypeAlias = NDArray[np.int16]
@@ -58,20 +58,20 @@ class Timeline:
             total[rows] += np.cumsum(amount[rows] * mine, axis=0, dtype=np.int32) * mine
         return total
 
-    def happened(self, students: Ints, days: Ints) -> Small:
-        """How often something happened to each student on each day."""
-        found: Small = np.zeros(self.known.shape, np.int16)
+    def happened(self, students: Ints, days: Ints, much: Ints | None = None) -> Ints:
+        """How often something happened to each student on each day, or how much of it."""
+        found = np.zeros(self.known.shape, np.int32)
         rows, known = rows_at(self.days, days)
-        np.add.at(found, (rows[known], students[known]), 1)
+        np.add.at(found, (rows[known], students[known]), 1 if much is None else much[known])
         return found
 
-    def in_last_days(self, happened: Small, length: int) -> Small:
-        """How often within so many calendar days, the day itself included."""
+    def in_last_days(self, happened: Ints, length: int) -> Ints:
+        """How much within so many calendar days, the day itself included."""
         total = np.concatenate(
-            (np.zeros((1, happened.shape[1]), np.int16), np.cumsum(happened, axis=0, dtype=np.int16))
+            (np.zeros((1, happened.shape[1]), np.int32), np.cumsum(happened, axis=0, dtype=np.int32))
         )
         before = np.searchsorted(self.days, self.days - length, side="right")
-        within: Small = total[1:] - total[before]
+        within: Ints = total[1:] - total[before]
         return within
 
     def of_kind(self, facts: Facts, kind: int) -> Flags:
@@ -166,9 +166,9 @@ def rows_at(days: Ints, wanted: Ints) -> tuple[Ints, Flags]:
 
 
 def _axis(facts: Facts, until: Closed | Calendar) -> Ints:
-    # Days of referrals, scores and requests have rows of their own, so that their order among school days is exact.
+    # Days of what happens to single students have rows of their own, so that their order among school days is exact.
     last = until.day.max(initial=0)
-    of_students = (facts.referrals.day, facts.scores.day, facts.help_requests.day)
+    of_students = (getattr(facts, name).day for name in DATED if name != "absences")
     days = np.unique(np.concatenate((facts.calendar.day, *of_students)))
     # At least one row, though nobody has a tier on it: then no step has to ask whether there is any.
     return days[: max(int(np.searchsorted(days, last, side="right")), 1)] if len(days) else np.zeros(1, np.int32)

@@ -3,11 +3,12 @@
 Days are counted in hundredths, so that sums are exact.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
+
+from common.events.sis import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,6 @@ class Exclusion:
     """Neither taken back nor changed into something that is no exclusion."""
     referral_id: UUID | None = None
     """The referral it counts in; an action that names several incidents counts once."""
-
-
-def plain(descriptor: str) -> str:
-    """A descriptor's code value without regard to capitals, spaces and hyphens."""
-    return " ".join(re.split(r"[\W_]+", descriptor.casefold())).strip()
 
 
 def frozen(before: int | None, *, proposed: int, excludes: bool) -> int | None:

@@ -201,6 +201,7 @@ def _inputs(policy: Policy) -> Iterator[tuple[str, str]]:
         yield f"clauses[{place}]", clause.name
         free = (key for key, of in SIGNALS[clause.signal].texts.items() if not of)
         yield from ((f"clauses[{place}].{key}", clause.texts[key]) for key in free)
+        yield from ((f"clauses[{place}].{key}", code) for key, said in clause.lists.items() for code in said.codes)
     for at, variant in _grades(policy):
         yield f"{at}.name", variant.name
         yield from ((f"{at}.grades", grade) for grade in variant.grades)

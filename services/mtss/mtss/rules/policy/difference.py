@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mtss.rules.policy.conditions import Condition
-from mtss.rules.policy.document import Clause, Number, Policy, Support, Variant
+from mtss.rules.policy.document import Clause, Codes, Number, Policy, Support, Variant
 
 _HOW = {"assigned": "happens at once", "proposed": "is put before a person"}
 _UNKNOWN = {"hold": "nothing begins or ends", "ask": "a person is asked"}
@@ -36,7 +36,7 @@ def _all(before: Policy, after: Policy) -> Iterator[str]:
     yield from (f"what an adoption may change without a second confirmation{said}" for said in _numbers(was, now))
     yield from (f"review: {said}" for said in _numbers(before.review, after.review))
     yield from (f"places: {said}" for said in _numbers(before.places, after.places))
-    yield from _grades("exempt: nothing is asked of", before.exempt_grades, after.exempt_grades)
+    yield from _members("exempt: nothing is asked of", before.exempt_grades, after.exempt_grades)
 
 
 def _clauses(before: Mapping[str, Clause], after: Mapping[str, Clause]) -> Iterator[str]:
@@ -62,6 +62,11 @@ def _clause(before: Clause, after: Clause) -> Iterator[str]:
     if before.signal != after.signal:
         yield f"it now listens to {after.signal} instead of {before.signal}"
     yield from _named("", before.texts, after.texts)
+    for name, now in after.lists.items():
+        was = before.lists.get(name, Codes((), now.source))
+        yield from _members(f"it counts the {_words(name)}", frozenset(was.codes), frozenset(now.codes))
+        if was.source != now.source:
+            yield f"{_words(name)} have another source: {now.source}"
     yield from _numbers(before.numbers, after.numbers)
     if before.when_unknown != after.when_unknown:
         yield f"while nothing is known, now {_UNKNOWN[after.when_unknown]} instead of: {_UNKNOWN[before.when_unknown]}"
@@ -137,7 +142,7 @@ def _variants(before: tuple[Variant, ...], after: tuple[Variant, ...]) -> Iterat
         old = was.get(name, Variant(name, ()))
         if name not in was:
             yield f"{name}: something is otherwise there now"
-        yield from (f"{name}: {said}" for said in _grades("it counts for", old.grades, now[name].grades))
+        yield from (f"{name}: {said}" for said in _members("it counts for", old.grades, now[name].grades))
         numbers = ({change.path: change.number for change in each.changes} for each in (old, now[name]))
         yield from (f"{name}: {said}" for said in _numbers(*numbers))
 
@@ -149,7 +154,7 @@ def _bounds(before: Mapping[str, tuple[Number, Number]], after: Mapping[str, tup
         yield from (f"{end} {said}" for said in _numbers(was, now))
 
 
-def _grades(what: str, before: frozenset[str], after: frozenset[str]) -> Iterator[str]:
+def _members(what: str, before: frozenset[str], after: frozenset[str]) -> Iterator[str]:
     if added := sorted(after - before):
         yield f"{what} {', '.join(added)} too"
     if gone := sorted(before - after):

@@ -1,7 +1,7 @@
 """What a tier policy says, once it was read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
@@ -27,10 +27,19 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Codes:
+    """Codes of the SIS that a clause counts, and where the list comes from."""
+
+    codes: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Clause:
     """One ground: when it begins to stand over a signal, and when it ends.
 
-    ``texts`` hold what the signal takes that is no number (which absences, which window, which subscale). ``numbers`` are
+    ``texts`` hold what the signal takes that is no number (which absences, which window, which subscale), ``lists`` which codes
+    of the SIS it counts. ``numbers`` are
     named by their path within the clause, such as ``entry.at_least`` or ``exit.days_in_a_row``.
     """
 
@@ -39,12 +48,14 @@ class Clause:
     texts: Mapping[str, str]
     numbers: Mapping[str, Number]
     when_unknown: Literal["hold", "ask"]
+    lists: Mapping[str, Codes] = field(default_factory=dict)
 
     @property
     def measured_by(self) -> tuple[Any, ...]:
         """What two clauses have in common that listen to the same signal in the same way."""
         numbers = ((path, number.value) for path, number in self.numbers.items() if not may_differ(path))
-        return (self.signal, *sorted(self.texts.items()), *sorted(numbers))
+        lists = ((name, said.codes) for name, said in self.lists.items())
+        return (self.signal, *sorted(self.texts.items()), *sorted(lists), *sorted(numbers))
 
     def __getitem__(self, path: str) -> Decimal:
         return self.numbers[path].value

@@ -7,8 +7,9 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
+from common.events.sis import plain
 from mtss.rules.policy.conditions import Condition
-from mtss.rules.policy.document import Change, Clause, Number, Policy, PolicyInvalid, Support, Variant
+from mtss.rules.policy.document import Change, Clause, Codes, Number, Policy, PolicyInvalid, Support, Variant
 from mtss.rules.signals import SIGNALS
 from mtss.rules.signals.kinds import Range, Signal, broken, whole
 
@@ -96,13 +97,22 @@ def _clause(name: str, said: Any) -> Clause:
     when_unknown = parts.pop("when_unknown", None)
     _require(when_unknown in WHEN_UNKNOWN, f"{at}.when_unknown", f"must be one of {', '.join(WHEN_UNKNOWN)}")
     texts = {each: _choice(parts.pop(each, None), f"{at}.{each}", of) for each, of in signal.texts.items()}
+    lists = {each: _codes(parts.pop(each, None), f"{at}.{each}") for each in signal.lists}
     numbers = dict(_numbers(parts, at, ""))
     allowed = _allowed(signal)
     for path in signal.numbers:
         _require(path in numbers, f"{at}.{path}", "is missing")
     for path, number in numbers.items():
         _check_range(f"{at}.{path}", number, allowed.get(path))
-    return Clause(name, signal.name, texts, numbers, "hold" if when_unknown == "hold" else "ask")
+    return Clause(name, signal.name, texts, numbers, "hold" if when_unknown == "hold" else "ask", lists)
+
+
+def _codes(said: Any, at: str) -> Codes:
+    _members(said, at, {"codes", "source"})
+    codes = _texts(said["codes"], f"{at}.codes")
+    _require(bool(codes), f"{at}.codes", "must hold at least one")
+    _require(len({plain(code) for code in codes}) == len(codes), f"{at}.codes", "names a code twice")
+    return Codes(tuple(codes), _text(said["source"], f"{at}.source", most=LONG_TEXT))
 
 
 def _allowed(signal: Signal) -> Mapping[str, Range]:

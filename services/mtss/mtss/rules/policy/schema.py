@@ -67,6 +67,9 @@ def schema() -> Schema:
     }
     shared = {
         "number": _number(None),
+        "codes": _object(
+            {"codes": {**_texts("Codes of the SIS, in any spelling."), "minItems": 1}, "source": _source()}
+        ),
         "support": _support(),
         "condition": _condition(),
         "variant": _object(
@@ -87,6 +90,7 @@ def _clause(signal: Signal) -> Schema:
     fixed: Schema = {"signal": {"const": signal.name}, "when_unknown": {"enum": list(WHEN_UNKNOWN)}}
     for name, choices in signal.texts.items():
         fixed[name] = {"enum": sorted(choices)} if choices else _text("", SHORT_TEXT)
+    fixed |= {name: _ref("codes") for name in sorted(signal.lists)}
     tree = _tree({**signal.numbers, **signal.may, **DWELL}, signal.numbers)
     return {"description": said, **_object(fixed | tree["properties"], {*fixed, *tree["required"]})}
 
@@ -110,8 +114,11 @@ def _number(allowed: Range | None) -> Schema:
     if allowed is not None:
         value |= {"minimum": float(allowed.least), "maximum": float(allowed.most)}
         value |= {"multipleOf": 1} if not allowed.places else {}
-    source = _text("Where the number comes from, or: local.", LONG_TEXT)
-    return _object({"value": value, "unit": _text("", SHORT_TEXT), "source": source})
+    return _object({"value": value, "unit": _text("", SHORT_TEXT), "source": _source()})
+
+
+def _source() -> Schema:
+    return _text("Where it comes from, or: local.", LONG_TEXT)
 
 
 def _support() -> Schema:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtss.rules.facts import EXCUSED, TARDY, UNEXCUSED, Facts, Flags, Floats, HelpRequests, Ints, Referrals
-from mtss.rules.policy.document import Policy
+from mtss.rules.policy.document import Clause, Codes, Policy
+from mtss.rules.signals.excluded_days import counting
 from mtss.rules.signals.referrals import first_days
 from mtss.rules.timeline import Small, Timeline, of_what_counts, rows_at, timeline_of
 
@@ -40,7 +41,7 @@ class Stays:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """Things that happened to students, by student and then row; ``value`` is what was measured, where something was."""
+    """Things that happened to students, by student and then row; ``value`` is what was measured, or how much it was."""
 
     student: Ints
     row: Ints
@@ -66,6 +67,8 @@ class District:
     help_requests: Happened
     tardies: Happened
     """One a closed day that was begun late."""
+    exclusions: Mapping[Codes, Happened]
+    """By the codes that are counted: the hundredths of a day of each action."""
     scores: Mapping[str, Happened]
     """By subscale: the mean of each complete score, one a student and day."""
 
@@ -89,9 +92,14 @@ def district_of(facts: Facts, policies: Iterable[Policy]) -> District:
         year=_year_of_schools(timeline, len(facts.schools)),
         begins=_begins(timeline, facts),
         stays=_stays(timeline, facts),
-        referrals=_of_no_value(timeline, facts.referrals),
-        help_requests=_of_no_value(timeline, facts.help_requests),
+        referrals=_each_one(timeline, facts.referrals),
+        help_requests=_each_one(timeline, facts.help_requests),
         tardies=_tardies(timeline, facts),
+        exclusions={
+            clause.lists["actions"]: _exclusions(timeline, facts, clause)
+            for _, clause in clauses
+            if "actions" in clause.lists
+        },
         scores={each: _scores(timeline, facts, each) for each in subscales},
     )
 
@@ -122,14 +130,20 @@ def _stays(timeline: Timeline, facts: Facts) -> Stays:
     return Stays(student, row, *(each[row, student].astype(np.int32) for each in (timeline.school, grade)))
 
 
-def _of_no_value(timeline: Timeline, of: Referrals | HelpRequests) -> Happened:
+def _each_one(timeline: Timeline, of: Referrals | HelpRequests) -> Happened:
     rows, found = rows_at(timeline.days, of.day)
-    return _happened(rows, found, of.student, np.zeros(len(rows)))
+    return _happened(rows, found, of.student, np.ones(len(rows)))
+
+
+def _exclusions(timeline: Timeline, facts: Facts, clause: Clause) -> Happened:
+    each = facts.exclusions
+    rows, found = rows_at(timeline.days, each.day)
+    return _happened(rows, found & counting(facts, clause), each.student, each.hundredths.astype(np.float64))
 
 
 def _tardies(timeline: Timeline, facts: Facts) -> Happened:
     student, row = (each.astype(np.int32) for each in np.nonzero(timeline.of_kind(facts, TARDY).T))
-    return Happened(student, row, np.zeros(len(row)))
+    return Happened(student, row, np.ones(len(row)))
 
 
 def _scores(timeline: Timeline, facts: Facts, subscale: str) -> Happened:

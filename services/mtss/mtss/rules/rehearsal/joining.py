@@ -1,6 +1,6 @@
 """Facts that were read in parts, as one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -8,33 +8,34 @@ import numpy as np
 
 from mtss.rules.facts import Facts, Ints
 
-_NAMES = ("enrolments", "calendar", "closed", "absences", "referrals", "scores", "help_requests")
+_NAMES = ("enrolments", "calendar", "closed", "absences", "referrals", "scores", "help_requests", "exclusions")
+_NAMED = {"schools": "school", "grades": "grade", "actions": "action"}
+"""What facts name by its place, and the column that does."""
 
 
 def joined(parts: Sequence[Facts]) -> Facts:
-    """All students of ``parts``, in their order. A school or grade that several parts name is one."""
-    schools, grades = (
-        tuple(sorted({each for part in parts for each in getattr(part, of)})) for of in ("schools", "grades")
-    )
+    """All students of ``parts``, in their order. What several parts name, such as a school, is one."""
+    names: dict[str, Any] = {of: tuple(sorted({each for part in parts for each in getattr(part, of)})) for of in _NAMED}
     moved, first = [], 0
     for part in parts:
-        moved.append(_renamed(part, first, _places(part.schools, schools), _places(part.grades, grades)))
+        moved.append(_renamed(part, first, names))
         first += part.students
     one = {name: _together([getattr(part, name) for part in moved]) for name in _NAMES}
-    return replace(parts[0], students=first, schools=schools, grades=grades, **one)
+    return replace(parts[0], students=first, **names, **one)
 
 
-def _places(names: Sequence[str], among: Sequence[str]) -> Ints:
+def _places(names: Sequence[Any], among: Sequence[Any]) -> Ints:
     place = {name: number for number, name in enumerate(among)}
     return np.array([place[name] for name in names], np.int32)
 
 
-def _renamed(part: Facts, first: int, schools: Ints, grades: Ints) -> Facts:
+def _renamed(part: Facts, first: int, names: Mapping[str, Sequence[Any]]) -> Facts:
+    places = {column: _places(getattr(part, of), names[of]) for of, column in _NAMED.items()}
+
     def renamed(columns: Any) -> Any:
-        names = {each.name for each in fields(columns)}
-        change: dict[str, Any] = {"student": columns.student + first} if "student" in names else {}
-        change |= {"school": schools[columns.school]} if "school" in names else {}
-        change |= {"grade": grades[columns.grade]} if "grade" in names else {}
+        mine = {each.name for each in fields(columns)}
+        change: dict[str, Any] = {"student": columns.student + first} if "student" in mine else {}
+        change |= {column: place[getattr(columns, column)] for column, place in places.items() if column in mine}
         return replace(columns, **change)
 
     return replace(part, **{name: renamed(getattr(part, name)) for name in _NAMES})

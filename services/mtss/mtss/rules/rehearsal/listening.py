@@ -6,7 +6,7 @@ from mtss.rules.policy.document import Clause, PolicyInvalid
 from mtss.rules.rehearsal.district import District
 from mtss.rules.rehearsal.ground import Ground
 from mtss.rules.rehearsal.measures import FirstDays, LastDays, LongestStreak, Measure, Share, Streak
-from mtss.rules.rehearsal.rare import Count, Drop, Level, RecentCount, RecentTardies, Tardies
+from mtss.rules.rehearsal.rare import Count, Drop, Excluded, Level, RecentCount, RecentExcluded, RecentTardies, Tardies
 
 _OF: Mapping[tuple[str, str | None], Callable[[Ground, Clause], Measure]] = {
     ("absence_streak", None): Streak,
@@ -18,6 +18,8 @@ _OF: Mapping[tuple[str, str | None], Callable[[Ground, Clause], Measure]] = {
     ("survey_drop", None): Drop,
     ("referrals", "school_year"): lambda ground, clause: Count(ground, clause, ground.district.referrals),
     ("referrals", "last_days"): lambda ground, clause: RecentCount(ground, clause, ground.district.referrals),
+    ("excluded_days", "school_year"): Excluded,
+    ("excluded_days", "last_days"): RecentExcluded,
     ("tardies", "school_year"): Tardies,
     ("tardies", "last_days"): RecentTardies,
     ("help_requested", None): lambda ground, clause: RecentCount(ground, clause, ground.district.help_requests),
@@ -42,5 +44,7 @@ def require_runnable(district: District, clause: Clause) -> None:
         raise PolicyInvalid(field=f"{at}.window_days", rule="is missing")
     if texts.get("counts", "all") not in district.missed:
         raise PolicyInvalid(field=f"{at}.counts", rule="is not among the days that were given")
+    if clause.lists and clause.lists["actions"] not in district.exclusions:
+        raise PolicyInvalid(field=f"{at}.actions", rule="is not among the actions that were given")
     if "subscale" in texts and texts["subscale"] not in district.scores:
         raise PolicyInvalid(field=f"{at}.subscale", rule="is not among the scores that were given")

@@ -28,6 +28,8 @@ class Measure(ABC):
     """What one signal says day by day."""
 
     quiet = False
+    unit = 1
+    """So many of the amount are one of what the clause's numbers count."""
     amount: NDArray[Any]
     most_days: int | None = None
     """A share is never of more days than this."""

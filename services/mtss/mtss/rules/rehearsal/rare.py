@@ -1,15 +1,16 @@
-"""The same for what happens to few students on few days: surveys, referrals and requests for help."""
+"""The same for what happens to few students on few days: surveys, referrals, requests for help, exclusions."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtss.rules.facts import Flags
+from mtss.rules.facts import Flags, Ints
 from mtss.rules.policy.document import Clause
 from mtss.rules.rehearsal.district import Happened
 from mtss.rules.rehearsal.ground import ByRow, Ground, Places
 from mtss.rules.rehearsal.measures import Measure
+from mtss.rules.signals.excluded_days import HUNDREDTHS
 from mtss.rules.signals.survey_drop import unit_of
 
 
@@ -71,11 +72,12 @@ class Drop(Level):
 
 
 class Count(Sparse):
-    """How many in the school year."""
+    """How much in the school year."""
 
     def __init__(self, ground: Ground, clause: Clause, happened: Happened) -> None:
         super().__init__(ground, clause, happened)
         self.amount = np.zeros(self.size, np.int32)
+        self._much = self.happened.columns[0].astype(np.int32)
         self._sums = {year: np.zeros(self.size, np.int32) for year in ground.district.begins}
         self._begins = {year: row[ground.first : ground.end][self.mine] for year, row in ground.district.begins.items()}
         self.quiet = not self.size
@@ -83,14 +85,16 @@ class Count(Sparse):
     def turn(self) -> None:
         """Count, and tell on instructional days."""
         if not self.quiet:
-            self.count(self.place[self.happened.at(self.ground.row)])
+            which = self.happened.at(self.ground.row)
+            self.count(self.place[which], self._much[which])
             np.copyto(self.telling, self.days()[self.mine])
             self.ask_only_who_may_be()
 
-    def count(self, places: Places) -> None:
+    def count(self, places: Places, much: Ints) -> None:
         """Count those of today for each school year that has begun for the student."""
         for year, so_far in self._sums.items():
-            np.add.at(so_far, places[self._begins[year][places] <= self.ground.row], 1)
+            begun = self._begins[year][places] <= self.ground.row
+            np.add.at(so_far, places[begun], much[begun])
         for year, mine in self.ground.of_year:
             self.amount = np.where(mine[self.mine], self._sums[year], self.amount)
 
@@ -104,20 +108,39 @@ class Count(Sparse):
 
 
 class RecentCount(Count):
-    """How many in so many last calendar days, the day itself included."""
+    """How much in so many last calendar days, the day itself included."""
 
     def __init__(self, ground: Ground, clause: Clause, happened: Happened) -> None:
         super().__init__(ground, clause, happened)
         days = ground.district.days
         until = np.searchsorted(days, days[self.happened.row] + int(clause["window_days"]))
         order = np.argsort(until, kind="stable")
-        self._over, self._until = self.place[order], np.searchsorted(until[order], np.arange(ground.rows + 1))
+        self._over, self._over_much = self.place[order], self._much[order]
+        self._until = np.searchsorted(until[order], np.arange(ground.rows + 1))
 
-    def count(self, places: Places) -> None:
+    def count(self, places: Places, much: Ints) -> None:
         """Count those of today, and no more those that are too long ago."""
-        np.add.at(self.amount, places, 1)
-        row = self.ground.row
-        np.subtract.at(self.amount, self._over[self._until[row] : self._until[row + 1]], 1)
+        np.add.at(self.amount, places, much)
+        over = slice(*self._until[self.ground.row : self.ground.row + 2])
+        np.subtract.at(self.amount, self._over[over], self._over_much[over])
+
+
+class Excluded(Count):
+    """How many days of exclusion in the school year."""
+
+    unit = HUNDREDTHS
+
+    def __init__(self, ground: Ground, clause: Clause) -> None:
+        super().__init__(ground, clause, ground.district.exclusions[clause.lists["actions"]])
+
+
+class RecentExcluded(RecentCount):
+    """How many in so many last calendar days."""
+
+    unit = HUNDREDTHS
+
+    def __init__(self, ground: Ground, clause: Clause) -> None:
+        super().__init__(ground, clause, ground.district.exclusions[clause.lists["actions"]])
 
 
 class Tardies(Count):
@@ -126,11 +149,11 @@ class Tardies(Count):
     def __init__(self, ground: Ground, clause: Clause) -> None:
         super().__init__(ground, clause, ground.district.tardies)
 
-    def count(self, places: Places) -> None:
+    def count(self, places: Places, much: Ints) -> None:
         """Count those of today for the school year of today."""
         for year, mine in self.ground.of_year:
             now, so_far = mine[self.mine], self._sums[year]
-            np.add.at(so_far, places[now[places]], 1)
+            np.add.at(so_far, places[now[places]], much[now[places]])
             self.amount = np.where(now, so_far, self.amount)
 
     def days(self) -> Flags:

@@ -42,8 +42,9 @@ class Reached:
         if self._measure.of is not None:
             amount = self._scaled(amount)
             limit = self._product(self._measure.of, limit, self._limit)
-        elif self._number.scale > 1:
-            amount = amount * self._number.scale
+        else:
+            amount = amount * self._number.scale if self._number.scale > 1 else amount
+            limit = limit * self._measure.unit
         self._compare(amount, limit, out=self.flags)
         np.bitwise_and(self.flags, self._measure.telling, out=self.flags)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from mtss.rules.signals import (
     absence_streak,
     attendance_share,
+    excluded_days,
     help_requested,
     longest_streak,
     referrals,
@@ -17,6 +18,7 @@ from mtss.rules.signals.kinds import Evidence, Measure, Moment, Range, Signal
 _ALL = (
     absence_streak,
     attendance_share,
+    excluded_days,
     help_requested,
     longest_streak,
     referrals,

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from mtss.rules.facts import Facts, day_of
+from mtss.rules.facts import Facts
 from mtss.rules.policy.document import Clause
 from mtss.rules.signals.attendance_share import COUNTED, days_missed
-from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, whole
+from mtss.rules.signals.kinds import Going, Measure, Signal, Supposed, counted, whole
 from mtss.rules.timeline import Timeline, in_a_row
 
 WHOLE_DAY = 100
@@ -19,21 +19,12 @@ def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
     for year, rows in timeline.rows_of_year.items():
         known = timeline.known[rows] & (timeline.year[rows] == year)
         run[rows] = np.where(known, in_a_row(known, missed[rows] & known), run[rows])
-    return Measure(run, timeline.known)
-
-
-def evidence(at: Moment) -> Evidence:
-    """How many, and counted through which day."""
-    return {
-        "days_in_a_row": int(at.measure.amount[at.row, at.student]),
-        "school_year": int(at.timeline.year[at.row, at.student]),
-        "through": day_of(at.timeline.days[at.row]).isoformat(),
-    }
+    return Measure(run, timeline.known, running=run)
 
 
 def suppose(going: Going) -> Supposed | None:
-    """As many further days as are missing to the entry, all from the next school day on."""
-    least = max(int(going.clause["entry.at_least"]) - int(going.now[0]), 1)
+    """As many further days as are missing to the entry, counted from the streak that is still going on."""
+    least = max(int(going.clause["entry.at_least"]) - int(going.running), 1)
     if going.stands or least > len(going.days):
         return None
     return days_missed(going, least)
@@ -44,7 +35,7 @@ SIGNAL = Signal(
     reads="education_record",
     entry="at_least",
     measure=measure,
-    evidence=evidence,
+    evidence=counted("days_in_a_row"),
     suppose=suppose,
     texts={"counts": frozenset(COUNTED)},
     numbers={"entry.at_least": whole(1, 200)},

@@ -2,7 +2,7 @@
 
 from mtss.rules.facts import Facts, day_of
 from mtss.rules.policy.document import Clause
-from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, whole
+from mtss.rules.signals.kinds import Evidence, Measure, Moment, Signal, on_the_next_day, whole
 from mtss.rules.timeline import Timeline
 
 
@@ -20,21 +20,13 @@ def evidence(at: Moment) -> Evidence:
     }
 
 
-def suppose(going: Going) -> Supposed | None:
-    """As many on the next school day as are missing to the entry."""
-    if going.stands or not len(going.days):
-        return None
-    least = max(int(going.clause["entry.at_least"]) - int(going.amount[0]), 1)
-    return Supposed("help_requests", least, least, {"help_requests": [(going.days[0],)] * least})
-
-
 SIGNAL = Signal(
     name="help_requested",
     reads="support_plan",
     entry="at_least",
     measure=measure,
     evidence=evidence,
-    suppose=suppose,
+    suppose=on_the_next_day("help_requests"),
     numbers={"window_days": whole(1, 400), "entry.at_least": whole(1, 100)},
     may={"exit.below": whole(1, 100), "exit.days_in_a_row": whole(1, 400)},
 )

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from numpy.typing import NDArray
 
-from mtss.rules.facts import Facts, Flags, Ints
+from mtss.rules.facts import Facts, Flags, Ints, day_of
 from mtss.rules.policy.document import Clause
 from mtss.rules.timeline import Timeline
 
@@ -25,6 +25,8 @@ class Measure:
     amount: NDArray[Any]
     telling: Flags
     of: Ints | None = None
+    unit: int = 1
+    """So many of the amount are one of what the clause's numbers count."""
     running: NDArray[Any] | None = None
     """What the next day or survey goes on from, where that is not the amount: days in a row so far, or the mean last heard."""
 
@@ -118,11 +120,37 @@ def shows(holds: bool | None, _: Mapping[str, Any]) -> Iterator[str]:
     yield {True: "stands", False: "clear", None: "unknown"}[holds]
 
 
+def counted(name: str) -> Callable[[Moment], Evidence]:
+    """Evidence of how many, under this name, counted through which day of which school year."""
+
+    def evidence(at: Moment) -> Evidence:
+        amount = at.measure.amount[at.row, at.student]
+        return {
+            name: int(amount) if at.measure.unit == 1 else float(amount / at.measure.unit),
+            "school_year": int(at.timeline.year[at.row, at.student]),
+            "through": day_of(at.timeline.days[at.row]).isoformat(),
+        }
+
+    return evidence
+
+
+def on_the_next_day(kind: str) -> Callable[[Going], Supposed | None]:
+    """Of this kind of fact as many on the next school day as are missing to the entry."""
+
+    def suppose(going: Going) -> Supposed | None:
+        if going.stands or not len(going.days):
+            return None
+        least = max(int(going.clause["entry.at_least"]) - int(going.amount[0]), 1)
+        return Supposed(kind, least, least, {kind: [(going.days[0],)] * least})
+
+    return suppose
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """One kind of signal. A new one is one file that makes one of these.
 
-    ``texts`` and ``numbers`` are what a clause must say of it, ``may`` what it may leave out. A clause without an exit stands
+    ``texts``, ``lists`` of codes and ``numbers`` are what a clause must say of it, ``may`` what it may leave out. A clause without an exit stands
     exactly as long as its entry holds. ``reads`` is the class of fields that its evidence and its sentences are of. ``wrong``
     says which numbers of a clause make no sense together, and why. ``suppose`` is the least of what may happen that could
     change where a clause stands; ``None``: nothing but days that pass. ``shows`` names the sentences about what is seen, and
@@ -136,6 +164,7 @@ class Signal:
     evidence: Callable[[Moment], Evidence]
     suppose: Callable[[Going], Supposed | None]
     texts: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    lists: frozenset[str] = frozenset()
     numbers: Mapping[str, Range] = field(default_factory=dict)
     may: Mapping[str, Range] = field(default_factory=dict)
     wrong: Callable[[Clause], Iterator[tuple[str, str]]] = _nothing
@@ -146,3 +175,20 @@ class Signal:
     def exit(self) -> str:
         """How the exit is compared: the opposite of the entry."""
         return {"at_least": "below", "at_most": "above"}[self.entry]
+
+
+def in_window(name: str, most: Range, **other: Any) -> Signal:
+    """A signal that counts in one school year, or in so many last days."""
+    return Signal(
+        name=name,
+        entry="at_least",
+        texts={"window": frozenset({"school_year", "last_days"})},
+        numbers={"entry.at_least": most},
+        may={"window_days": whole(1, 400), "exit.below": most, "exit.days_in_a_row": whole(1, 400)},
+        wrong=_of_no_length,
+        **other,
+    )
+
+
+def _of_no_length(clause: Clause) -> Iterator[tuple[str, str]]:
+    return wrong_window(clause, ("last_days",))

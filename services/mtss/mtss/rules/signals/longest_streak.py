@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from mtss.rules.facts import Facts, day_of
+from mtss.rules.facts import Facts
 from mtss.rules.policy.document import Clause
 from mtss.rules.signals import absence_streak
-from mtss.rules.signals.attendance_share import COUNTED, days_missed
-from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, whole
+from mtss.rules.signals.attendance_share import COUNTED
+from mtss.rules.signals.kinds import Measure, Signal, counted, whole
 from mtss.rules.timeline import Timeline
 
 
@@ -21,30 +21,13 @@ def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
     return Measure(longest, timeline.known, running=run)
 
 
-def evidence(at: Moment) -> Evidence:
-    """How many, and counted through which day."""
-    return {
-        "longest_days_in_a_row": int(at.measure.amount[at.row, at.student]),
-        "school_year": int(at.timeline.year[at.row, at.student]),
-        "through": day_of(at.timeline.days[at.row]).isoformat(),
-    }
-
-
-def suppose(going: Going) -> Supposed | None:
-    """As many further days as are missing to the entry, counted from the streak that is still going on."""
-    least = max(int(going.clause["entry.at_least"]) - int(going.running), 1)
-    if going.stands or least > len(going.days):
-        return None
-    return days_missed(going, least)
-
-
 SIGNAL = Signal(
     name="longest_streak",
     reads="education_record",
     entry="at_least",
     measure=measure,
-    evidence=evidence,
-    suppose=suppose,
+    evidence=counted("longest_days_in_a_row"),
+    suppose=absence_streak.suppose,
     texts={"counts": frozenset(COUNTED)},
     numbers={"entry.at_least": whole(1, 200)},
 )

@@ -1,13 +1,11 @@
 """Office discipline referrals in one school year, or in the last days: a student's part in one incident is one."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from mtss.rules.facts import NEVER, Facts, Ints, day_of
+from mtss.rules.facts import NEVER, Facts, Ints
 from mtss.rules.policy.document import Clause
-from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, whole, wrong_window
-from mtss.rules.timeline import Small, Timeline
+from mtss.rules.signals.kinds import Measure, counted, in_window, on_the_next_day, whole
+from mtss.rules.timeline import Timeline
 
 
 def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
@@ -15,22 +13,26 @@ def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
 
     A school year begins with the first instructional day that a school of the student gives it.
     """
-    happened = timeline.happened(facts.referrals.student, facts.referrals.day)
+    return measured(timeline, facts, clause, timeline.happened(facts.referrals.student, facts.referrals.day))
+
+
+def measured(timeline: Timeline, facts: Facts, clause: Clause, happened: Ints, unit: int = 1) -> Measure:
+    """How much of what ``happened`` on each day there was up to each day, in the clause's window."""
     if clause.texts["window"] == "last_days":
         amount = timeline.in_last_days(happened, int(clause["window_days"]))
     else:
         amount = _in_school_year(timeline, facts, happened, np.flatnonzero(happened.any(axis=0)).astype(np.int32))
-    return Measure(amount, timeline.year > 0)
+    return Measure(amount, timeline.year > 0, unit=unit)
 
 
-def _in_school_year(timeline: Timeline, facts: Facts, happened: Small, referred: Ints) -> Small:
-    counted: Small = np.zeros(timeline.known.shape, np.int16)
-    year_at, mine = timeline.year[:, referred], happened[:, referred]
+def _in_school_year(timeline: Timeline, facts: Facts, happened: Ints, whose: Ints) -> Ints:
+    so_much = np.zeros(timeline.known.shape, np.int32)
+    year_at, mine = timeline.year[:, whose], happened[:, whose]
     for year, span in timeline.rows_of_year.items():
-        begun = timeline.days[:, None] >= first_days(facts, year)[referred]
-        so_far = np.cumsum(mine * begun, axis=0, dtype=np.int16)
-        counted[span, referred] += so_far[span] * (year_at[span] == year)
-    return counted
+        begun = timeline.days[:, None] >= first_days(facts, year)[whose]
+        so_far = np.cumsum(mine * begun, axis=0, dtype=np.int32)
+        so_much[span, whose] += so_far[span] * (year_at[span] == year)
+    return so_much
 
 
 def first_days(facts: Facts, year: int) -> Ints:
@@ -44,37 +46,11 @@ def first_days(facts: Facts, year: int) -> Ints:
     return first
 
 
-def evidence(at: Moment) -> Evidence:
-    """How many, and counted through which day."""
-    return {
-        "referrals": int(at.measure.amount[at.row, at.student]),
-        "school_year": int(at.timeline.year[at.row, at.student]),
-        "through": day_of(at.timeline.days[at.row]).isoformat(),
-    }
-
-
-def suppose(going: Going) -> Supposed | None:
-    """As many on the next school day as are missing to the entry."""
-    if going.stands or not len(going.days):
-        return None
-    least = max(int(going.clause["entry.at_least"]) - int(going.amount[0]), 1)
-    return Supposed("referrals", least, least, {"referrals": [(going.days[0],)] * least})
-
-
-def wrong(clause: Clause) -> Iterator[tuple[str, str]]:
-    """A window without its length."""
-    return wrong_window(clause, ("last_days",))
-
-
-SIGNAL = Signal(
-    name="referrals",
+SIGNAL = in_window(
+    "referrals",
+    whole(1, 1000),
     reads="discipline",
-    entry="at_least",
     measure=measure,
-    evidence=evidence,
-    suppose=suppose,
-    texts={"window": frozenset({"school_year", "last_days"})},
-    numbers={"entry.at_least": whole(1, 1000)},
-    may={"window_days": whole(1, 400), "exit.below": whole(1, 1000), "exit.days_in_a_row": whole(1, 400)},
-    wrong=wrong,
+    evidence=counted("referrals"),
+    suppose=on_the_next_day("referrals"),
 )
