@@ -125,34 +125,42 @@ class _Pencil:
             memory["held"] += 1
 
     def measured(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
-        if clause["signal"] == "survey_level":
-            return self.heard(today["on"])
-        if clause["signal"] == "attendance_share":
-            return self.share(clause, today)
-        if clause["signal"] == "survey_drop":
-            return self.fell(clause, today["on"])
-        if clause["signal"] == "absence_streak":
-            return self.streak(clause, today)
-        if clause["signal"] == "longest_streak":
-            days = [each for each in self.past if each["known"] and each["year"] == today["year"]]
-            return (
-                max((self.streak(clause, each) or Fraction(0) for each in days), default=None)
-                if today["known"]
-                else None
-            )
-        if clause["signal"] == "tardies":
-            return self.late(clause, today)
+        by: dict[str, Any] = {
+            "survey_level": lambda clause, today: self.heard(today["on"]),
+            "survey_drop": self.fell,
+            "no_trusted_adult": self.nobody,
+            "attendance_share": self.share,
+            "absence_streak": self.streak,
+            "longest_streak": self.longest,
+            "tardies": self.late,
+            "excluded_days": self.excluded,
+            "referrals": self.referrals,
+        }
+        found: Fraction | None = by[clause["signal"]](clause, today)
+        return found
+
+    def referrals(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
         if not today["year"]:
             return None
-        if clause["signal"] == "excluded_days":
-            return self.excluded(clause, today)
         if clause["window"] == "school_year":
             return Fraction(self.district.referral_count(self.student, today["on"], today["year"]))
         since = today["on"] - timedelta(days=int(clause["window_days"]["value"]))
         incidents = self.district.incidents.get(self.student, {}).values()
         return Fraction(sum(since < when <= today["on"] for when in incidents))
 
-    def excluded(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction:
+    def nobody(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
+        days = sorted({each[0] for each in self.district.scores.get(self.student, []) if each[0] <= today["on"]})
+        said = [self.heard(each) == 1 for each in days]
+        return Fraction([*reversed(said), False].index(False)) if said else None
+
+    def longest(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
+        days = [each for each in self.past if each["known"] and each["year"] == today["year"]]
+        runs = [self.streak(clause, each) or Fraction(0) for each in days]
+        return max(runs, default=None) if today["known"] else None
+
+    def excluded(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
+        if not today["year"]:
+            return None
         if clause["window"] == "school_year":
             mine = self.district.exclusions.get(self.student)
             first = self.district.year_begins(self.student, today["year"]) if mine else today["on"]
@@ -182,9 +190,9 @@ class _Pencil:
             days = [each for each in self.past if each["year"] == today["year"]]
         return Fraction(sum(each["known"] and each["kind"] == AttendanceKind.TARDY for each in days))
 
-    def fell(self, clause: dict[str, Any], on: date) -> Fraction | None:
+    def fell(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
         """Squared with its sign, so that no root has to be drawn; so is what it is compared with."""
-        days = sorted({each[0] for each in self.district.scores.get(self.student, []) if each[0] <= on})
+        days = sorted({each[0] for each in self.district.scores.get(self.student, []) if each[0] <= today["on"]})
         if len(days) < 2:
             return None
         before, now = (self.heard(each) for each in days[-2:])

@@ -41,6 +41,7 @@ from mtss.rules.people import Ruling
 from tests.mtss.made_up import STUDENT, School, districts, facts_of, named, school_days
 from tests.mtss.oracle import District, standing
 from tests.mtss.plain_rehearsal import states_of
+from tests.mtss.test_rules_adult import NOBODY
 from tests.mtss.test_rules_excluded import EXCLUDED, EXCLUDED_LATELY
 from tests.mtss.test_rules_longest import DROP, LONGEST
 from tests.mtss.test_rules_policy import TEXT
@@ -107,7 +108,7 @@ STREAK = {
 }
 POLICIES.append(document({"any": ["attendance", "severe_attendance"]}))
 POLICIES[-1]["clauses"]["severe_attendance"] = STREAK
-POLICIES += [LONGEST, DROP, TARDIES, LATELY, EXCLUDED, EXCLUDED_LATELY]
+POLICIES += [LONGEST, DROP, TARDIES, LATELY, EXCLUDED, EXCLUDED_LATELY, NOBODY]
 
 
 def changes(events: Sequence[Event], policy: Policy, student: UUID = STUDENT) -> Changes:
@@ -143,6 +144,11 @@ class Ahead:
             case SurveyScored():
                 return event.answered_on > self.last
         return False
+
+    def names_nobody(self) -> bool:
+        """Whether the last complete survey names no adult."""
+        said = District(self.known).scores.get(self.student, [])
+        return bool(said) and min(mean for on, mean in said if on == max(said)[0]) == 1
 
     def after(self, days: int, *more: Event) -> list[Event]:
         """The facts when so many further days are closed."""
@@ -189,8 +195,9 @@ class Ahead:
             ]
         elif change.by == "exclusions":
             more = [School(school, [first]).excludes(0, 99, amount, student)] if amount > 0 else []
-        elif change.by == "score_of":
-            score = SubscaleScore(subscale="adult_support", mean=amount, answered=1, items=1, prorated=False)
+        elif change.by in ("score_of", "surveys") and amount:
+            mean = amount if change.by == "score_of" else 1 + self.names_nobody()
+            score = SubscaleScore(subscale="adult_support", mean=mean, answered=1, items=1, prorated=False)
             more = [
                 SurveyScored(
                     student_id=student,

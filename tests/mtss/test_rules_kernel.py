@@ -345,6 +345,15 @@ def clauses(*, overlapping: bool) -> st.SearchStrategy[dict[str, Any]]:
             "minimum_dwell": DWELL,
         },
     )
+    nobody = st.fixed_dictionaries(
+        {
+            "signal": st.just("no_trusted_adult"),
+            "subscale": st.just("adult_support"),
+            "entry": st.fixed_dictionaries({"at_least": numbers(1, 2)}),
+            "when_unknown": WHEN_UNKNOWN,
+        },
+        optional={"minimum_dwell": DWELL},
+    )
     excluded = st.fixed_dictionaries(
         {
             "signal": st.just("excluded_days"),
@@ -361,7 +370,7 @@ def clauses(*, overlapping: bool) -> st.SearchStrategy[dict[str, Any]]:
             "minimum_dwell": DWELL,
         },
     )
-    return st.one_of(attendance, attendance, survey, referrals, streak, longest, drop, tardies, excluded)
+    return st.one_of(attendance, attendance, survey, referrals, streak, longest, drop, tardies, excluded, nobody)
 
 
 def conditions(names: Sequence[str]) -> st.SearchStrategy[Any]:

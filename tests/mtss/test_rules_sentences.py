@@ -28,6 +28,7 @@ from mtss.rules.coming import what_may_change
 from mtss.rules.sentences import WORDS
 from mtss.rules.signals import SIGNALS
 from tests.mtss.made_up import STUDENT, School, facts_of, policy, school_days
+from tests.mtss.test_rules_adult import NOBODY, TWICE
 from tests.mtss.test_rules_excluded import EXCLUDED, EXCLUDED_LATELY
 from tests.mtss.test_rules_longest import DROP, LONGEST
 from tests.mtss.test_rules_policy import ATTENDANCE, changed, number
@@ -45,7 +46,7 @@ STREAK = changed(
     },
 )
 UNEXCUSED = changed(f"{ATTENDANCE}/counts", "unexcused")
-DOCUMENTS = (None, STREAK, LONGEST, DROP, UNEXCUSED, TARDIES, LATELY, EXCLUDED, EXCLUDED_LATELY)
+DOCUMENTS = (None, STREAK, LONGEST, DROP, UNEXCUSED, TARDIES, LATELY, EXCLUDED, EXCLUDED_LATELY, NOBODY, TWICE)
 LANGUAGES, AUDIENCES = get_args(Language), get_args(Audience)
 MISSED = [SCHOOL.absent(0), SCHOOL.absent(1), SCHOOL.absent(2, hundredths=50)]
 REFERRED = [SCHOOL.refers(3, 1), SCHOOL.refers(4, 2)]
@@ -60,6 +61,7 @@ SITUATIONS: dict[str, tuple[int, list[Any]]] = {
     "the second survey is lower": (30, [SCHOOL.scores(3, 4.0, window=1), SCHOOL.scores(9, 2.0, window=2)]),
     "the second survey is no lower": (30, [SCHOOL.scores(3, 3.0, window=1), SCHOOL.scores(9, 4.0, window=2)]),
     "some days were begun late": (30, [late(day, SCHOOL) for day in (25, 27, 28, 29)]),
+    "no adult was named": (30, [SCHOOL.scores(3, 1.0)]),
     "the student was excluded": (30, [SCHOOL.excludes(27, 1, 2.5)]),
     "some days were implied": (30, [*MISSED, *SCHOOL.closes(30, implied=True)]),
 }
@@ -198,6 +200,14 @@ def test_days_of_exclusion_are_told_by_their_number_and_not_by_what_was_done() -
     assert said.grounds == ("2.5 days of exclusion in this school year, counted through September 27, 2024.",)
     told = words("the student was excluded", "student", "es", EXCLUDED_LATELY).grounds[0]
     assert told == "Te quedaste fuera de clase 2.5 días. Te queremos aquí. Dinos qué te ayudaría."
+
+
+def test_who_named_no_adult_is_not_told_so_as_a_strength_where_that_is_too_seldom_to_count() -> None:
+    assert words("no adult was named", "student", "en", NOBODY).grounds[0].startswith("You told us that there is no")
+    few = words("no adult was named", "staff", "en", TWICE).strengths
+    assert few[0].endswith("no adult at school to go to was named: fewer than 2 surveys.")
+    told = words("no adult was named", "parent", "es", TWICE).strengths
+    assert not [each for each in told if "alguien mayor" in each]
 
 
 def test_every_language_says_the_same_to_the_same_people() -> None:

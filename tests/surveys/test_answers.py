@@ -150,6 +150,19 @@ async def test_open_questions_are_asked_back_once_and_may_stay_open(surveys: Sur
     assert {score.subscale for score in said.scores} == {"adult_support", "peer_support", "feeling_heard"}
 
 
+async def test_a_yes_or_no_is_asked_as_one_and_said_as_a_score_of_its_own(surveys: Surveys) -> None:
+    *_, url = await invited(surveys, instrument="belonging-9")
+
+    page = (await surveys.http.get(url)).text
+    await press(surveys, url, "send", ALL_FOUR | {"trusted_adult": "1"})
+
+    asked = page.partition("Is there an adult at this school")[2]
+    assert asked.index(">No</label>") < asked.index(">Yes</label>")
+    assert "Strongly" not in asked
+    (said,) = await surveys.running.said(SurveyScored)
+    assert [each.mean for each in said.scores if each.subscale == "trusted_adult"] == [1.0]
+
+
 async def test_preferring_not_to_answer_is_an_answer(surveys: Surveys) -> None:
     *_, url = await invited(surveys)
 

@@ -294,6 +294,28 @@ def test_our_instrument_has_two_items_for_each_subscale_and_one_is_reversed():
     assert [item.key for item in OURS.items if item.reversed] == ["peer_support_2"]
 
 
+def test_whether_there_is_an_adult_is_one_yes_or_no_scored_by_itself():
+    key = instrument_named("belonging-9").scoring_key()
+    assert {item.key for item in key.items} == {item.key for item in OURS.items} | {"trusted_adult"}
+    scores = [[(one.mean, one.prorated) for one in rules.score(key, {"trusted_adult": said})] for said in (1, 2, None)]
+    assert scores == [[(1.0, False)], [(2.0, False)], []]
+    with pytest.raises(Invalid) as refused:
+        rules.check_answers(key, {"trusted_adult": 3})
+    assert refused.value.facts["rule"] == "must be a whole number between 1 and 2, or null"
+
+
+def test_a_yes_does_not_hide_that_all_other_answers_are_the_same():
+    key = instrument_named("belonging-9").scoring_key()
+    assert rules.is_straight_line(key, {item.key: 4 for item in OURS.items} | {"trusted_adult": 2})
+    assert not rules.is_straight_line(key, {item.key: 2 for item in OURS.items[:5]} | {"trusted_adult": 2})
+
+
+def test_a_reversed_item_is_turned_on_its_own_scale():
+    item = Item("alone", "belonging", reversed=True, ends=(1, 2))
+    (score,) = rules.score(replace(a_key(), items=(item,)), {"alone": 1})
+    assert score.mean == 2.0
+
+
 def test_an_unknown_instrument_is_refused_by_field():
     with pytest.raises(Invalid, match="belonging-8"):
         instrument_named("phq-9")

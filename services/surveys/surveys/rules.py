@@ -197,6 +197,8 @@ class Item:
     key: str
     subscale: str
     reversed: bool = False
+    ends: tuple[int, int] | None = None
+    """The lowest and the highest answer of its own scale; without one it has that of all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +220,13 @@ class ScoringKey:
         if not 0 < self.never_below_percent <= self.answered_percent <= 100:
             raise ValueError("answered_percent must lie between never_below_percent and 100")
 
+    def ends(self, item: Item) -> tuple[int, int]:
+        """The lowest and the highest answer to an item."""
+        return item.ends or (self.lowest, self.highest)
+
     def turned(self, item: Item, answer: int) -> int:
         """The answer with the item's direction taken out: high is good for every item."""
-        return self.lowest + self.highest - answer if item.reversed else answer
+        return sum(self.ends(item)) - answer if item.reversed else answer
 
     def subscales(self) -> dict[str, list[Item]]:
         """The items of each subscale, in the instrument's order."""
@@ -247,12 +253,13 @@ class Score:
 
 def check_answers(key: ScoringKey, answers: Mapping[str, object]) -> None:
     """Raise :class:`common.errors.Invalid` for an unknown item or an answer off the scale, naming the item only."""
-    known = {item.key for item in key.items}
-    if not answers.keys() <= known:
+    known = {item.key: key.ends(item) for item in key.items}
+    if not answers.keys() <= known.keys():
         raise Invalid(field="answers", rule="holds an item that this instrument does not have")
     for name, answer in answers.items():
-        if answer is not None and not (type(answer) is int and key.lowest <= answer <= key.highest):
-            rule = f"must be a whole number between {key.lowest} and {key.highest}, or null"
+        lowest, highest = known[name]
+        if answer is not None and not (type(answer) is int and lowest <= answer <= highest):
+            rule = f"must be a whole number between {lowest} and {highest}, or null"
             raise Invalid(field=f"answers.{name}", rule=rule)
 
 
@@ -273,8 +280,9 @@ def _subscale_score(key: ScoringKey, name: str, items: Sequence[Item], answers: 
 
 
 def is_straight_line(key: ScoringKey, answers: Answers) -> bool:
-    """Whether many items got one and the same answer: something a person should know before trusting the scores."""
-    given = [answer for answer in answers.values() if answer is not None]
+    """Whether many items of one scale got one and the same answer: something to know before trusting the scores."""
+    alike = (answers.get(item.key) for item in key.items if item.ends is None)
+    given = [answer for answer in alike if answer is not None]
     return len(given) >= key.straight_line_items and len(set(given)) == 1
 
 

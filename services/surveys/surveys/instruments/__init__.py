@@ -32,17 +32,6 @@ class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Question(_Data):
-    """One item with its wording. ``ppra_area`` is the protected area it touches, ``None`` if none."""
-
-    key: str
-    subscale: str
-    reversed: bool
-    referent: str
-    ppra_area: Protected | None
-    text: Texts
-
-
 class Scale(_Data):
     """The answers offered, from disagreement to agreement."""
 
@@ -53,6 +42,21 @@ class Scale(_Data):
     def values(self) -> range:
         """Every answer as a number."""
         return range(self.lowest, self.lowest + len(self.labels["en"]))
+
+
+class Question(_Data):
+    """One item with its wording. ``ppra_area`` is the protected area it touches, ``None`` if none.
+
+    ``scale`` is its own, where it has one.
+    """
+
+    key: str
+    subscale: str
+    reversed: bool
+    referent: str
+    ppra_area: Protected | None
+    text: Texts
+    scale: Scale | None = None
 
 
 class Scoring(_Data):
@@ -82,10 +86,11 @@ class Instrument(_Data):
     def _is_complete(self) -> Self:
         languages = set(self.title)
         texts = [self.introduction, self.confidential, *(item.text for item in self.items)]
-        if any(set(text) != languages for text in texts) or set(self.scale.labels) != languages:
+        scales = [self.scale, *(item.scale for item in self.items if item.scale)]
+        if any(said.keys() != languages for said in texts) or any(each.labels.keys() != languages for each in scales):
             raise ValueError("every text needs every language")
-        if len({len(labels) for labels in self.scale.labels.values()}) != 1:
-            raise ValueError("every language needs every label of the scale")
+        if any(len({len(labels) for labels in scale.labels.values()}) != 1 for scale in scales):
+            raise ValueError("every language needs every label of a scale")
         if {item.subscale for item in self.items} != set(self.subscales):
             raise ValueError("items and subscales differ")
         return self
@@ -98,13 +103,20 @@ class Instrument(_Data):
     def scoring_key(self) -> ScoringKey:
         """What the rules need to score it."""
         return ScoringKey(
-            items=tuple(Item(item.key, item.subscale, item.reversed) for item in self.items),
+            items=tuple(
+                Item(item.key, item.subscale, item.reversed, _ends(item.scale) if item.scale else None)
+                for item in self.items
+            ),
             lowest=self.scale.values[0],
             highest=self.scale.values[-1],
             answered_percent=self.scoring.answered_percent,
             never_below_percent=POLICY.answered_percent_at_least,
             straight_line_items=self.scoring.straight_line_items,
         )
+
+
+def _ends(scale: Scale) -> tuple[int, int]:
+    return scale.values[0], scale.values[-1]
 
 
 @cache

@@ -6,7 +6,17 @@ from mtss.rules.policy.document import Clause, PolicyInvalid
 from mtss.rules.rehearsal.district import District
 from mtss.rules.rehearsal.ground import Ground
 from mtss.rules.rehearsal.measures import FirstDays, LastDays, LongestStreak, Measure, Share, Streak
-from mtss.rules.rehearsal.rare import Count, Drop, Excluded, Level, RecentCount, RecentExcluded, RecentTardies, Tardies
+from mtss.rules.rehearsal.rare import (
+    Count,
+    Drop,
+    Excluded,
+    Level,
+    NoAdult,
+    RecentCount,
+    RecentExcluded,
+    RecentTardies,
+    Tardies,
+)
 
 _OF: Mapping[tuple[str, str | None], Callable[[Ground, Clause], Measure]] = {
     ("absence_streak", None): Streak,
@@ -16,6 +26,7 @@ _OF: Mapping[tuple[str, str | None], Callable[[Ground, Clause], Measure]] = {
     ("attendance_share", "last_days"): LastDays,
     ("survey_level", None): Level,
     ("survey_drop", None): Drop,
+    ("no_trusted_adult", None): NoAdult,
     ("referrals", "school_year"): lambda ground, clause: Count(ground, clause, ground.district.referrals),
     ("referrals", "last_days"): lambda ground, clause: RecentCount(ground, clause, ground.district.referrals),
     ("excluded_days", "school_year"): Excluded,

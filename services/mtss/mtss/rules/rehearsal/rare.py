@@ -11,6 +11,7 @@ from mtss.rules.rehearsal.district import Happened
 from mtss.rules.rehearsal.ground import ByRow, Ground, Places
 from mtss.rules.rehearsal.measures import Measure
 from mtss.rules.signals.excluded_days import HUNDREDTHS
+from mtss.rules.signals.no_trusted_adult import NO
 from mtss.rules.signals.survey_drop import unit_of
 
 
@@ -69,6 +70,14 @@ class Drop(Level):
         before, self._mean[places] = self._mean[places], means
         again = ~np.isnan(before)
         super().hear(places[again], (before[again] - means[again]) / self._unit)
+
+
+class NoAdult(Level):
+    """In how many surveys in a row nobody was named."""
+
+    def hear(self, places: Places, means: NDArray[Any]) -> None:
+        """One more, or none."""
+        super().hear(places, np.where(means == NO, self.amount[places] + 1, 0))
 
 
 class Count(Sparse):

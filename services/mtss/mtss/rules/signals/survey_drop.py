@@ -19,25 +19,24 @@ from mtss.rules.timeline import Timeline, carry, rows_at
 
 def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
     """The drop between the last two complete scores, as :mod:`survey_level` hears them; nothing is known before the second."""
-    shape, scores, heard = timeline.known.shape, facts.scores, _heard(facts, clause)
+    scores, heard = facts.scores, heard_of(facts, clause)
     again = np.zeros(len(heard), np.bool_)
     again[1:] = np.diff(scores.student[heard]) == 0
     drops = np.where(again, np.roll(scores.mean[heard], 1) - scores.mean[heard], 0.0) / unit_of(clause)
-    rows, found = rows_at(timeline.days, scores.day[heard])
-    at, asked = (rows[found], scores.student[heard][found]), np.unique(scores.student[heard][found])
-    any_heard = np.zeros(shape, np.bool_)
-    any_heard[at] = True
-    last = carry(any_heard[:, asked])
+    amount, telling, running = (carried(timeline, facts, heard, of) for of in (drops, again, scores.mean[heard]))
+    return Measure(amount, telling, running=running)
 
-    def carried(values: NDArray[Any]) -> NDArray[Any]:
-        on_day = np.zeros(shape, values.dtype)
-        on_day[at] = values[found]
-        on_day[:, asked] = np.take_along_axis(on_day[:, asked], np.maximum(last - 1, 0), axis=0)
-        return on_day
 
-    telling = carried(again)
-    telling[:, asked] &= last > 0
-    return Measure(carried(drops), telling, running=carried(scores.mean[heard]))
+def carried(timeline: Timeline, facts: Facts, heard: Ints, values: NDArray[Any]) -> NDArray[Any]:
+    """What each of some scores brings, from its day until the next of that student; 0 before the first."""
+    rows, found = rows_at(timeline.days, facts.scores.day[heard])
+    row, student = rows[found], facts.scores.student[heard][found]
+    on_day, any_heard = np.zeros(timeline.known.shape, values.dtype), np.zeros(timeline.known.shape, np.bool_)
+    on_day[row, student], any_heard[row, student] = values[found], True
+    asked = np.unique(student)
+    last = np.maximum(carry(any_heard[:, asked]) - 1, 0)
+    on_day[:, asked] = np.take_along_axis(on_day[:, asked], last, axis=0)
+    return on_day
 
 
 def unit_of(clause: Clause) -> float:
@@ -45,7 +44,7 @@ def unit_of(clause: Clause) -> float:
     return float(clause["scale.sd"] * (2 * (1 - clause["scale.reliability"])).sqrt())
 
 
-def _heard(facts: Facts, clause: Clause) -> Ints:
+def heard_of(facts: Facts, clause: Clause) -> Ints:
     """Complete scores by student and day; of two of one day the low one."""
     scores = facts.scores
     complete = np.flatnonzero((scores.prorated == 0) & facts.of_subscale(clause.texts["subscale"]))
@@ -60,7 +59,7 @@ def _heard(facts: Facts, clause: Clause) -> Ints:
 def evidence(at: Moment) -> Evidence:
     """The last two scores; fewer, where there are none or one."""
     scores = at.facts.scores
-    heard = _heard(at.facts, at.clause)
+    heard = heard_of(at.facts, at.clause)
     mine = heard[(scores.student[heard] == at.student) & (scores.day[heard] <= at.timeline.days[at.row])]
     before, last = ([None, None, *mine])[-2:]
     return {
