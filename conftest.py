@@ -3,9 +3,12 @@
 import gc
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["tests.fixtures", "tests.kafka.fixtures"]
 
+settings.register_profile("ours", settings.default, deadline=None)  # how long one example takes depends on the machine
+settings.load_profile("ours")
 gc.disable()  # while tests are found nothing loaded is ever garbage, and looking for some takes half of the time
 
 

@@ -191,11 +191,11 @@ async def token(shape: str, request: Request) -> Response:
 async def sign(shape: str, request: Request) -> dict[str, str]:
     realm, asked = realms[shape], await request.json()
     claims = access_claims(realm, asked.get("person", {})) | asked.get("claims", {})
-    key: Any = {
-        "published": None,
-        "unpublished": new_key(realm.algorithm),
-        "public as secret": OctKey.import_key(json.dumps(realm.keys[-1].as_dict(private=False)), {"kid": "x"}),
-    }[asked.get("key", "published")]
+    key: Any = None
+    if asked.get("key") == "unpublished":
+        key = new_key(realm.algorithm)
+    elif asked.get("key") == "public as secret":
+        key = OctKey.import_key(json.dumps(realm.keys[-1].as_dict(private=False)), {"kid": "x"})
     header = HEADERS[shape] | asked.get("header", {})
     if asked.get("embed"):
         header["jwk"] = (key or realm.keys[-1]).as_dict(private=False)

@@ -15,7 +15,7 @@ import pytest
 
 from common.auth import principal_of
 from common.keys import read_keys, write_keys
-from tests.processes import TRELLIS, free_port, trellis, up
+from tests.processes import TRELLIS, at_work, free_port, trellis
 
 NOBODYS = "0199a3c2-5d41-7c35-9a53-0e7f2f6f6a11"
 
@@ -213,7 +213,7 @@ def test_up_serves_all_and_stops_within_five_seconds(tmp_path: Path) -> None:
     data, port = tmp_path / "var", free_port()
     tmp_path.chmod(0o711)
 
-    with up(data, port) as process:
+    with at_work(data, port) as process:
         base = f"http://127.0.0.1:{port}"
         assert set(httpx.get(f"{base}/readyz", trust_env=False).json()) == {
             "mtss", "notifications", "restorative", "sis", "surveys",

@@ -229,7 +229,10 @@ async def test_a_topic_made_anew_is_heard_from_its_beginning(topics: Broker, ech
     assert await set_back_rows(echo) == []
 
 
-async def test_a_topic_made_anew_under_a_running_consumer_is_heard_too(topics: Broker, echo: Running) -> None:
+async def test_a_topic_made_anew_under_a_running_consumer_is_heard_too(
+    topics: Broker, echo: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "_MADE_ANEW_SECONDS", 3.0)
     before, after = [uuid4() for _ in range(3)], [uuid4() for _ in range(5)]
     async with hearing(topics, echo):
         await produce(topics, *(record(decided(student)) for student in before))

@@ -211,7 +211,7 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-_EACH = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+_EACH = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
 @_EACH

@@ -21,7 +21,7 @@ from common.cli import app
 from common.embedded import Cluster
 from common.runtime import Runtime
 from common.serving import _embedded_app
-from tests.processes import free_port, in_a_process, small_disk, trellis, up
+from tests.processes import at_work, free_port, in_a_process, small_disk, trellis, up
 
 ELSEWHERE = "127.0.0.2"
 """Another address of this machine, which only a server that listens everywhere answers."""
@@ -90,7 +90,7 @@ def test_with_keys_of_its_own_it_listens_everywhere_and_trusts_no_other_keys(
     )
 
     monkeypatch.setenv("TRELLIS_KEYS", str(own / "keys"))
-    with up(data, port):
+    with at_work(data, port):
         answers = [push(port, token, host=ELSEWHERE).status_code for token in (ours, theirs)]
         no_token = trellis("token", "--role", "sis", "--data", str(data))
 

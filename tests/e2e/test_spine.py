@@ -162,7 +162,7 @@ async def test_a_district_gets_the_same_decisions_with_and_without_kafka(kafka: 
     kafka.start()
     await fresh_topics(kafka.bootstrap, SERVICES)
     sample = tmp_path / "sample"
-    assert trellis("sample", str(sample), "--students", "180").returncode == 0
+    assert trellis("sample", str(sample), "--students", "80").returncode == 0
 
     outcomes = []
     for name, arguments in (("alone", ()), ("kafka", ("--kafka", kafka.bootstrap))):

@@ -14,7 +14,7 @@ _ALL: Any = list(HealthCheck)
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=_ALL)
+@settings(max_examples=300, suppress_health_check=_ALL)
 @given(districts())
 def test_courses_are_what_the_oracle_says_day_by_day(events: list[Event]) -> None:
     district = District(events)

@@ -256,7 +256,7 @@ async def test_the_last_decision_of_each_student_can_be_said_again(mtss: Running
 # Any order, any number, any company
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=_ALL)
+@settings(max_examples=40, suppress_health_check=_ALL)
 @given(districts(), st.data())
 async def test_any_order_repetition_and_splitting_end_the_same(
     service: Running, events: list[Event], data: st.DataObject
@@ -271,7 +271,7 @@ async def test_any_order_repetition_and_splitting_end_the_same(
     await check_ledger(service, events)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=_ALL)
+@settings(max_examples=20, suppress_health_check=_ALL)
 @given(districts(students=6), st.integers(1, 9))
 async def test_consumers_of_several_partitions_may_work_at_the_same_time(
     service: Running, events: list[Event], size: int

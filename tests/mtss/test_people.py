@@ -363,7 +363,7 @@ async def test_the_queue_is_shown_on_the_command_line(school: Running, tmp_path:
     assert json.loads(none.output) == []
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(districts(students=1), st.data())
 async def test_with_rulings_too_facts_end_the_same_in_any_order_however_often(
     service: Running, events: list[Event], data: st.DataObject

@@ -218,7 +218,7 @@ def one_step_less(change: Change, least: Least, stands: bool) -> float:
     return least.amount - (0.01 if change.by == "exclusions" else 1)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=_ALL)
+@settings(max_examples=60, suppress_health_check=_ALL)
 @given(districts(students=1), st.sampled_from(POLICIES))
 def test_what_is_said_changes_the_clause_and_the_tier_and_one_step_less_does_not(
     events: list[Event], document: dict[str, Any]

@@ -45,7 +45,7 @@ def columns(found: Courses) -> list[Any]:
     return [found.targeted, found.candidate, found.unknown]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(districts(), DAYS, DAYS)
 def test_policies_that_say_the_same_change_nothing(events: list[Event], first: int, second: int) -> None:
     one = courses(events, always(USUAL))
@@ -54,7 +54,7 @@ def test_policies_that_say_the_same_change_nothing(events: list[Event], first: i
         assert np.array_equal(was, now)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(districts(), DAYS, st.sampled_from([EARLIER, OTHER]))
 def test_each_day_is_what_its_own_policy_says(events: list[Event], first: int, policy: Any) -> None:
     before, after = courses(events, always(USUAL)), courses(events, always(policy))

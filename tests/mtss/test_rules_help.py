@@ -67,7 +67,7 @@ def test_requests_are_part_of_the_ground() -> None:
     assert (one["count"], one == other) == (1, False)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(districts(students=3), st.data(), st.integers(1, 3), st.sampled_from([1, 7, 30]))
 def test_a_rehearsal_says_what_the_closed_form_says(
     events: Sequence[Event], data: st.DataObject, entry: int, window: int

@@ -82,7 +82,7 @@ def students_of(events: Sequence[Event]) -> list[Any]:
     return sorted({each.student_id for each in events if isinstance(each, StudentEnrolled)}) or [STUDENT]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(districts(students=5), st.integers(1, 3))
 def test_under_the_default_policy_it_says_what_the_closed_form_and_the_oracle_say(
     events: list[Event], at_once: int
@@ -433,7 +433,7 @@ def graded(draw: st.DrawFn) -> list[Event]:
     return events
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(graded(), documents(), st.sampled_from([1, 3, 100]))
 def test_under_any_policy_it_says_what_the_closed_form_and_a_pencil_say(
     events: list[Event], document: dict[str, Any], at_once: int
@@ -450,7 +450,7 @@ def test_under_any_policy_it_says_what_the_closed_form_and_a_pencil_say(
     check_counts(facts, policy, outcome)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(graded(), documents(overlapping=True))
 def test_even_where_an_exit_reaches_over_its_entry(events: list[Event], document: dict[str, Any]) -> None:
     facts, policy = facts_of(events, students_of(events)), policy_of(document)

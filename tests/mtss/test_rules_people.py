@@ -290,7 +290,7 @@ def ruled(draw: st.DrawFn) -> list[Ruling]:
     ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.text("-tiI", min_size=1, max_size=14), _HOW, _HOW, _HOW, ruled())
 def test_events_alone_lead_where_every_day_leads(
     text: str, entry: str, leaving: str, last: str, rulings: list[Ruling]
@@ -302,7 +302,7 @@ def test_events_alone_lead_where_every_day_leads(
         assert stand.proposal != stand.tier
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text("-tiI", min_size=1, max_size=14), _HOW, _HOW, _HOW, ruled())
 def test_the_tier_of_each_day_is_the_one_that_stood_at_its_end(
     text: str, entry: str, leaving: str, last: str, rulings: list[Ruling]
@@ -338,7 +338,7 @@ def absent_school() -> list[Event]:
 DAYS = [day_number(day) for day in school_days(60)]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(districts(), st.data())
 def test_who_nobody_ruled_about_stands_as_the_facts_say(events: list[Event], data: st.DataObject) -> None:
     students = sorted({each.student_id for each in events if hasattr(each, "student_id")}) or [STUDENT]

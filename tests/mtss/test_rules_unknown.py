@@ -29,7 +29,7 @@ def test_without_a_closed_day_nothing_is_said() -> None:
     assert unknown_of(follow(facts, always(USUAL))) == [None, None]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(districts(), DAYS)
 def test_what_is_unknown_is_what_the_course_says_of_its_last_day(events: list[Event], first: int) -> None:
     students = sorted({event.student_id for event in events if hasattr(event, "student_id")}) or [STUDENT]

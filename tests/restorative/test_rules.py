@@ -451,7 +451,7 @@ any_step = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     start=st.sampled_from(
         [State.PROPOSED, State.SCREENED, State.CONSENTING, State.PREPARING, State.SCHEDULED, State.HELD]

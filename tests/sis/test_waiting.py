@@ -534,7 +534,7 @@ def last_said(events: Sequence[Event]) -> int:
     return sum(not event.deleted for event in newest.values())
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(list(district())), seed=st.integers(0, 1000))
 async def test_a_district_in_any_order_comes_to_the_same_as_in_the_right_one(
     sis: Sis, order: list[tuple[str, dict[str, Any]]], seed: int

@@ -11,7 +11,7 @@ import pytest_asyncio
 from common.embedded import Cluster
 from common.events import StudentEnrolled, SurveyScored
 from common.keys import read_signing_key
-from sis.load import push
+from sis import load
 from sis.loading.door import MintedTokens, TokenFromFile, Tokens
 from sis.loading.folder import RESPONSES, WINDOWS, Folder
 from sis.loading.report import Report
@@ -63,9 +63,15 @@ async def surveys(cluster: Cluster, sis: Running) -> AsyncIterator[Running]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def _nobody_waits_for_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No loop sends them here: a test hands them on itself."""
+    monkeypatch.setattr(load, "_SCORES_SAID_SECONDS", 0.0)
+
+
 async def loaded(folder: Path, tokens: Tokens, *running: Running) -> Report:
     report = Report(Silent())
-    await push(Folder(folder), report, "http://testserver", tokens, transport=Doors(*running))
+    await load.push(Folder(folder), report, "http://testserver", tokens, transport=Doors(*running))
     return report
 
 

@@ -20,6 +20,8 @@ from common.runtime import Runtime, asked_to_stop
 _RETRY_SECONDS = 2.0
 _PROBE_SECONDS = 30.0
 _ASSIGNED_WITHIN_SECONDS = 60.0
+_MADE_ANEW_SECONDS = 20.0
+"""So long may nobody have looked for a topic that was deleted and made anew."""
 
 log = structlog.get_logger(__name__)
 
@@ -164,7 +166,7 @@ async def _consume(runtime: Runtime, inbox: Inbox) -> None:
         heartbeat_interval_ms=2_000,
         request_timeout_ms=15_000,
         fetch_max_wait_ms=100,
-        metadata_max_age_ms=20_000,  # until then nobody looks for a topic that was deleted and made anew
+        metadata_max_age_ms=round(_MADE_ANEW_SECONDS * 1000),
     )
     assignment, runtime.lag = _Assignment(inbox, consumer), None
     consumer.subscribe(inbox.router.owners(), listener=assignment)
