@@ -32,6 +32,7 @@ SENSITIVE = {
     "{'POST'} /mtss/v1/equity/alerts/{alert_id}/finding",
     "{'POST'} /mtss/v1/policies/{version}/approve",
     "{'POST'} /mtss/v1/policies/{version}/revert",
+    "{'POST'} /mtss/v1/students/{student_id}/help-links",
     "{'POST'} /notifications/v1/sending",
     "{'POST'} /surveys/v1/windows/{window_id}/links",
     "{'PUT'} /sis/v1/students/{student_id}/contacts/{contact_id}/restriction",

@@ -18,7 +18,7 @@ from common.embedded import Cluster
 from tests.fuzz.fuzzing import Asker, Fuzz
 from tests.harness import SERVICES, Running, run_service
 from tests.matrix.district import District
-from tests.matrix.districts import DISTRICTS
+from tests.matrix.districts import district_of
 from tests.matrix.people import CLIENT, LINKS, NORTH, holders, sisters
 from tests.notifications.made_up import Sisters
 
@@ -44,9 +44,7 @@ async def test_nothing_that_anybody_asks_is_answered_wrongly(
     async with run_service(service, cluster, peers=peers) as running:
         while number == SEED or time.monotonic() < until:
             await running.empty()
-            fuzz = await _fuzz(
-                running, await DISTRICTS[service](running, *([families] if service == "notifications" else []))
-            )
+            fuzz = await _fuzz(running, await district_of(service, running, families))
             with capture_logs():  # thousands of lines
                 for document in await _documents(running):
                     await fuzz.ask(document, number, CASES)

@@ -19,7 +19,7 @@ from tests.matrix.district import Asked, District, Fill
 Headers = Mapping[str, str]
 
 _PLACE = re.compile(r"{(\w+)(?::\w+)?}")
-_DRAWN = re.compile(r'(?<=correlationId": ")[^"]+|(?<=nonce=")[^"]+')
+_DRAWN = re.compile(r'(?<=correlationId": ")[^"]+|(?<=nonce=")[^"]+|(?<=name="once" value=")[^"]+')
 _BOUNDED = frozenset({"principal", "counselor", "facilitator", "teacher"})
 """Roles that see some students and not others."""
 _ANY = {"resource": "students", "section": "descriptors", "school_year": "2026", "day": "2026-09-01", "source": "a"}

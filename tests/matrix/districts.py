@@ -39,7 +39,7 @@ from tests.scoped import ANA, BEN, GRADE, enrolled
 from tests.surveys.conftest import TODAY, Surveys
 
 
-async def mtss(running: Running) -> District:
+async def mtss(running: Running, families: Sisters) -> District:
     """Two students about whom it was decided and ruled, each with a proposal that is open."""
     running.clock.set(datetime(2024, 11, 1, 18, tzinfo=UTC))
     for name, who in ((NORTH, ANA), (SOUTH, BEN)):
@@ -52,6 +52,11 @@ async def mtss(running: Running) -> District:
         {"student_id": str(who), "school_id": name, "decision_id": decided[str(who)]} | await _ruled(running, who)
         for name, who in ((NORTH, ANA), (SOUTH, BEN))
     ]
+    for fill in (ana, ben):
+        aunt = contact()
+        families.families[UUID(fill["student_id"])] = [aunt]
+        fill["contact_id"] = aunt["contact_id"]
+        fill["link_id"], _ = await _help_link(running, fill["student_id"], aunt)
     return District(
         ana,
         ben,
@@ -64,7 +69,11 @@ async def mtss(running: Running) -> District:
             "POST /mtss/v1/decisions/verify": Asked(
                 query=lambda fill: {"school": fill["school_id"]}, about=lambda answer, _: answer.json()["verified"]
             ),
+            "POST /mtss/v1/students/{student_id}/help-links": Asked(
+                body=lambda fill: {"contact_id": fill["contact_id"]}
+            ),
         },
+        await _who_asks_by_link(running, families),
     )
 
 
@@ -82,6 +91,25 @@ async def _ruled(running: Running, who: UUID) -> Fill:
     proposal = (await ask("GET", path))["proposal"]["id"]
     asked = await ask("POST", f"{path}/help-requests", json={"words": "Seen at lunch, alone."})
     return {"request_id": asked["id"], "override_id": override, "proposal_id": proposal, "review_id": proposal}
+
+
+async def _who_asks_by_link(running: Running, families: Sisters) -> dict[str, str]:
+    """By column the link with which somebody asks for help for Ana, or for Ben."""
+    mother, father = contact(), contact()
+    families.families[ANA] += [mother, father]
+    of = ((TAKEN_BACK, ANA, None), (STUDENT, ANA, None), (OTHER_STUDENT, BEN, None))
+    held = {}
+    for column, who, to in (*of, (FAMILY, ANA, mother), (RESTRICTED, ANA, father)):
+        _, held[column] = await _help_link(running, str(who), to)  # a second one for the same person ends the first
+    father["restriction"] = restricted("coded", "no_contact")
+    return held
+
+
+async def _help_link(running: Running, student: str, to: dict[str, Any] | None) -> tuple[str, str]:
+    asked = {"contact_id": to["contact_id"]} if to else {}
+    path, headers = f"/mtss/v1/students/{student}/help-links", running.headers("district")
+    link = (await running.http.post(path, json=asked, headers=headers)).json()
+    return link["id"], link["url"].rpartition("/")[2]
 
 
 async def restorative(running: Running) -> District:
@@ -180,6 +208,12 @@ DISTRICTS: dict[str, Callable[..., Awaitable[District]]] = {
 }
 
 
+async def district_of(name: str, running: Running, families: Sisters) -> District:
+    """The district of a service; of one that asks about families, with some."""
+    asks = name in ("mtss", "notifications")
+    return await DISTRICTS[name](running, *([families] if asks else []))
+
+
 @asynccontextmanager
 async def at_work(name: str, cluster: Cluster) -> AsyncIterator[tuple[Running, District]]:
     """A service with its district, and sisters that answer for the families."""
@@ -187,4 +221,4 @@ async def at_work(name: str, cluster: Cluster) -> AsyncIterator[tuple[Running, D
     peers = {"sis": families.sis(), "mtss": families.mtss()}
     async with run_service(name, cluster, peers=peers) as running:
         await running.empty()
-        yield running, await DISTRICTS[name](running, *([families] if name == "notifications" else []))
+        yield running, await district_of(name, running, families)

@@ -106,6 +106,13 @@ class Sisters:
                 "contacts": self.families[student_id],
             }
 
+        @app.get("/sis/v1/students/{student_id}/contacts/{contact_id}/restriction")
+        async def restriction(student_id: UUID, contact_id: UUID) -> Any:
+            told = [each for each in self.families.get(student_id, []) if each["contact_id"] == str(contact_id)]
+            if not told:
+                raise NotFound(what="contact of this student")
+            return told[0]["restriction"]
+
         return app
 
     def mtss(self) -> FastAPI:

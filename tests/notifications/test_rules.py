@@ -11,13 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.restrictions import Restriction, bar
 from notifications.policy import POLICY, read_policy
 from notifications.rules.caps import broken_until, most_a_day, retry_at
 from notifications.rules.contacts import (
     Address,
     Contact,
-    Restriction,
-    bar,
     confidential,
     households,
     told_about,

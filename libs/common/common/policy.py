@@ -22,6 +22,8 @@ class Rate:
 PERSON, MACHINE, STRANGER, LINK = (
     Rate(**_DATA["requests"][name]) for name in ("person", "machine", "stranger", "link")
 )
+LINK_DAYS: int = _DATA["links"]["good_days"]
+"""For how many days a personal link works, if nothing else ends it."""
 HEAD_BYTES: int = _DATA["connections"]["head_bytes"]
 HEAD_FIELDS: int = _DATA["connections"]["head_fields"]
 HEAD_SECONDS: int = _DATA["connections"]["head_seconds"]

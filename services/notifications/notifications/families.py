@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.errors import NotFound, SisterUnavailable
 from common.problems import problem_of
+from common.restrictions import Restriction
 from common.runtime import Runtime
-from notifications.rules.contacts import Address, Contact, Restriction
+from notifications.rules.contacts import Address, Contact
 
 _PROBLEM = "application/problem+json"
 

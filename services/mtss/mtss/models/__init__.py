@@ -2,7 +2,7 @@
 
 from mtss.models.asking import course_ahead, courses_of, last_enrolment_is_open
 from mtss.models.knowing import Moment, facts_known
-from mtss.models.people import Handover, HelpRequest, Proposal, Ruling
+from mtss.models.people import Author, Handover, HelpLink, HelpRequest, Proposal, Ruling
 from mtss.models.policy import (
     DEFAULT_POLICY,
     LAST_ADOPTION,
@@ -37,12 +37,14 @@ __all__ = [
     "Adoption",
     "Attendance",
     "AttendanceChange",
+    "Author",
     "Calendar",
     "ClosedDay",
     "Decision",
     "Enrolment",
     "Exclusion",
     "Handover",
+    "HelpLink",
     "HelpRequest",
     "Incident",
     "Moment",

@@ -1,6 +1,7 @@
 """Tables of what is put before people, what they decide, and what they ask for."""
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from common.db import Table
+from common.links import PersonalLink
 from common.sealed import Sealed
 from mtss.models.tables import moment, transaction
 
@@ -73,8 +75,44 @@ class Handover(Table, table=True):
     at: datetime = moment()
 
 
+class Author(StrEnum):
+    """Who asks for help."""
+
+    STAFF = "staff"
+    STUDENT = "student"
+    FAMILY = "family"
+
+
+class HelpLink(PersonalLink, table=True):
+    """The link with which a student, or a contact of theirs, asks for help. Each of them has at most one that is not revoked.
+
+    ``holder_id``: the student, or the contact as sis knows them.
+    """
+
+    __tablename__ = "mtss_help_link"
+    __table_args__ = (
+        sa.Index(
+            "mtss_help_link_live",
+            "student_id",
+            "holder_id",
+            unique=True,
+            postgresql_where=sa.text("revoked_at IS NULL"),
+        ),
+    )
+
+    id: UUID = Field(default_factory=uuid_utils.uuid7, unique=True)
+    author: str
+    holder_id: UUID
+    issued_by: str
+    expires_on: date
+    """The last day on which it works."""
+
+
 class HelpRequest(Table, table=True):
-    """Somebody asked for help for a student. What they wrote is sealed; it is answered once, with what was done."""
+    """Somebody asked for help for a student. What they wrote is sealed; it is answered once, with what was done.
+
+    ``by``: who asked; over a link its holder.
+    """
 
     __tablename__ = "mtss_help_request"
     __table_args__ = (sa.Index("mtss_help_request_student", "student_id"),)
@@ -82,6 +120,7 @@ class HelpRequest(Table, table=True):
     id: UUID = Field(primary_key=True, default_factory=uuid_utils.uuid7)
     student_id: UUID
     asked_on: date
+    author: str = Author.STAFF
     by: str
     words: bytes = Field(default=None, sa_type=Sealed)
     known_at: datetime = moment()

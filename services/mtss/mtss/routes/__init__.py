@@ -7,6 +7,8 @@ from mtss.routes import (
     decisions,
     equity,
     freshness,
+    help_links,
+    help_page,
     help_requests,
     overrides,
     policies,
@@ -21,5 +23,6 @@ from mtss.routes import (
 
 router = APIRouter()
 _OF_STUDENTS = (students, verifying, decisions, words, proposals, overrides, help_requests, reviews, schools)
-for part in (*_OF_STUDENTS, freshness, equity, rehearsals, policies, adoptions):
+_OVER_LINKS = (help_links, help_page)
+for part in (*_OF_STUDENTS, *_OVER_LINKS, freshness, equity, rehearsals, policies, adoptions):
     router.include_router(part.router)

@@ -21,7 +21,7 @@ from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from common.words import Words
 from mtss.deciding import Touched, reassess
-from mtss.models import HelpRequest, Student
+from mtss.models import Author, HelpRequest, Student
 from mtss.routes.desk import Decider
 from mtss.routes.documents import PURPOSE
 from mtss.rules.reviewing import due_on
@@ -77,7 +77,8 @@ class HelpRequestDocument(BaseModel):
     id: UUID
     student_id: UUID
     asked_on: date
-    by: str
+    author: Annotated[Author, Field(description="A member of staff; or over a personal link the student or a contact.")]
+    by: Annotated[str, Field(description="Who asked: of whoever used a link the id, as sis knows them.")]
     words: str
     known_at: datetime
     answered_on: date | None
@@ -95,12 +96,8 @@ async def ask_for_help(
     student = (await session.scalars(found)).one_or_none()
     if student is None:
         raise NotFound(what="student")
-    known_at = await transaction_time(session)
-    request = HelpRequest(student_id=student_id, asked_on=today, by=who.subject, known_at=known_at)
-    request.words = runtime.vault.seal(asked.words, table=_TABLE, column="words", row=request.id)
-    session.add(request)
-    await session.flush()
-    await reassess(session, Touched(school={student_id}))
+    request = HelpRequest(student_id=student_id, asked_on=today, by=who.subject)
+    await take(session, runtime.vault, request, asked.words)
     within = await days_within(session, "help_answered", today)
     days = await school_days(session, str(student.school_id), today)
     return HelpTaken(id=request.id, asked_on=today, due_on=due_on(days, today, within))
@@ -138,6 +135,15 @@ async def list_help_requests(
     mine = col(HelpRequest.student_id) == student_id, visible_to(who, col(HelpRequest.student_id))
     found = await session.scalars(sa.select(HelpRequest).where(*mine).order_by(col(HelpRequest.id)))
     return Page(items=[_shown(runtime.vault, each) for each in found], next=None)
+
+
+async def take(session: AsyncSession, vault: Vault, request: HelpRequest, words: str) -> None:
+    """Keep a request for help with its words sealed, and decide what a policy makes of it."""
+    request.known_at = await transaction_time(session)
+    request.words = vault.seal(words, table=_TABLE, column="words", row=request.id)
+    session.add(request)
+    await session.flush()
+    await reassess(session, Touched(school={request.student_id}))
 
 
 async def open_requests(session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]]) -> Sequence[HelpRequest]:

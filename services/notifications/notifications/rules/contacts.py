@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
+from common.restrictions import UNRESTRICTED, Restriction
 from notifications.rules.policy import Policy
 
-_SILENCING = frozenset({"no_contact", "no_records"})
-_KNOWN_CODES = _SILENCING | {"no_pick_up", "address_confidential"}
 _E_MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
@@ -29,19 +28,6 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Restriction:
-    """What a court or the district says about a contact: ``none``, free text nobody has coded, or coded."""
-
-    state: str = "none"
-    codes: frozenset[str] = frozenset()
-    expires_on: date | None = None
-
-    def in_force(self, today: date) -> bool:
-        """Whether the codes hold today; the last day still counts."""
-        return self.expires_on is None or today <= self.expires_on
-
-
-@dataclass(frozen=True, slots=True)
 class Contact:
     """One adult in a student's life."""
 
@@ -54,21 +40,7 @@ class Contact:
     phones: tuple[str, ...] = ()
     address: Address | None = None
     lives_with: bool = False
-    restriction: Restriction = Restriction()
-
-
-def bar(restriction: Restriction, today: date) -> str | None:
-    """Why a contact may be told nothing, or ``None``. Fails closed: what is not coded, or not known, bars.
-
-    Source: Ed-Fi ``contactRestrictions`` is free text; FERPA gives both parents access unless an order says otherwise.
-    """
-    if restriction.state == "none":
-        return None
-    if restriction.state != "coded" or restriction.codes - _KNOWN_CODES:
-        return "restriction_not_coded"
-    if restriction.codes & _SILENCING and restriction.in_force(today):
-        return "restricted"
-    return None
+    restriction: Restriction = UNRESTRICTED
 
 
 def confidential(restriction: Restriction, today: date) -> bool:

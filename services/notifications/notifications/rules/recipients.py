@@ -6,10 +6,10 @@ from datetime import date
 from typing import Literal
 from uuid import UUID
 
+from common.restrictions import bar
 from notifications.rules.contacts import (
     Address,
     Contact,
-    bar,
     confidential,
     households,
     mailbox,

@@ -144,7 +144,7 @@ async def read_contacts(
 
 @router.get(
     "/v1/students/{student_id}/contacts/{contact_id}/restriction",
-    dependencies=[require("district", reads=["contact_address"], purpose="contact")],
+    dependencies=[require("district", services=("mtss",), reads=["contact_address"], purpose="contact")],
 )
 async def read_restriction(
     student_id: UUID, contact_id: UUID, session: Session, runtime: RuntimeOf, response: Response
