@@ -23,7 +23,7 @@ run: install ## start PostgreSQL, all services and a made-up district; Ctrl-C st
 
 RULES := tests/*/test_rules*.py
 # The files that take longest begin, so that no process is left with one of them alone at the end.
-LONGEST := tests/trial/ tests/e2e/
+LONGEST := tests/trial/ tests/e2e/ tests/surveys/
 IN_ORDER := $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/*/))
 
 test: install ## every test but the fault tests
