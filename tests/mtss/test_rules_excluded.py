@@ -14,6 +14,7 @@ from mtss.rules.policy.difference import difference
 from mtss.rules.rehearsal.district import district_of
 from mtss.rules.rehearsal.kernel import run
 from tests.mtss.made_up import STUDENT, School, facts_of, school_days
+from tests.mtss.test_rules_kernel import check_against_closed_form, rehearsed
 from tests.mtss.test_rules_policy import ATTENDANCE, changed, number
 
 SCHOOL = School(days=school_days(60))
@@ -121,6 +122,14 @@ def test_other_actions_are_told_in_plain_words() -> None:
     )
     sourced = policy_of(naming(source="Board policy"))
     assert difference(policy_of(EXCLUDED), sourced) == ("Attendance: actions have another source: Board policy.",)
+
+
+@pytest.mark.parametrize("document", [EXCLUDED, EXCLUDED_LATELY])
+def test_a_rehearsal_says_what_the_closed_form_says(document: dict[str, Any]) -> None:
+    said = [SCHOOL.excludes(2, 1, 0.5), SCHOOL.excludes(5, 2, 1), SCHOOL.excludes(13, 3, 1)]
+    facts = facts_of([SCHOOL.calendar(), SCHOOL.enrols(), *SCHOOL.closes_through(20), *said], [STUDENT])
+    policy = policy_of(document)
+    check_against_closed_form(facts, policy, rehearsed(facts, policy))
 
 
 def test_a_rehearsal_says_which_actions_it_was_not_given() -> None:

@@ -9,6 +9,7 @@ from common.events import AttendanceKind, AttendanceRecorded, Event
 from mtss.rules import always, course_of, follow, policy_of
 from mtss.rules.policy.checking import check
 from tests.mtss.made_up import STUDENT, School, facts_of, school_days
+from tests.mtss.test_rules_kernel import check_against_closed_form, rehearsed
 from tests.mtss.test_rules_policy import ATTENDANCE, changed, number
 
 SCHOOL = School(days=school_days(20))
@@ -73,3 +74,10 @@ def test_a_window_without_its_length_is_refused() -> None:
     assert check(TARDIES) == check(LATELY) == ()
     (found,) = check(changed(ATTENDANCE, CLAUSE | {"window": "last_days"}))
     assert found.field == "clauses.attendance.window_days"
+
+
+@pytest.mark.parametrize("document", [TARDIES, LATELY])
+def test_a_rehearsal_says_what_the_closed_form_says(document: dict[str, Any]) -> None:
+    said = [SCHOOL.calendar(), SCHOOL.enrols(), *SCHOOL.closes_through(15), *(late(day) for day in (1, 2, 3, 9, 12))]
+    facts, policy = facts_of(said, [STUDENT]), policy_of(document)
+    check_against_closed_form(facts, policy, rehearsed(facts, policy))
