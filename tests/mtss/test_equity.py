@@ -184,5 +184,6 @@ async def test_what_happened_to_whom_in_a_month(mtss: Running, sis: Running) -> 
     assert who("supported") == {entered, left, overridden}
     assert who("entered") == {entered, overridden}
     assert (who("left"), who("overridden")) == ({left}, {overridden})
+    assert dict(zip(students, month.between.tolist(), strict=True)) == {entered: 7, overridden: 0, left: -1, asked: -1}
     assert who("waited") == {entered}  # its ground is that of day 19; the override took effect on the day it was made
     assert (who("help_due"), who("help_late")) == ({asked, entered}, {entered})

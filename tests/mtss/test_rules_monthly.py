@@ -17,8 +17,9 @@ LEAST = Minimum(cell=10, students=30)
 
 def month(students: int, **flags: Sequence[int]) -> Month:
     """Everybody is there; what is named happened to the first so many of each range of places."""
-    found = {each.name: np.zeros(students, np.bool_) for each in fields(Month)}
+    found: dict[str, Any] = {each.name: np.zeros(students, np.bool_) for each in fields(Month)}
     found["there"][:] = True
+    found["between"] = np.arange(students, dtype=np.int32)
     for name, places in flags.items():
         found[name][list(places)] = True
     return Month(**found)
@@ -54,6 +55,14 @@ def test_how_soon_is_told_of_a_group_only_if_how_many_entered_is() -> None:
     both = month(160, entered=(*range(40), *range(80, 120)), waited=(*range(15), *range(80, 105)))
     found = by_group(both, {"race": groups_of((["asian"] * 80) + ["white"] * 80)}, LEAST)
     assert [each["count"] for each in lines(found, "waited").values()] == [15, 25]
+
+
+def test_how_long_a_decision_took_is_told_as_quartiles_of_those_who_entered() -> None:
+    asian, white = lines(by_group(month(80, entered=UNEVEN), TWO, LEAST), "entered").values()
+    assert (asian["school_days_until_decided"], white["school_days_until_decided"]) == ([5, 11, 17], [42, 44, 47])
+    untold = by_group(month(80, entered=range(9)), TWO, LEAST)
+    assert lines(untold, "entered") == {"asian": None, "white": None}
+    assert "school_days_until_decided" not in str(untold["waited"])
 
 
 def test_a_ratio_at_the_threshold_calls_for_a_person_and_one_that_may_be_chance_does_not() -> None:
@@ -105,8 +114,9 @@ _student = st.tuples(
 @given(st.lists(_student, max_size=200))
 def test_nothing_is_told_below_the_minimum_and_of_no_part_whose_whole_is_untold(students: Any) -> None:
     least = Minimum(cell=2, students=5)
-    flags = {"there": np.ones(len(students), np.bool_)}
-    for place, each in enumerate(fields(Month)[1:]):
+    flags: dict[str, Any] = {"there": np.ones(len(students), np.bool_)}
+    flags["between"] = np.zeros(len(students), np.int32)
+    for place, each in enumerate(fields(Month)[1:-1]):
         flags[each.name] = np.array([happened[place] for _, happened in students], np.bool_)
     flags["waited"] &= flags["entered"]
     flags["left"] &= flags["supported"]

@@ -16,7 +16,7 @@ from sqlmodel import Field
 from common.db import Table
 from common.sealed import Sealed
 from mtss.models.tables import moment
-from mtss.rules import TIERS
+from mtss.rules import TIERS, Ints
 from mtss.rules.monthly import Month
 
 # Late is what came after the last school day that the policy gives: so many school days lie between.
@@ -37,10 +37,10 @@ _HAPPENED = sa.text(
         LEFT JOIN mtss_proposal AS p ON p.id = r.proposal_id
         WHERE d.known_at >= :begin AND d.known_at < :end
     ), moved AS (
-        SELECT student_id, bool_or(step > 0) AS entered, bool_or(step < 0) AS "left", bool_or(step > 0 AND :decided_within <= (
+        SELECT student_id, bool_or(step > 0) AS entered, bool_or(step < 0) AS "left", max((
             SELECT count(DISTINCT day) FROM mtss_calendar AS c, unnest(c.days) AS day
             WHERE c.school_id = steps.school_id AND c.superseded_at IS NULL AND NOT c.deleted AND day > ground_on AND day < decided_on
-        )) AS waited
+        )) FILTER (WHERE step > 0) AS between
         FROM steps GROUP BY student_id
     ), ruled AS (
         SELECT DISTINCT student_id FROM mtss_ruling WHERE kind = 'overridden' AND known_at >= :begin AND known_at < :end
@@ -55,7 +55,7 @@ _HAPPENED = sa.text(
     )
     SELECT s.student_id, s.school_id, true AS there, coalesce(before.tier <> :lowest OR entered, false) AS supported,
            coalesce(entered, false) AS entered, coalesce("left", false) AS "left", ruled.student_id IS NOT NULL AS overridden,
-           coalesce(waited, false) AS waited, late IS NOT NULL AS help_due, coalesce(late, false) AS help_late
+           coalesce(between, -1)::int AS between, coalesce(between >= :decided_within, false) AS waited, late IS NOT NULL AS help_due, coalesce(late, false) AS help_late
     FROM there JOIN mtss_student AS s USING (student_id) LEFT JOIN before USING (student_id) LEFT JOIN moved USING (student_id)
     LEFT JOIN ruled USING (student_id) LEFT JOIN helped USING (student_id)
     ORDER BY s.student_id
@@ -129,7 +129,8 @@ async def happened(
     given |= {"tiers": list(TIERS), "lowest": TIERS[0]}
     within = {"decided_within": decided_within, "answered_within": answered_within}
     rows = (await session.execute(_HAPPENED, given | within)).all()
-    flags = {each.name: np.array([getattr(row, each.name) for row in rows], np.bool_) for each in fields(Month)}
+    kinds = {each.name: np.int32 if each.type is Ints else np.bool_ for each in fields(Month)}
+    flags: dict[str, Any] = {name: np.array([getattr(row, name) for row in rows], of) for name, of in kinds.items()}
     return [row.student_id for row in rows], [str(row.school_id) for row in rows], Month(**flags)
 
 

@@ -51,6 +51,14 @@ class ToldDocument(BaseModel):
     low: float
     high: float
     against_all_others: Annotated[RatioDocument | None, Field(description="Null: not calculable.")]
+    school_days_until_decided: Annotated[
+        list[int] | None,
+        Field(
+            description="Of those who entered, the school days between the ground and the decision: a quarter had at most the "
+            "first, half at most the second, three quarters at most the third. Null: another measure, or told before it was kept.",
+            examples=[[0, 1, 4]],
+        ),
+    ] = None
 
 
 class GroupLine(BaseModel):

@@ -1,13 +1,14 @@
 """What the decisions of a month came to, by group: to whom of whom something happened, and which ratios call for a person."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from mtss.rules.equity import Minimum, risk, told
-from mtss.rules.facts import Flags
+from mtss.rules.facts import Flags, Ints
+from mtss.rules.rehearsal.figures import quartiles
 from mtss.rules.rehearsal.who import NOT_SAID, OTHER, SCHOOL, Groups
 
 MEASURES: Mapping[str, tuple[str, str | None]] = {
@@ -43,6 +44,8 @@ class Month:
     """A request for help was to be answered in it."""
     help_late: Flags
     """And was not answered by that day."""
+    between: Ints
+    """School days between the ground and the decision of those who entered, the longest if several; -1 of others."""
 
 
 def by_group(month: Month, groups: Mapping[str, Groups], least: Minimum) -> Report:
@@ -92,12 +95,18 @@ def _lines(month: Month, measure: str, groups: Groups, least: Minimum) -> list[M
         whole, told_by = MEASURES[measure]
         return told(counted[measure], counted[whole], least, shown(told_by) if told_by else None)
 
-    whole, _ = MEASURES[measure]
+    def line(place: int) -> Mapping[str, Any]:
+        found = risk(counted[measure], counted[MEASURES[measure][0]], place, least)
+        if measure == "entered":
+            days = month.between[month.entered & (at == place)]
+            found["school_days_until_decided"] = quartiles(days)["quartiles"]
+        return found
+
     return [
-        {"group": name, "told": risk(counted[measure], counted[whole], place, least) if seen else None}
+        {"group": name, "told": line(place) if seen else None}
         for place, (name, seen) in enumerate(zip(names, shown(measure), strict=True))
         if counted["there"][place]
     ]
 
 
-_FLAGS = tuple(Month.__slots__)
+_FLAGS = tuple(each.name for each in fields(Month) if each.type is Flags)
