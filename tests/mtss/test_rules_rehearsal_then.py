@@ -8,14 +8,17 @@ from uuid import UUID
 import numpy as np
 
 from common.events import Event, SchoolDayClosed, StudentEnrolled
-from mtss.rules import day_number
+from mtss.rules import Policy, day_number, policy_of
 from mtss.rules.rehearsal.district import District, district_of
 from mtss.rules.rehearsal.outcome import TARGETED, Outcome
 from mtss.rules.rehearsal.report import Asked, rehearse
 from mtss.rules.rehearsal.then import AsKnownThen, Closings, Known, Moments
 from tests.mtss.made_up import School, facts_of, named, policy, school_days
+from tests.mtss.test_rules_excluded import EXCLUDED
 from tests.mtss.test_rules_rehearsal import COMPARISON
+from tests.mtss.test_rules_tardies import TARDIES, late
 
+DEFAULT_POLICY = policy()
 ONE, TWO = named("student", 0), named("student", 1)
 AT = School(days=school_days(60))
 Heard = tuple[int, Event]
@@ -34,12 +37,13 @@ def _number(place: int) -> int:
     return day_number(AT.days[place]) if place < len(AT.days) else day_number(date(2030, 1, 1))
 
 
-def _district(heard: Sequence[Heard], students: Sequence[UUID]) -> District:
-    return district_of(facts_of([event for _, event in heard], students), [policy()])
+def _district(heard: Sequence[Heard], students: Sequence[UUID], by: Policy) -> District:
+    return district_of(facts_of([event for _, event in heard], students), [by])
 
 
 def _known(heard: Sequence[Heard], moments: Sequence[tuple[int, int]], students: Sequence[UUID]) -> Known:
-    closings = [(0, day_number(each.on), _number(place)) for place, each in heard if isinstance(each, SchoolDayClosed)]
+    closed = [(place, each) for place, each in heard if isinstance(each, SchoolDayClosed) and not each.deleted]
+    closings = [(0, day_number(each.on), _number(place)) for place, each in closed]
     enrolled = [
         min(
             (place for place, each in heard if isinstance(each, StudentEnrolled) and each.student_id == who), default=60
@@ -56,14 +60,24 @@ def _known(heard: Sequence[Heard], moments: Sequence[tuple[int, int]], students:
     )
 
 
-def _as_known_then(heard: Sequence[Heard], *moments: tuple[int, int], students: Sequence[UUID] = (ONE,)) -> AsKnownThen:
+def _as_known_then(
+    heard: Sequence[Heard],
+    *moments: tuple[int, int],
+    students: Sequence[UUID] = (ONE,),
+    by: Policy = DEFAULT_POLICY,
+) -> AsKnownThen:
     """``moments``: the place of a student, and that of the day on which something was heard of a day before."""
-    before = [_district([each for each in heard if each[0] < place], [students[who]]) for who, place in moments]
-    return AsKnownThen(_district(heard, students), _known(heard, moments, students), before)
+    before = [_district([each for each in heard if each[0] < place], [students[who]], by) for who, place in moments]
+    return AsKnownThen(_district(heard, students, by), _known(heard, moments, students), before)
 
 
-def _then(heard: Sequence[Heard], *moments: tuple[int, int], students: Sequence[UUID] = (ONE,)) -> Outcome:
-    return _as_known_then(heard, *moments, students=students).run(policy())
+def _then(
+    heard: Sequence[Heard],
+    *moments: tuple[int, int],
+    students: Sequence[UUID] = (ONE,),
+    by: Policy = DEFAULT_POLICY,
+) -> Outcome:
+    return _as_known_then(heard, *moments, students=students, by=by).run(by)
 
 
 def _enrolled(*students: UUID) -> list[Heard]:
@@ -119,6 +133,26 @@ def test_a_referral_that_was_withdrawn_stood_until_then() -> None:
     then = _then(heard, (0, 33))
 
     assert then.caseload(TARGETED)[[21, 22, 32, 33], 0].tolist() == [0, 1, 1, 0]
+
+
+def test_days_begun_late_count_from_the_day_on_which_the_last_of_them_was_heard() -> None:
+    heard = [*_enrolled(), *_closes(), *_at(10, *(late(day, AT) for day in (3, 4, 5)))]
+
+    assert _then(heard, (0, 10), by=policy_of(TARDIES)).changes.row.tolist() == [10]
+    assert _then(_at(0, *(each for _, each in heard)), by=policy_of(TARDIES)).changes.row.tolist() == [5]
+
+
+def test_an_exclusion_that_was_shortened_stood_in_full_until_then() -> None:
+    told, shortened = AT.excludes(21, 1, 3), AT.excludes(21, 1, 3, hundredths_served=50)
+    heard = [*_enrolled(), *_closes(), *_at(21, told), *_at(33, shortened)]
+
+    assert _then(heard, (0, 33), by=policy_of(EXCLUDED)).changes.row.tolist() == [21, 33]
+
+
+def test_a_day_that_was_opened_again_counted_until_then() -> None:
+    heard = [*_enrolled(), *_closes(), *_missed(0, range(2)), *_at(25, *AT.closes(0, deleted=True))]
+
+    assert _then(heard, (0, 25)).changes.row.tolist() == [19, 25]
 
 
 def test_a_day_that_was_closed_the_next_day_ended_as_the_day_before() -> None:
