@@ -7,7 +7,7 @@ they said, and what the policy leaves to them changes no tier: they are supposed
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from functools import cached_property, partial
 from typing import Any, TypeAlias
@@ -32,6 +32,10 @@ class Least:
     amount: float
     on: date
 
+    def document(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {"amount": self.amount, "on": self.on.isoformat()}
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -47,8 +51,13 @@ class Change:
     school_days_left: int
 
     def document(self) -> dict[str, Any]:
-        """As JSON holds it, but for dates."""
-        return asdict(self)
+        """As JSON holds it."""
+        return {
+            "by": self.by,
+            "clause": self.clause and self.clause.document(),
+            "tier": self.tier and self.tier.document(),
+            "school_days_left": self.school_days_left,
+        }
 
 
 Changes: TypeAlias = Mapping[str, Change]

@@ -39,7 +39,7 @@ class Found:
             "since": self.since and self.since.isoformat(),
             "evidence": self.evidence,
             "at_entry": self.at_entry,
-            "change": self.change and json.loads(json.dumps(self.change, default=date.isoformat)),
+            "change": self.change,
         }
 
 
