@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,7 @@ from tests.harness import Running, over_http
 from tests.mtss.made_up import School, named, school_days
 from tests.mtss.test_rehearsal_groups import _ids, _push, _races, _stored
 from tests.mtss.test_rehearsals import mtss, sis
+from tests.scoped import TEACHER, assigned
 
 __all__ = ["mtss", "sis"]
 
@@ -109,6 +110,14 @@ async def test_a_month_is_told_once_and_a_ratio_beyond_the_threshold_waits_until
 
     await _again(mtss)
     assert (await _ask(mtss, "/alerts?waiting=true")).json()["items"] == [alert]  # held, and not raised twice
+
+    await mtss.deliver(assigned(begin_on=date(2024, 8, 1)))
+    path, body = f"/mtss/v1/reviews/{alert['id']}/hand-over", {"staff_id": str(TEACHER), "reason": "She leads equity."}
+    principal = mtss.headers("principal", schools=["north"])
+    assert (await mtss.http.post(path, json=body, headers=principal)).status_code == 404  # it is the district's
+    handed = await mtss.http.post(path, json=body, headers=mtss.headers("district"))
+    (held,) = (await _ask(mtss, "/alerts?waiting=true")).json()["items"]
+    assert (handed.status_code, held["assigned"]) == (201, handed.json())
 
     found = await _ask(mtss, f"/alerts/{alert['id']}/finding", **FOUND)
     assert (found.status_code, found.json()["finding"]) == (201, FOUND["finding"])

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -26,6 +26,7 @@ from mtss.loops import measure_silent_schools
 from tests.faults.patience import eventually
 from tests.harness import Running, over_http, record, run_service
 from tests.mtss.made_up import School, named, school_days
+from tests.scoped import TEACHER, assigned
 from tests.sis.conftest import Sis
 from tests.sis.conftest import enrolment as enrolment_row
 from tests.sis.conftest import school as school_row
@@ -107,7 +108,8 @@ async def test_a_school_that_is_silent_for_two_school_days_waits_for_a_person(di
         return (await ask(district, "/schools/north/reviews", role, schools=["north"])).json()["silence"]
 
     assert await silence(31) is None  # day 30 alone is over
-    assert await silence(32) == {"since": str(NORTH.days[30]), "school_days": 2}
+    waits = await silence(32)
+    assert (waits["since"], waits["school_days"], waits["assigned"]) == (str(NORTH.days[30]), 2, None)
     await measure_silent_schools(district.runtime)
     assert 'trellis_schools_silent{service="mtss"} 2.0' in bytes(metrics_page().body).decode()
     elsewhere = await ask(district, "/schools/north/reviews", "principal", schools=["south"])
@@ -118,6 +120,31 @@ async def test_a_school_that_is_silent_for_two_school_days_waits_for_a_person(di
     assert await silence(32) is None
     await measure_silent_schools(district.runtime)
     assert 'trellis_schools_silent{service="mtss"} 1.0' in bytes(metrics_page().body).decode()
+
+
+async def test_a_silence_is_handed_over_to_who_works_at_the_school_and_a_later_one_waits_anew(
+    district: Running,
+) -> None:
+    async def silence(day: int) -> Any:
+        district.clock.set(at_noon(day))
+        return (await ask(district, "/schools/north/reviews", "principal", schools=["north"])).json()["silence"]
+
+    async def hand_over(staff: UUID, school: str = "north") -> httpx.Response:
+        headers = district.headers("principal", schools=[school])
+        body, path = (
+            {"staff_id": str(staff), "reason": "He knows the SIS."},
+            f"/mtss/v1/reviews/{waits['id']}/hand-over",
+        )
+        return await district.http.post(path, json=body, headers=headers)
+
+    waits, other = await silence(32), UUID(int=9)
+    first = NORTH.days[0]
+    await district.deliver(assigned(school="north", begin_on=first), assigned(other, "south", begin_on=first))
+    assert ((await hand_over(other)).status_code, (await hand_over(TEACHER, "south")).status_code) == (422, 404)
+    handed = await hand_over(TEACHER)
+    assert (handed.status_code, (await silence(33))["assigned"]) == (201, handed.json())
+    await district.deliver(*NORTH.closes(30, 31, 32))
+    assert ((await silence(35))["assigned"], (await hand_over(TEACHER)).status_code) == (None, 404)
 
 
 async def test_what_waits_in_sis_and_what_is_parked_is_told_by_its_age(district: Running, sister: Running) -> None:

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from common.db import transaction_time
 from common.events import Cause, Event, Relation, Tier, TierDecided
-from mtss.commands.reviews import reviews
+from mtss.commands.reviews import hand_over, reviews
 from mtss.models import Decision, Ruling, Student, verify
 from mtss.rules import RULINGS
 from tests.harness import Running, over_http
@@ -351,14 +351,21 @@ async def test_a_review_is_handed_over_with_a_reason_to_who_works_there(school: 
 async def test_the_queue_is_shown_on_the_command_line(school: Running, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text(school.headers("district")["Authorization"].removeprefix("Bearer "))
-    app = typer.Typer()
+    app, handing = typer.Typer(), typer.Typer()
     app.command()(reviews)
+    handing.command()(hand_over)
+    await school.deliver(assigned(begin_on=SCHOOL.days[0]))
     async with over_http(school.app) as url:
-        options = ["north", "--url", url, "--token-file", str(token)]
+        at = ["--url", url, "--token-file", str(token)]
+        options = ["north", *at]
         shown = await asyncio.to_thread(CliRunner().invoke, app, options)
         told = await asyncio.to_thread(CliRunner().invoke, app, [*options, "--json"])
         none = await asyncio.to_thread(CliRunner().invoke, app, [*options, "--late", "--json"])
-    assert (shown.exit_code, "proposal" in shown.output) == (0, True)
+        waits = json.loads(told.output)[0]["id"]
+        handed = await asyncio.to_thread(CliRunner().invoke, handing, [waits, str(TEACHER), REASON, *at])
+    assert (shown.exit_code, "proposal" in shown.output, "with nobody yet" in shown.output) == (0, True, True)
+    assert (handed.exit_code, handed.output) == (0, "Handed over.\n")
+    assert [each["assigned"]["staff_id"] for each in await queue(school)] == [str(TEACHER)]
     assert [each["student_id"] for each in json.loads(told.output)] == [str(STUDENT)]
     assert json.loads(none.output) == []
 

@@ -59,4 +59,5 @@ def found(
 def _said(alert: dict[str, Any]) -> str:
     seen = f"{alert['measure']}, {alert['kind']} {alert['group']}: {alert['ratio']:.1f} times as likely as all others"
     interval = f" ({alert['low']:.1f} to {alert['high']:.1f})"
-    return seen.replace("_", " ") + interval + f"; {alert['finding'] or 'waits for a person'}"
+    waits = f"waits for {alert['assigned']['staff_id'] if alert['assigned'] else 'a person'}"
+    return seen.replace("_", " ") + interval + f"; {alert['finding'] or waits}"

@@ -1,8 +1,9 @@
-"""``trellis reviews``: what waits for a person at a school."""
+"""``trellis reviews``: what waits for a person at a school; ``trellis hand-over``: that it waits for another."""
 
 import json
 import sys
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 from rich.table import Table
@@ -41,11 +42,35 @@ def reviews(
         said = (
             " ".join(filter(None, [each["about"].replace("_", " "), each["tier"]])),
             f"since {each['begun_on']}",
-            f"with {each['assigned']['staff_id']}" if each["assigned"] else "with nobody yet",
+            _with(each),
             f"{ups} up and {downs} down this year" if ups or downs else "",
+            f"id {each['id']}",
         )
         due = f"{each['due_on'] or '–'}{' (late)' if each['late'] else ''}"
         table.add_row(due, each["student_id"], ", ".join(filter(None, said)))
     out.print(table)
     if silence := queue["silence"]:
-        out.print(f"Silent: {silence['school_days']} school days from {silence['since']} on are not closed.")
+        silent = f"Silent: {silence['school_days']} school days from {silence['since']} on are not closed"
+        out.print(f"{silent}; {_with(silence)}, id {silence['id']}", soft_wrap=True, highlight=False)
+
+
+def hand_over(
+    review: Annotated[UUID, typer.Argument(help="The id, as `trellis reviews` and `trellis equity show` show it.")],
+    staff: Annotated[UUID, typer.Argument(help="The member of staff, by the id that sis gives them.")],
+    reason: Annotated[str, typer.Argument(help="Why; it is sealed.")],
+    url: Url = ADDRESS,
+    data: Data = HERE,
+    token_file: TokenFile = None,
+) -> None:
+    """Hand over what waits for a person: a proposal, an override, a request for help, a silence, an equity alert.
+
+    Example: trellis hand-over 0199a3c2-5d41-7c35-9a53-0e7f2f6f6a11 0190f6a8-0000-7000-8000-000000000001 "She knows the family."
+    """
+    with one_sentence(), operator(url, data, token_file) as http:
+        asked = {"staff_id": str(staff), "reason": reason}
+        answer_of(http.post(f"/mtss/v1/reviews/{review}/hand-over", json=asked))
+    out.print("Handed over.")
+
+
+def _with(waits: dict[str, Any]) -> str:
+    return f"with {waits['assigned']['staff_id']}" if waits["assigned"] else "with nobody yet"

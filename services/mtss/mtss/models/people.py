@@ -61,14 +61,18 @@ class Ruling(Table, table=True):
 
 
 class Handover(Table, table=True):
-    """Something to review, handed to a member of staff: never changed, the last one counts."""
+    """Something to review, handed to a member of staff: never changed, the last one counts.
+
+    It is of a student, or of a school, or of the whole district.
+    """
 
     __tablename__ = "mtss_handover"
     __table_args__ = (sa.Index("mtss_handover_review", "review_id"),)
 
     id: UUID = Field(primary_key=True, default_factory=uuid_utils.uuid7)
     review_id: UUID
-    student_id: UUID
+    student_id: UUID | None
+    school_id: str | None
     staff_id: UUID
     reason: bytes = Field(default=None, sa_type=Sealed)
     by: str

@@ -7,6 +7,7 @@ from mtss.routes import (
     decisions,
     equity,
     freshness,
+    handing,
     help_links,
     help_page,
     help_requests,
@@ -22,7 +23,7 @@ from mtss.routes import (
 )
 
 router = APIRouter()
-_OF_STUDENTS = (students, verifying, decisions, words, proposals, overrides, help_requests, reviews, schools)
+_OF_STUDENTS = (students, verifying, decisions, words, proposals, overrides, help_requests, reviews, handing, schools)
 _OVER_LINKS = (help_links, help_page)
 for part in (*_OF_STUDENTS, *_OVER_LINKS, freshness, equity, rehearsals, policies, adoptions):
     router.include_router(part.router)

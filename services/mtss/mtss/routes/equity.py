@@ -22,6 +22,7 @@ from common.sealed import Vault
 from common.words import Words
 from mtss.models.monthly import Equity, EquityAlert
 from mtss.routes.documents import PURPOSE
+from mtss.routes.handing import Assigned, HandoverDocument, handed
 
 router = Router("mtss", tags=["equity"])
 
@@ -83,6 +84,7 @@ class AlertDocument(BaseModel):
     found_at: Annotated[datetime | None, Field(description="Null: it waits.")]
     found_by: str | None
     finding: str | None
+    assigned: Assigned
 
 
 class MonthDocument(BaseModel):
@@ -159,15 +161,22 @@ async def record_finding(
     alert.found_at, alert.found_by = await transaction_time(session), who.subject
     alert.finding = runtime.vault.seal(said.finding, row=alert.id, **_FINDING)
     session.add(alert)
-    return _shown(runtime.vault, alert)
+    await session.flush()
+    (shown,) = await _shown(session, runtime.vault, [alert])
+    return shown
 
 
 async def _alerts(session: AsyncSession, vault: Vault) -> Sequence[AlertDocument]:
     found = await session.scalars(sa.select(EquityAlert).order_by(col(EquityAlert.id)))
-    return [_shown(vault, each) for each in found]
+    return await _shown(session, vault, found.all())
 
 
-def _shown(vault: Vault, alert: EquityAlert) -> AlertDocument:
+async def _shown(session: AsyncSession, vault: Vault, alerts: Sequence[EquityAlert]) -> list[AlertDocument]:
+    assigned = await handed(session, vault, [each.id for each in alerts])
+    return [_document(vault, each, assigned.get(each.id)) for each in alerts]
+
+
+def _document(vault: Vault, alert: EquityAlert, assigned: HandoverDocument | None) -> AlertDocument:
     said: dict[str, Any] = alert.model_dump(exclude={"finding", "group_name"})
     finding = None if alert.finding is None else vault.open(alert.finding, row=alert.id, **_FINDING)
-    return AlertDocument(**said, group=alert.group_name, finding=finding)
+    return AlertDocument(**said, group=alert.group_name, finding=finding, assigned=assigned)

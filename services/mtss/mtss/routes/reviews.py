@@ -1,59 +1,35 @@
 """The review queue of a school: what waits for a person, by when, and for whom."""
 
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
 import sqlalchemy as sa
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from common.access import visible_numbers, visible_to
+from common.access import visible_to
 from common.app import Router
 from common.auth import Principal
-from common.db import Session, transaction_time
-from common.errors import Invalid, NotFound
+from common.db import Session
 from common.events import Tier
-from common.idempotency import ONCE
 from common.paging import Page
 from common.runtime import Runtime, RuntimeOf, Today
-from common.scope import see_all
 from common.sealed import Vault
-from mtss.models import Handover, HelpRequest, Proposal, Ruling, Student, last_enrolment_is_open
-from mtss.models.freshness import schools_heard
-from mtss.routes.desk import Decider, Reasoned
+from mtss.models import HelpRequest, Proposal, Ruling, Student, last_enrolment_is_open
+from mtss.routes.desk import Decider
 from mtss.routes.documents import NO_CONTROL
+from mtss.routes.handing import Assigned, handed
 from mtss.routes.help_requests import open_requests
 from mtss.routes.students import FlappingDocument
 from mtss.rules.reviewing import due_on, ends_soon
 from mtss.ruling import days_within, flapping_of, school_days
+from mtss.silence import silences
 
 router = Router("mtss")
-
-_HANDED = {"table": "mtss_handover", "column": "reason"}
-_WORKS_THERE = sa.text(
-    """
-    SELECT EXISTS (
-        SELECT FROM scope_assignment AS a WHERE a.staff_id = :staff AND a.school_id = :school AND NOT a.deleted
-        AND a.begin_on <= :today AND coalesce(a.end_on, 'infinity') >= :today
-    ) OR EXISTS (
-        SELECT FROM scope_relation AS r WHERE r.staff_id = :staff AND r.student_id = :student AND NOT r.deleted
-        AND r.begin_on <= :today AND coalesce(r.end_on, 'infinity') >= :today
-    )
-    """
-)
-
-
-class HandoverDocument(BaseModel):
-    """Who has it, from whom, and why."""
-
-    staff_id: UUID
-    by: str
-    at: datetime
-    reason: str
 
 
 class ReviewDocument(BaseModel):
@@ -66,33 +42,23 @@ class ReviewDocument(BaseModel):
     begun_on: date
     due_on: Annotated[date | None, Field(description="Null while no calendar has that day.")]
     late: bool
-    assigned: Annotated[HandoverDocument | None, Field(description="Null: nobody in particular.")]
+    assigned: Assigned
     flapping: FlappingDocument
 
 
 class SilenceDocument(BaseModel):
     """A school of which no day was closed for so long that somebody must ask why."""
 
+    id: UUID
     since: Annotated[date, Field(description="The first instructional day that is not closed.")]
     school_days: Annotated[int, Field(description="How many have passed.")]
+    assigned: Assigned
 
 
 class ReviewQueue(Page[ReviewDocument]):
     """What waits at a school, and whether anything still comes from it."""
 
     silence: Annotated[SilenceDocument | None, Field(description="Null: none, or not for this reader.")]
-
-
-class HandoverAsked(Reasoned):
-    """To whom, and why."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {"staff_id": "0190f6a8-0000-7000-8000-000000000001", "reason": "She knows the family well."}
-        }
-    )
-
-    staff_id: UUID
 
 
 @router.get("/v1/schools/{school_id}/reviews")
@@ -110,36 +76,13 @@ async def list_reviews(
         *await _overrides(session, mine, school_id, today),
         *await _help_requests(session, mine, school_id, today),
     ]
-    handed = await _handed(session, runtime.vault, [each.id for each in found])
+    assigned = await handed(session, runtime.vault, [each.id for each in found])
     flapping = await flapping_of(session, [each.student_id for each in found], today)
     for each in found:
-        each.assigned = handed.get(each.id)
+        each.assigned = assigned.get(each.id)
         each.flapping = FlappingDocument.model_validate(flapping[each.student_id])
     items = sorted(found, key=lambda each: (each.due_on or date.max, each.id))
-    return ReviewQueue(items=items, next=None, silence=await _silence(session, who, school_id, today))
-
-
-@router.post("/v1/reviews/{review_id}/hand-over", status_code=201, dependencies=[ONCE])
-async def hand_over_review(
-    review_id: UUID, asked: HandoverAsked, who: Decider, session: Session, runtime: RuntimeOf, today: Today
-) -> HandoverDocument:
-    """Hand something that waits to a member of staff who works at the student's school or answers for the student.
-
-    Raises:
-        Invalid: they do neither.
-    """
-    student = await _whose(session, who, review_id)
-    await see_all(session)  # who works where is nobody's to look up, and only whether this one does is told
-    there = {"staff": asked.staff_id, "school": student.school_id, "student": student.student_id, "today": today}
-    if not await session.scalar(_WORKS_THERE, there):
-        raise Invalid(field="staff_id", rule="must be assigned to the student's school, or related to the student")
-    at = await transaction_time(session)
-    handed = Handover(
-        review_id=review_id, student_id=student.student_id, staff_id=asked.staff_id, by=who.subject, at=at
-    )
-    handed.reason = runtime.vault.seal(asked.reason, row=handed.id, **_HANDED)
-    session.add(handed)
-    return _shown(runtime.vault, handed)
+    return ReviewQueue(items=items, next=None, silence=await _silence(session, runtime.vault, who, school_id, today))
 
 
 async def _proposals(
@@ -175,15 +118,13 @@ async def _help_requests(
     return [_line("help_request", each, each.asked_on, by, late=by is not None and by < today) for each, by in due]
 
 
-async def _silence(session: AsyncSession, who: Principal, school_id: str, today: date) -> SilenceDocument | None:
-    of_school = col(Student.school_id) == school_id, last_enrolment_is_open(today)
-    whole = visible_to(who, col(Student.student_id)), visible_numbers(who, col(Student.school_id))
-    if not await session.scalar(sa.select(sa.exists().where(*of_school, *whole))):
-        return None
-    (school,) = await schools_heard(session, [school_id], today)
-    if school.silent_since is None or school.silent_days < await days_within(session, "school_silent", today):
-        return None
-    return SilenceDocument(since=school.silent_since, school_days=school.silent_days)
+async def _silence(
+    session: AsyncSession, vault: Vault, who: Principal, school_id: str, today: date
+) -> SilenceDocument | None:
+    for each in await silences(session, who, today, col(Student.school_id) == school_id):
+        assigned = (await handed(session, vault, [each.id])).get(each.id)
+        return SilenceDocument(id=each.id, since=each.since, school_days=each.school_days, assigned=assigned)
+    return None
 
 
 def _line(
@@ -200,31 +141,3 @@ def _line(
         assigned=None,
         flapping=FlappingDocument(ups=0, downs=0),
     )
-
-
-async def _handed(session: AsyncSession, vault: Vault, reviews: Sequence[UUID]) -> Mapping[UUID, HandoverDocument]:
-    asked = sa.select(Handover).where(col(Handover.review_id).in_(reviews)).order_by(col(Handover.id))
-    return {each.review_id: _shown(vault, each) for each in await session.scalars(asked)}
-
-
-async def _whose(session: AsyncSession, who: Principal, review_id: UUID) -> Student:
-    """The student of something that waits."""
-    overrides = sa.select(col(Ruling.student_id)).where(col(Ruling.id) == review_id, col(Ruling.kind) == "overridden")
-    proposals = sa.select(col(Proposal.student_id)).where(
-        col(Proposal.id) == review_id, col(Proposal.closed_at).is_(None)
-    )
-    requests = sa.select(col(HelpRequest.student_id)).where(
-        col(HelpRequest.id) == review_id, col(HelpRequest.answered_on).is_(None)
-    )
-    asked = sa.select(Student).where(
-        col(Student.student_id).in_(overrides.union_all(proposals, requests)), visible_to(who, col(Student.student_id))
-    )
-    student = (await session.scalars(asked)).one_or_none()
-    if student is None:
-        raise NotFound(what="review")
-    return student
-
-
-def _shown(vault: Vault, handed: Handover) -> HandoverDocument:
-    reason = vault.open(handed.reason, row=handed.id, **_HANDED)
-    return HandoverDocument(staff_id=handed.staff_id, by=handed.by, at=handed.at, reason=reason)
