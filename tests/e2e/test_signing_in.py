@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.test_spine import MONDAY, SCHOOL, UNIQUE_ID, Trellis, enrolled, eventually, running
 from tests.identity_provider import AUDIENCE, Shape, running_provider
-from tests.processes import trellis
+from tests.processes import free_port, trellis
 
 ZONE = "America/Denver"
 EMAIL = "Ada.Counselor@district.example"
@@ -147,7 +147,8 @@ def test_where_trellis_is_more_than_a_trial_a_provider_without_tls_is_refused(tm
     plain = settings_of("http://127.0.0.1:9/realms/staff")
 
     served = trellis("serve", "mtss", **plain)
-    all_up = trellis("up", "--data", str(tmp_path / "var"), **plain, TRELLIS_KEYS=str(tmp_path / "keys"))
+    own = {"TRELLIS_KEYS": str(tmp_path / "keys")}
+    all_up = trellis("up", "--port", str(free_port()), "--data", str(tmp_path / "var"), **plain, **own)
 
     for refused in (served, all_up):
         assert (refused.returncode, refused.stdout) == (1, "")

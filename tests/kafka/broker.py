@@ -123,6 +123,8 @@ class Broker:
     def freeze(self) -> None:
         """Let it stand still: connections stay open and nothing answers."""
         self._signal(signal.SIGSTOP)
+        while self._moves():  # a thread may go on for a moment on another processor
+            time.sleep(0.01)
 
     def thaw(self) -> None:
         """Let a frozen broker go on."""
@@ -142,6 +144,15 @@ class Broker:
                 return len(connection.recv(4)) == 4
         except OSError:
             return False
+
+    def _moves(self) -> bool:
+        """Whether any of its threads is not stopped."""
+        if self.process is None or self.process.poll() is not None:
+            return False
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/stat")
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return any(each.read_text().rpartition(")")[2].split()[0] != "T" for each in threads)
+        return True  # one ended while it was looked at
 
     def _signal(self, number: signal.Signals) -> None:
         if self.process is not None and self.process.poll() is None:
