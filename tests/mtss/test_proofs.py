@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from common.events import Event
 from mtss.commands.verify import app
-from mtss.models import Decision, verify
+from mtss.models import Decision, knowing, reading, verify
 from mtss.rules import digest_of_decision
 from tests.harness import Running, over_http
 from tests.mtss.made_up import STUDENT, School, named, school_days
@@ -55,6 +55,18 @@ async def touch(mtss: Running, statement: str) -> None:
 
 async def test_what_was_decided_is_decided_again(decided: Running) -> None:
     assert await differing(decided) == []
+
+
+@pytest.mark.parametrize("statement", [reading._FACTS, knowing._FACTS])
+async def test_no_fact_is_looked_for_among_those_of_everybody(decided: Running, statement: sa.TextClause) -> None:
+    students = {"students": [STUDENT], "moments": [1], "times": [datetime.now(UTC)], "snapshots": [None]}
+    given = {**students, "transactions": [None], **reading.PLACES, "subscales": ["adult_support"]}
+    async with decided.session() as session:
+        await session.execute(sa.text("SET LOCAL enable_seqscan = off"))
+        named = {name: given[name] for name in statement.compile().params}
+        plan = (await session.execute(sa.text(f"EXPLAIN {statement.text}"), named)).scalars().all()
+    assert any("Index" in line for line in plan)
+    assert not [line for line in plan if "Seq Scan on mtss_" in line]
 
 
 async def test_what_is_heard_later_leaves_earlier_decisions_as_they_were(decided: Running) -> None:

@@ -182,7 +182,7 @@ class Incident(Table, table=True):
     __tablename__ = "mtss_incident"
     __table_args__ = (
         _standing("mtss_incident", "association_id"),
-        sa.Index("mtss_incident_student", "student_id", postgresql_where=sa.text("superseded_at IS NULL")),
+        sa.Index("mtss_incident_student", "student_id"),
     )
     fact: ClassVar[tuple[str, ...]] = ("association_id",)
 
