@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
-from common.db import is_data_error, is_transient
+from common.db import Transactions, is_data_error, is_transient
 from common.errors import NotStorable
 from common.runtime import Runtime
 from sis.arrivals.intake import Arrival, take_in
@@ -51,13 +51,15 @@ async def write_together(runtime: Runtime, resource: Resource, arrival: Arrival)
 
 
 async def _write_all(runtime: Runtime, resource: Resource, queue: _Queue) -> None:
-    while queue.waiting:
-        await _gather(queue)
-        some = queue.waiting[:BULK_ROWS]
-        del queue.waiting[: len(some)]
-        await _settle(runtime, resource, some)
-        # Those just answered and those that came meanwhile are the ones who push now.
-        queue.pushing = min(len(some) + len(queue.waiting), BULK_ROWS)
+    while queue.waiting:  # also what came while the connection was given back
+        async with Transactions(runtime.engine) as transactions:
+            while queue.waiting:
+                await _gather(queue)
+                some = queue.waiting[:BULK_ROWS]
+                del queue.waiting[: len(some)]
+                await _settle(transactions, runtime, resource, some)
+                # Those just answered and those that came meanwhile are the ones who push now.
+                queue.pushing = min(len(some) + len(queue.waiting), BULK_ROWS)
 
 
 async def _gather(queue: _Queue) -> None:
@@ -69,18 +71,18 @@ async def _gather(queue: _Queue) -> None:
                 await queue.complete.wait()
 
 
-async def _settle(runtime: Runtime, resource: Resource, some: Sequence[Waiting]) -> None:
+async def _settle(transactions: Transactions, runtime: Runtime, resource: Resource, some: Sequence[Waiting]) -> None:
     try:
-        async with runtime.transaction() as session:
+        async with transactions.begin() as session:
             results = await take_in(session, runtime, resource, [arrival for arrival, _ in some])
     except Exception as error:  # noqa: BLE001 (whoever waits for the row is told)
         if len(some) > 1 and not is_transient(error):
             for one in some:  # so that a row which cannot be stored fails alone
-                await _settle(runtime, resource, [one])
+                await _settle(transactions, runtime, resource, [one])
             return
         (arrival, answer), *_ = some
         if isinstance(arrival.row, Row) and is_data_error(error):
-            await _settle(runtime, resource, [(replace(arrival, row=NotStorable()), answer)])
+            await _settle(transactions, runtime, resource, [(replace(arrival, row=NotStorable()), answer)])
             return
         for _, waits in some:
             if not waits.done():

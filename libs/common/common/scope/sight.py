@@ -121,6 +121,11 @@ async def see_student(session: AsyncSession, student: UUID) -> None:
     await session.execute(_SAY_ONE, {"name": "trellis.student", "value": str(student)})
 
 
+async def begin_seeing_all(driver: Any) -> None:
+    """Begin a transaction on a connection of the driver's that sees everything, in one trip."""
+    await driver.execute(f"BEGIN; {_SAY_ALL}")
+
+
 async def see_all_along(driver: Any) -> None:
     """Let a connection of the driver's, which nobody else gets after, see everything to its end."""
     await driver.execute("SET trellis.sees = 'all'")
