@@ -28,6 +28,7 @@ Url = Annotated[str, typer.Option("--url", help="Where Trellis answers.")]
 TokenFile = Annotated[
     Path | None, typer.Option("--token-file", help="A file with a token; else one is made from --data.")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 HERE, ADDRESS = Path("var"), "http://127.0.0.1:8080"
 
 

@@ -92,10 +92,8 @@ async def forget_old_events(runtime: Runtime) -> None:
 
 def operations_router(name: str, events: EventRouter) -> APIRouter:
     """The routes that every service has for its operators."""
-    router, operators = (
-        Router(name, tags=["operations"]),
-        [require("district", reads=["non_personal"], purpose="operations")],
-    )
+    router = Router(name, tags=["operations"])
+    operators = [require("district", reads=["non_personal"], purpose="operations")]
 
     @router.get("/v1/status", dependencies=operators)
     async def read_status(session: Session, runtime: RuntimeOf) -> Status:

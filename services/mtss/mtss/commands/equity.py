@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from common.commands import ADDRESS, HERE, Data, TokenFile, Url, answer_of, one_sentence, operator, out, pages
+from common.commands import ADDRESS, HERE, AsJson, Data, TokenFile, Url, answer_of, one_sentence, operator, out, pages
 
 app = typer.Typer(
     name="equity",
@@ -19,12 +19,12 @@ app = typer.Typer(
 
 @app.command()
 def show(
-    as_json: Annotated[bool, typer.Option("--json", help="Print every month and all of its lines as JSON.")] = False,
+    as_json: AsJson = False,
     url: Url = ADDRESS,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
-    """Show every ratio that reached the district's threshold, and what was found about it.
+    """Show every ratio that reached the district's threshold, and what was found about it; as JSON every line of every month.
 
     Example: trellis equity show --json > equity.json
     """

@@ -11,7 +11,7 @@ import httpx
 import typer
 from rich.progress import Progress
 
-from common.commands import ADDRESS, HERE, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out
+from common.commands import ADDRESS, HERE, AsJson, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out
 from mtss.rehearsals.sheets import SHEETS, sheet
 from mtss.rules import PolicyInvalid
 from mtss.written import document_of
@@ -47,7 +47,7 @@ def rehearse(
     into: Annotated[
         Path | None, typer.Option(help="Write report.json, page.html and every table as CSV into this folder.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON and nothing else.")] = False,
+    as_json: AsJson = False,
     url: Url = ADDRESS,
     data: Data = HERE,
     token_file: TokenFile = None,

@@ -8,13 +8,13 @@ from uuid import UUID
 import typer
 from rich.table import Table
 
-from common.commands import ADDRESS, HERE, Data, TokenFile, Url, answer_of, one_sentence, operator, out
+from common.commands import ADDRESS, HERE, AsJson, Data, TokenFile, Url, answer_of, one_sentence, operator, out
 
 
 def reviews(
     school: Annotated[str, typer.Argument(help="The SIS's schoolId.")],
     late: Annotated[bool, typer.Option("--late", help="Only what is late.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     url: Url = ADDRESS,
     data: Data = HERE,
     token_file: TokenFile = None,

@@ -10,14 +10,26 @@ from urllib.parse import quote
 import httpx
 import typer
 
-from common.commands import ADDRESS, HERE, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out, pages
+from common.commands import (
+    ADDRESS,
+    HERE,
+    AsJson,
+    Data,
+    Stop,
+    TokenFile,
+    Url,
+    answer_of,
+    one_sentence,
+    operator,
+    out,
+    pages,
+)
 from sis.arrivals.report import differences, told
 
 _PATH = "/sis/v1/sources"
 Source = Annotated[
     str | None, typer.Option(help="The source, as `trellis sources` names it; needed if there are several.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 app = typer.Typer(name="sources", invoke_without_command=True, add_completion=False)
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import embedded
 from common.auth import DOOR_ROLE
-from common.commands import ADDRESS, HERE, Stop, one_sentence
+from common.commands import ADDRESS, HERE, AsJson, Stop, one_sentence
 from common.db import create_engine
 from common.errors import DomainError
 from common.settings import Settings
@@ -40,7 +40,6 @@ Data = Annotated[
         "--data", help="The folder of an embedded database; else TRELLIS_DATABASE_URL, else ./var.", readable=False
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Which = Annotated[str, typer.Argument(metavar="NAME|ID", help="The client, by its name or its key.")]
 
 app = typer.Typer(
