@@ -264,6 +264,26 @@ async def test_a_stop_link_runs_out(notifications: Running, student: UUID, mail:
     assert await rows(notifications, "opt_out") == []
 
 
+async def test_the_stop_links_of_a_mailbox_are_taken_back(
+    notifications: Running, student: UUID, mail: MailServer
+) -> None:
+    await notifications.deliver(targeted(student))
+    await work(notifications)
+    link, path = stop_link(mail), f"{HERE}/stop-links/revoke"
+    district, nobody = notifications.headers("district"), notifications.headers("principal", schools=["7"])
+    assert (await notifications.http.post(path, json={"email": "alma@example.org"}, headers=nobody)).status_code == 403
+    await notifications.http.post(path, json={"email": "not-alma@example.org"}, headers=district)
+    assert (await notifications.http.get(link)).status_code == 200
+
+    taken = await notifications.http.post(path, json={"email": "ALMA@example.org"}, headers=district)
+
+    assert taken.status_code == 204
+    assert {(await notifications.http.get(link)).status_code, (await notifications.http.post(link)).status_code} == {
+        404
+    }
+    assert await rows(notifications, "opt_out") == []
+
+
 async def test_a_stop_link_that_is_asked_for_too_often_waits_and_others_do_not(notifications: Running) -> None:
     with buckets_not_refilling(notifications):
         for _ in range(LINK.burst):

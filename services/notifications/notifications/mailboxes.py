@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from common.links import digest_of, new_token
 from common.sealed import Vault
 from notifications.models import OptOut, Pepper, StopLink
 from notifications.policy import POLICY
@@ -67,17 +68,23 @@ async def refused(session: AsyncSession, of: Digests, emails: Iterable[str], occ
 
 def stop_link(digest: str, at: datetime) -> tuple[str, StopLink]:
     """A token of 128 random bits for a link that stops e-mail to a mailbox, and the row that knows only its digest."""
-    token = secrets.token_urlsafe(16)
-    return token, StopLink(digest=_token_digest(token), mailbox=digest, made_at=at)
+    token = new_token()
+    return token, StopLink(digest=digest_of(token).hex(), mailbox=digest, made_at=at)
+
+
+async def revoke_stop_links(session: AsyncSession, digest: str, at: datetime) -> None:
+    """Take back every link that stops e-mail to the mailbox with this digest."""
+    standing = sa.update(StopLink).where(col(StopLink.mailbox) == digest, col(StopLink.revoked_at).is_(None))
+    await session.execute(standing.values(revoked_at=at))
 
 
 async def is_known(session: AsyncSession, token: str, at: datetime) -> bool:
-    """Whether a stop link with this token was sent, and has not run out."""
+    """Whether a stop link with this token was sent, and has neither run out nor been taken back."""
     return await _standing(session, token, at) is not None
 
 
 async def stop(session: AsyncSession, token: str, at: datetime) -> bool:
-    """Send no more e-mail to the mailbox that got this link; whether the link is known and has not run out."""
+    """Send no more e-mail to the mailbox that got this link; whether the link is known and still works."""
     link = await _standing(session, token, at)
     if link is None:
         return False
@@ -86,9 +93,7 @@ async def stop(session: AsyncSession, token: str, at: datetime) -> bool:
 
 
 async def _standing(session: AsyncSession, token: str, at: datetime) -> StopLink | None:
-    link = await session.get(StopLink, _token_digest(token))
-    return link if link and at - link.made_at < timedelta(days=POLICY.stop_link_days) else None
-
-
-def _token_digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    link = await session.get(StopLink, digest_of(token).hex())
+    if link is None or link.revoked_at is not None:
+        return None
+    return link if at - link.made_at < timedelta(days=POLICY.stop_link_days) else None

@@ -156,10 +156,12 @@ class StopLink(Table, table=True):
     """A link by which the owner of a mailbox stops e-mail; only its digest is kept."""
 
     __tablename__ = "notifications_stop_link"
+    __table_args__ = (sa.Index("notifications_stop_link_mailbox", "mailbox"),)
 
     digest: str = Field(primary_key=True)
     mailbox: str
     made_at: datetime = Field(sa_column=sa.Column(_MOMENT, nullable=False))
+    revoked_at: datetime | None = Field(default=None, sa_column=sa.Column(_MOMENT))
 
 
 class Pepper(Table, table=True):

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from notifications.routes import letters, notices, sending, tasks, unsubscribe
+from notifications.routes import letters, notices, sending, stop_links, tasks, unsubscribe
 
 router = APIRouter()
-for part in (sending, notices, tasks, letters, unsubscribe):
+for part in (sending, notices, tasks, letters, stop_links, unsubscribe):
     router.include_router(part.router)

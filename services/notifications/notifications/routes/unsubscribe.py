@@ -36,7 +36,7 @@ _HEADERS = {
     "X-Robots-Tag": "noindex",
 }
 _MISSING: dict[int | str, dict[str, Any]] = {
-    404: {"description": "The link is not known, or has run out.", "content": {"text/html": {}}}
+    404: {"description": "The link is not known, has run out, or was taken back.", "content": {"text/html": {}}}
 }
 
 
