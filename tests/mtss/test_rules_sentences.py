@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import date
+from functools import cache
 from itertools import product
 from typing import Any, get_args
 
@@ -25,7 +26,7 @@ from mtss.rules import (
     words_of,
 )
 from mtss.rules.coming import what_may_change
-from mtss.rules.sentences import WORDS
+from mtss.rules.sentences import WORDS, Seen
 from mtss.rules.signals import SIGNALS
 from tests.mtss.made_up import STUDENT, School, facts_of, policy, school_days
 from tests.mtss.test_rules_adult import NOBODY, TWICE
@@ -75,15 +76,23 @@ def course(situation: str, document: Any = None) -> Course:
     return course_of(facts, courses, 0, what_may_change(facts, courses, in_force, [0])[0])
 
 
-def words(situation: str, audience: Audience, language: Language, document: Any = None) -> Any:
+def told(situation: str, document: Any = None) -> tuple[Tier, list[Seen]]:
     found = course(situation, document)
-    seen = seen_again(found.policy, documents(found.clauses()))
-    return words_of(found.day(-1).tier, seen, audience, language)
+    return found.day(-1).tier, seen_again(found.policy, documents(found.clauses()))
+
+
+def words(situation: str, audience: Audience, language: Language, document: Any = None) -> Any:
+    return words_of(*told(situation, document), audience, language)
+
+
+@cache
+def everything_told() -> list[tuple[Tier, list[Seen]]]:
+    return [told(situation, document) for situation, document in product(SITUATIONS, DOCUMENTS)]
 
 
 def sentences(audience: Audience, language: Language) -> Iterator[str]:
-    for situation, document in product(SITUATIONS, DOCUMENTS):
-        said = words(situation, audience, language, document)
+    for tier, seen in everything_told():
+        said = words_of(tier, seen, audience, language)
         yield from (said.opening, *said.strengths, *said.grounds, *said.unknown, *said.changes, said.closing)
 
 
