@@ -4,6 +4,7 @@ import json
 import re
 import socket
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
@@ -58,6 +59,9 @@ async def test_an_unexpected_error_is_logged_with_its_route_and_where_our_own_co
 def test_what_may_pass_is_told_from_what_will_not() -> None:
     assert is_transient(socket.gaierror())
     assert is_transient(sa.exc.DBAPIError("", None, _with_state("40001")))
+    assert is_transient(asyncpg.InterfaceError("connection is closed"))
+    assert is_transient(asyncpg.InternalClientError("another operation is in progress"))
+    assert not is_transient(asyncpg.DataError("invalid input for query argument"))
     assert not is_transient(sa.exc.DBAPIError("", None, _with_state("23505")))
     assert is_data_error(sa.exc.DBAPIError("", None, _with_state("22003")))
     assert not is_data_error(ValueError())

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
-from asyncpg import InterfaceError, PostgresError
+from asyncpg import InterfaceError, InternalClientError, PostgresError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.db import Transactions, create_engine, fetch, is_transient
@@ -83,7 +83,7 @@ async def test_what_the_session_is_asked_for_belongs_to_the_same_transaction_and
 async def test_a_connection_that_ended_costs_the_transaction_that_was_on_it_and_no_other(echo: Running) -> None:
     kept, last = uuid4(), uuid4()
     async with Transactions(echo.runtime.engine) as transactions:
-        with pytest.raises((PostgresError, InterfaceError)) as failed:
+        with pytest.raises((PostgresError, InterfaceError, InternalClientError)) as failed:
             await say_and_lose_the_connection(echo, transactions)
         assert is_transient(failed.value)
 

@@ -260,6 +260,11 @@ def is_transient(error: BaseException) -> bool:
         state: Any = getattr(seen, "sqlstate", None)
         if state is not None and str(state)[:2] in {"08", "40", "53", "55", "57"}:
             return True
-        if type(seen).__module__.startswith("asyncpg") and "Interface" in type(seen).__name__:
+        # By name, for what is wrong with a value is a kind of interface error too. What is wrong inside of the client is that
+        # the server has ended the connection and we have not noticed yet.
+        if type(seen).__module__.startswith("asyncpg") and type(seen).__name__ in {
+            "InterfaceError",
+            "InternalClientError",
+        }:
             return True
     return False
