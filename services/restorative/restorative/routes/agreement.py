@@ -11,7 +11,7 @@ from common.app import Router
 from common.idempotency import ONCE
 from common.words import Words
 from restorative.routes.desk import AN_ID, PATH, At, Body, Dated, Undated, sent
-from restorative.routes.referrals import ReferralShown
+from restorative.routes.documents import ReferralShown
 from restorative.rules.agreement import Breach, Complete, EndWithoutAgreement, Hold, Keep, MakeAgreement
 from restorative.rules.conference import Item, ItemKind
 from restorative.rules.withdrawal import Withdraw

@@ -26,7 +26,8 @@ from common.sealed import Vault
 from restorative.announcements import announce, facts
 from restorative.conferences import Case, canonical, hold, opened, read_case, seal, staff_named, visible
 from restorative.models import StepRow
-from restorative.routes.referrals import Facilitator, ReferralShown, show, tagged, version_of
+from restorative.routes.documents import ReferralShown, show, tagged, version_of
+from restorative.routes.referrals import Facilitator
 from restorative.rules.conference import State, check_impartial
 from restorative.rules.gathering import Refuse
 from restorative.rules.steps import Step, decide

@@ -17,7 +17,7 @@ from common.idempotency import ONCE
 from common.words import Words
 from restorative.models import Enrolment
 from restorative.routes.desk import AN_ID, PATH, At, Body, Dated, Desk, Undated, sent
-from restorative.routes.referrals import ReferralShown
+from restorative.routes.documents import ReferralShown
 from restorative.rules.conference import Kind, Part, Party, Role
 from restorative.rules.gathering import AddParty, Offer, Prepare, Refuse, Schedule, Screen, answer
 

@@ -13,7 +13,8 @@ from common.db import Session
 from common.errors import NotFound
 from restorative.conferences import visible
 from restorative.models import Enrolment, Referral
-from restorative.routes.referrals import Readers, days
+from restorative.routes.documents import days
+from restorative.routes.referrals import Readers
 from restorative.rules.conference import State
 
 router = Router("restorative")
