@@ -164,11 +164,18 @@ def test_a_service_alone_names_the_hosts_it_waits_for(tmp_path: Path) -> None:
     assert waits == {"relay waits": "127.0.0.1:2", "consumer waits": "127.0.0.1:1"}
 
 
-def test_a_setting_that_is_not_acceptable_is_one_sentence() -> None:
-    refused = trellis("migrate", TRELLIS_TIME_ZONE="Nowhere/Else")
+@pytest.mark.parametrize(
+    ("setting", "value", "rule"),
+    [
+        ("TRELLIS_TIME_ZONE", "Nowhere/Else", "must be a name of the IANA"),
+        ("TRELLIS_OWNER_DATABASE_URL", "no address", "must be an address such as postgresql://"),
+    ],
+)
+def test_a_setting_that_is_not_acceptable_is_one_sentence(setting: str, value: str, rule: str) -> None:
+    refused = trellis("migrate", **{setting: value})
 
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
-    assert refused.stderr.startswith("TRELLIS_TIME_ZONE is not acceptable: must be a name of the IANA")
+    assert refused.stderr.startswith(f"{setting} is not acceptable: {rule}")
 
 
 def test_a_database_that_is_away_is_one_sentence() -> None:
@@ -231,7 +238,7 @@ def test_up_serves_all_and_stops_within_five_seconds(tmp_path: Path) -> None:
         second = trellis("up", "--port", str(free_port()), "--data", str(data))
         assert (second.returncode, second.stderr) == (
             1,
-            f"Trellis runs on {data} already: stop it, or choose another folder with --data.\n",
+            f"Trellis runs on {data} already: stop it, or choose another folder.\n",
         )
         assert httpx.get(f"{base}/readyz", trust_env=False).status_code == 200
         began = time.monotonic()

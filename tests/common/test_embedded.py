@@ -329,7 +329,7 @@ def test_what_runs_is_not_stopped_to_be_cleared_away(folder: Path):
     cleared = subprocess.run(clean, capture_output=True, text=True, check=False)
 
     assert kept.returncode != 0
-    assert kept.stderr.startswith("Trellis runs on var already: stop it, or choose another folder with --data.\n")
+    assert kept.stderr.startswith("Trellis runs on var already: stop it, or choose another folder.\n")
     assert cleared.returncode == 0, cleared.stderr
     assert not Path(f"/proc/{server}/cwd").exists()
     assert not (folder / "var").exists()

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
-from aiokafka.errors import KafkaError
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 
 from common.events import TierDecided, by_type
@@ -24,7 +23,7 @@ from common.kafka import hearing as consumer
 from common.kafka.records import record_of
 from common.outbox import LARGEST_EVENT_BYTES, Record, publish
 from common.runtime import Runtime
-from common.settings import Settings
+from common.settings import NotConfigured, Settings
 from tests.common.echo.app import scored
 from tests.common.test_inbox import decided, parked, tiers
 from tests.faults.patience import eventually
@@ -198,6 +197,12 @@ async def test_a_thousand_events_of_one_moment_are_heard_once_each(topics: Broke
 
     assert {times for _, _, times in (await tiers(echo)).values()} == {1}
     assert await stored(echo) == await committed(topics) == 1000
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense"])
+async def test_topics_at_an_address_where_no_kafka_is_are_one_sentence(address: str) -> None:
+    with pytest.raises(NotConfigured, match="Kafka does not answer"):
+        await create_topics(Settings(kafka=address), [HEARD])
 
 
 async def test_two_processes_share_the_partitions_and_each_event_is_heard_once(kafka: Broker, echo: Running) -> None:
@@ -457,7 +462,7 @@ async def test_missing_topics_are_made_once_and_a_refusal_is_said(kafka: Broker)
 
     assert await create_topics(settings, [name]) == [name]
     assert await create_topics(settings, [name]) == []
-    with pytest.raises(KafkaError):
+    with pytest.raises(NotConfigured, match="InvalidTopicError"):
         await create_topics(settings, ["no such name!"])
 
 

@@ -178,6 +178,6 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(closed: Path, name: st
 
         assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
         assert refused.stderr.startswith(f"No permission to write {closed}")
-        assert refused.stderr.endswith("choose another folder with --data.\n")
+        assert refused.stderr.endswith("choose another folder.\n")
 
     in_a_process(work, pwd.getpwnam("nobody").pw_uid)

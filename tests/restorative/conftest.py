@@ -1,19 +1,20 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest_asyncio
 
 from common.embedded import Cluster
 from common.events import Event, ExclusionRecorded, IncidentRecorded, StudentEnrolled
-from tests.harness import Running, run_service
+from tests.harness import TIME_ZONE, Running, run_service
 
 SCHOOL, OTHER_SCHOOL = "255901001", "255901044"
 SUSPENSION = "Out of School Suspension"
-TODAY = datetime.now(UTC).date()
+TODAY = datetime.now(ZoneInfo(TIME_ZONE)).date()
 """Lateness is measured by the database's clock, which no test can set."""
 
 

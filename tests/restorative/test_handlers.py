@@ -1,8 +1,10 @@
 """What the SIS says of incidents and actions, in any order, and what becomes of referrals."""
 
 import asyncio
+from datetime import datetime, timedelta
 from itertools import permutations
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -101,6 +103,17 @@ async def test_an_old_revision_changes_nothing(restorative: Restorative) -> None
 
 
 class TestLateness:
+    @pytest.mark.parametrize("zone", ["Pacific/Pago_Pago", "Pacific/Kiritimati"])
+    async def test_a_fortnight_is_counted_in_the_days_of_the_district(
+        self, restorative: Restorative, monkeypatch: pytest.MonkeyPatch, zone: str
+    ) -> None:
+        runtime, today = restorative.running.runtime, datetime.now(ZoneInfo(zone)).date()
+        monkeypatch.setattr(runtime, "settings", runtime.settings.model_copy(update={"time_zone": zone}))
+        for days, opened in ((14, 0), (13, 1)):
+            on = today - timedelta(days=days)
+            await restorative.hear(restorative.happened(on=on), restorative.excluded(on=on))
+            assert len(await restorative.referrals()) == opened
+
     async def test_an_action_heard_a_fortnight_late_opens_nothing(self, restorative: Restorative) -> None:
         await restorative.hear(restorative.happened(on=ago(14)), restorative.excluded(on=ago(14)))
         assert await restorative.referrals() == []

@@ -64,7 +64,8 @@ def is_ready(port: int) -> bool:
 
 def wait_until_served(process: Command, said: Path, port: int) -> str:
     gives_up = time.monotonic() + READY_SECONDS
-    while f"\nhttp://127.0.0.1:{port}\n" not in (text := said.read_text()):
+    last = f" http://127.0.0.1:{port}/mtss/v1/students/"
+    while not (text := said.read_text()).endswith("\n") or last not in text:
         assert process.returncode is None, text
         assert time.monotonic() < gives_up, text
         time.sleep(0.1)
@@ -96,7 +97,7 @@ def test_a_district_is_shown_and_a_second_run_tells_nobody_again(tmp_path):
     assert "rows taken, 0 rejected" in first
     for section in ("Students", "Tiers", "Unknown", "Families told", "Waiting", "Held back", "Conferences", "Speed"):
         assert section in first
-    assert "Nothing left this machine." in first
+    assert f"Nothing left this machine.\nhttp://127.0.0.1:{port}\n" in first
     assert first.count("trellis token --role district") == 2
     assert len(told) >= 10
     assert stopped_after < 8
@@ -140,7 +141,7 @@ def test_a_second_one_is_refused_and_nothing_runs_on_when_it_is_gone(tmp_path, n
             wait_for(lambda: is_free(lock))
 
     assert second.returncode == 1
-    assert second.stdout == f"Trellis runs on {data} already: stop it, or choose another folder with --data.\n"
+    assert second.stdout == f"Trellis runs on {data} already: stop it, or choose another folder.\n"
 
 
 def test_a_taken_port_is_one_sentence(tmp_path):
@@ -166,9 +167,9 @@ def test_a_folder_that_is_a_file_is_one_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("number", "says"),
     [
-        (errno.ENOSPC, "No space is left for var: free some, or choose another folder with --data."),
-        (errno.EACCES, "No permission to write var: choose another folder with --data."),
-        (errno.EROFS, "No permission to write var: choose another folder with --data."),
+        (errno.ENOSPC, "No space is left for var: free some, or choose another folder."),
+        (errno.EACCES, "No permission to write var: choose another folder."),
+        (errno.EROFS, "No permission to write var: choose another folder."),
         (errno.ENOTDIR, "var cannot be used (Not a directory): choose another file or folder."),
     ],
 )

@@ -59,8 +59,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     help="Trellis keeps every student connected: attendance, belonging, conferences and word to families.",
+    epilog="Examples: trellis up, which serves everything here; trellis status; trellis events parked --help.",
 )
-events_app = typer.Typer(no_args_is_help=True, help="Parked events, and what a service has said.")
+events_app = typer.Typer(
+    no_args_is_help=True,
+    help="Parked events, and what a service has said.",
+    epilog="Examples: trellis events parked; trellis events resend sis --dry-run.",
+)
 app.add_typer(events_app, name="events")
 
 

@@ -58,9 +58,9 @@ def one_sentence() -> Iterator[None]:
 def file_sentence(error: OSError, where: object) -> str:
     """What to do about a file or folder that cannot be used, in one sentence."""
     if error.errno == errno.ENOSPC:
-        return f"No space is left for {where}: free some, or choose another folder with --data."
+        return f"No space is left for {where}: free some, or choose another folder."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"No permission to write {where}: choose another folder with --data."
+        return f"No permission to write {where}: choose another folder."
     return f"{where} cannot be used ({error.strerror or error}): choose another file or folder."
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Annotated, Any, ClassVar
 
@@ -219,6 +219,11 @@ async def _driver_in(connection: AsyncConnection) -> Any:
 def _as_driver_takes_it(statement: sa.TextClause) -> tuple[str, Sequence[str]]:
     compiled = statement.compile(dialect=_DIALECT)
     return str(compiled), compiled.positiontup or ()
+
+
+def district_date(session: AsyncSession, at: datetime) -> date:
+    """The date of a moment in the district's time zone."""
+    return at.astimezone(session.info["zone"]).date()
 
 
 async def transaction_time(session: AsyncSession) -> datetime:

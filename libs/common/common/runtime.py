@@ -138,6 +138,7 @@ class Runtime:
         It sees everything, as our own loops and handlers must; with ``sight`` what that says when it begins.
         """
         async with session_for(self.engine, sight) as session, session.begin():
+            session.info["zone"] = self.settings.zone
             yield session
 
     async def close(self) -> None:

@@ -74,7 +74,7 @@ def serve(
 ) -> None:
     """Run one service alone, as a container does. It never migrates.
 
-    Example: TRELLIS_DATABASE_URL=… TRELLIS_KEYS=/keys TRELLIS_KAFKA=kafka:9092 TRELLIS_TIME_ZONE=America/Denver trellis serve mtss
+    Example: TRELLIS_DATABASE_URL=… TRELLIS_KEYS=/keys TRELLIS_KAFKA=kafka:9092 TRELLIS_TIME_ZONE=America/Denver TRELLIS_PUBLIC_URL=https://trellis.district.example trellis serve mtss
     """
     with one_sentence():
         service_app = _known(service)

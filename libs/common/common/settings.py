@@ -31,6 +31,12 @@ def _origin(origin: str) -> str:
     return origin
 
 
+def _database(url: str) -> str:
+    if url and urlsplit(url).scheme not in {"postgresql", "postgresql+asyncpg"}:
+        raise ValueError("must be an address such as postgresql://mtss_app:…@host/mtss")
+    return url
+
+
 class Settings(BaseSettings):
     """The settings of one service. In a URL, ``{service}`` stands for the service's name."""
 
@@ -38,8 +44,12 @@ class Settings(BaseSettings):
         env_prefix="TRELLIS_", env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True
     )
 
-    database_url: str = Field(default="", description="The service's own database, as its application role.")
-    owner_database_url: str = Field(default="", description="The same database as the role that owns it: migrations.")
+    database_url: Annotated[str, AfterValidator(_database)] = Field(
+        default="", description="The service's own database, as its application role."
+    )
+    owner_database_url: Annotated[str, AfterValidator(_database)] = Field(
+        default="", description="The same database as the role that owns it: migrations."
+    )
     application_role: str = Field(default="{service}_app", description="The role that migrations grant access to.")
     keys: Path | None = Field(default=None, description="This service's folder of keys, as `trellis keys` writes it.")
     kafka: str = Field(default="", description="HOST:PORT of Kafka; empty: events stay in this process.")

@@ -128,13 +128,18 @@ def _run(console: Console, server: Server) -> None:
         with watch.timed():
             _push(server)
             with console.status("Deciding and telling families …"):
-                watch.settle()
+                settled = watch.settle()
         console.print(watch.table())
+        if not settled:
+            console.print(
+                "This machine is busy: deciding and telling families goes on, and these are not yet the last numbers."
+            )
         school, student = watch.example()
-    console.print("[bold]Nothing left this machine.[/bold] Try next, in another window; Ctrl-C here stops:\n")
+    console.print("[bold]Nothing left this machine.[/bold]")
+    console.print(f"{server.url}\n", highlight=False)
+    console.print("Try next, in another window; Ctrl-C here stops:\n")
     for command in _commands(server, school, student):
         console.print(f"  {command}", soft_wrap=True, markup=False, highlight=False)
-    console.print(f"\n{server.url}", highlight=False)
 
 
 def _commands(server: Server, school: str, student: str) -> Iterator[str]:

@@ -64,8 +64,8 @@ class Watch:
             done.set()
             thread.join()
 
-    def settle(self) -> None:
-        """Wait until nothing is left to be said, decided or sent."""
+    def settle(self) -> bool:
+        """Wait until nothing is left to be said, decided or sent; whether it came to that within a minute and a half."""
         began = calm_since = time.monotonic()
         before: Any = None
         while (now := time.monotonic()) - calm_since < _CALM_SECONDS and now - began < _LONGEST_SECONDS:
@@ -74,6 +74,7 @@ class Watch:
                 calm_since = now
             before = seen
             time.sleep(_PAUSE_SECONDS)
+        return now - began < _LONGEST_SECONDS
 
     def table(self) -> Table:
         """Everything at a glance."""

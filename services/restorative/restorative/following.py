@@ -18,7 +18,7 @@ import uuid_utils.compat as uuid_utils
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from common.db import transaction_time
+from common.db import district_date, transaction_time
 from common.events import ExclusionRecorded, IncidentRecorded
 from restorative.announcements import announce, facts
 from restorative.conferences import conference_of, keep_state, read_case
@@ -146,14 +146,16 @@ def _stand_on(session: AsyncSession, docket: _Docket, referral: Referral, at: da
         referral.happened_on, referral.school_id = docket.incidents[0].on, docket.incidents[0].school_id
     referral.hundredths_proposed = hundredths_proposed(docket.mine())
     before = conference_of(referral)
-    after = follow_data(before, stands=bool(docket.mine()), today=at.date())
+    after = follow_data(before, stands=bool(docket.mine()), today=district_date(session, at))
     if after != before:
         keep_state(referral, after)
         _note(session, referral, "take_back" if after.taken_back else "restore", at)
 
 
 def _note(session: AsyncSession, referral: Referral, step: str, at: datetime) -> None:
-    session.add(StepRow(id=uuid_utils.uuid7(), referral_id=referral.id, step=step, taken_at=at, on=at.date()))
+    session.add(
+        StepRow(id=uuid_utils.uuid7(), referral_id=referral.id, step=step, taken_at=at, on=district_date(session, at))
+    )
 
 
 def _exclusion_of(action: Action) -> Exclusion:
@@ -187,11 +189,11 @@ async def _keep_actions(session: AsyncSession, heard: Sequence[ExclusionRecorded
     for event in heard:
         before = known.get((event.action_id, event.student_id))
         if before is None or event.revision > before.revision:
-            known[event.action_id, event.student_id] = row = _heard(before, event, at)
+            known[event.action_id, event.student_id] = row = _heard(before, event, district_date(session, at))
             session.add(row)
 
 
-def _heard(before: Action | None, event: ExclusionRecorded, at: datetime) -> Action:
+def _heard(before: Action | None, event: ExclusionRecorded, today: date) -> Action:
     excludes = not event.deleted and POLICY.excludes(event.actions)
     proposes = frozen(
         before.hundredths_frozen if before else None, proposed=event.hundredths_proposed, excludes=excludes
@@ -207,7 +209,7 @@ def _heard(before: Action | None, event: ExclusionRecorded, at: datetime) -> Act
         "deleted": event.deleted,
     }
     if before is None:
-        return Action(action_id=event.action_id, student_id=event.student_id, first_heard_on=at.date(), **values)
+        return Action(action_id=event.action_id, student_id=event.student_id, first_heard_on=today, **values)
     return before.sqlmodel_update(values)
 
 

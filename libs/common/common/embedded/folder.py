@@ -38,9 +38,7 @@ def alone(data: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise EmbeddedError(
-                f"Trellis runs on {data} already: stop it, or choose another folder with --data."
-            ) from None
+            raise EmbeddedError(f"Trellis runs on {data} already: stop it, or choose another folder.") from None
         yield
 
 
