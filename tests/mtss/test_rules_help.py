@@ -57,7 +57,7 @@ def test_enough_requests_stand_until_they_are_longer_ago() -> None:
     assert [each.clause for each in words] == ["asked", "asked"]
     assert [each.holds for each in words] == [False, True]
     assert words[0].in_words == "Fewer than 2 requests for help in 10 days: 1, counted through August 23, 2024."
-    assert words[0].what_would_change_it == "Extra support begins with 2 requests for help in 10 days."
+    assert words[0].what_would_change_it == "Extra support begins after 2 requests for help in 10 days."
     assert words[1].what_would_change_it == "This ends once they are longer ago."
 
 

@@ -138,6 +138,8 @@ def test_what_differs_is_named_with_both_sides() -> None:
     assert differences({**stored, "facts": None}, stored) == []
     of_before = {**stored, "clauses": [{**clause, "change": None}, gone]}
     assert differences(of_before, stored) == differences(stored, of_before) == []
+    reworded = {**stored, "clauses": [{**clause, "what_would_change_it": "Said in other words."}, gone]}
+    assert differences(reworded, stored) == differences(stored, reworded) == []
 
 
 def test_what_a_course_says_is_what_the_ledger_compares() -> None:

@@ -177,6 +177,23 @@ def test_staff_read_what_an_override_and_a_proposal_mean_for_the_tier() -> None:
     assert not asks_a_person(found.policy, None)
 
 
+def test_a_clause_says_whether_support_follows_from_it_or_a_question_to_a_person() -> None:
+    def begins(document: Any = None) -> dict[str, str]:
+        return {each.clause: each.what_would_change_it for each in course("all goes well", document).clauses()}
+
+    said = begins()
+    assert said["referrals"].startswith("Extra support begins after 2 referrals in this school year.")
+    asked = "A person at school is asked about more support"
+    assert said["severe_referrals"].startswith(f"{asked} after 6 referrals in this school year.")
+    assert said["severe_attendance"].startswith(f"{asked} once 20 percent or more of these school days were missed.")
+    both = begins(changed("tiers/targeted/when/any", ["attendance", "adult_support", "referrals", "severe_referrals"]))
+    assert both["severe_referrals"].startswith("Extra support begins after 6 referrals")
+    proposed = changed("tiers/targeted/entry", "proposed")
+    assert all(each.startswith(asked) for each in begins(proposed).values())
+    spanish = words("all goes well", "staff", "es", proposed).changes[0]
+    assert spanish.startswith("Se pregunta por más apoyo a una persona de la escuela cuando falta a un 10 por ciento")
+
+
 def test_a_clause_without_an_exit_lapses_in_words_too() -> None:
     said = words("the year is nearly over", "staff", "en", changed(f"{ATTENDANCE}/exit", ...))
     assert said.changes[0].startswith("This ends once less than 10 percent")

@@ -68,7 +68,11 @@ class ClauseDocument(BaseModel):
     since: date | None
     evidence: Annotated[
         dict[str, Any],
-        Field(examples=[{"days_absent": 6.5, "days_enrolled": 60, "days_implied": 1, "through": "2026-11-20"}]),
+        Field(
+            examples=[{"days_absent": 6.5, "days_enrolled": 60, "days_implied": 1, "through": "2026-11-20"}],
+            description="What the clause rests on. `band`, of a share of days missed, is the highest of this clause's own bands in the policy that the "
+            "share reaches; `none`: it reaches none of them, or the policy gives this clause no bands.",
+        ),
     ]
     at_entry: Annotated[
         dict[str, Any] | None, Field(description="The evidence on the day it began, if that was earlier.")

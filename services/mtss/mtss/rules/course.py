@@ -161,7 +161,8 @@ class Course:
 
     def _clause(self, clause: str, place: int) -> ClauseAt:
         found = self._found(clause, place)
-        seen = sentences.Seen(found.clause, found.holds, found.evidence, found.change)
+        gives = sentences.gives_support(self.policy, clause)
+        seen = sentences.Seen(found.clause, found.holds, found.evidence, found.change, gives)
         return ClauseAt(
             clause=clause,
             holds=found.holds,

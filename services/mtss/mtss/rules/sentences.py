@@ -31,6 +31,8 @@ class Seen:
     holds: bool | None
     evidence: Mapping[str, Any]
     change: Change | None
+    gives: bool
+    """Whether extra support follows from it; if not, a person is asked, who decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +118,21 @@ def words_of(
     )
 
 
+def gives_support(policy: Policy, clause: str) -> bool:
+    """Whether extra support follows from a clause without a person who decides: it is one of targeted support, which is assigned."""
+    return policy.targeted.entry == "assigned" and clause in policy.targeted.when.clauses()
+
+
 def seen_again(policy: Policy, clauses: Sequence[Mapping[str, Any]]) -> list[Seen]:
     """The clauses of a decision on which targeted support rests, as the decision keeps them."""
     return [
-        Seen(_as_it_counted(policy.clauses[each["clause"]], each), each["holds"], each["evidence"], each.get("change"))
+        Seen(
+            _as_it_counted(policy.clauses[each["clause"]], each),
+            each["holds"],
+            each["evidence"],
+            each.get("change"),
+            gives_support(policy, each["clause"]),
+        )
         for each in clauses
         if each["clause"] in policy.targeted.when.clauses()
     ]
@@ -185,4 +198,5 @@ def _values(seen: Seen, language: Language) -> Mapping[str, Any]:
         "least": least.get("amount"),
         "on": least.get("on"),
         "left": change.get("school_days_left"),
+        "leads": texts["leads"]["support" if seen.gives else "question"],
     }
