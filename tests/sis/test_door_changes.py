@@ -1,7 +1,7 @@
 """Change queries: what changed and what is gone between two versions, and that no late commit is ever skipped."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import cycle
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.db import Transactions
 from common.runtime import Runtime
 from tests.sis.conftest import CATEGORY, EDFI, Sis, absence, enrolment, student
 
@@ -105,17 +106,30 @@ async def test_deletes_and_key_changes_are_paged_and_counted_as_lists_are(sis: S
     assert (await sis.call("GET", path, role="principal")).status_code == 403
 
 
+def before_each_commit(monkeypatch: pytest.MonkeyPatch, wait: Callable[[], Awaitable[object]]) -> None:
+    """Let every transaction wait before it commits, those that pushes share too."""
+
+    def waiting(begin: Callable[..., Any]) -> Callable[..., Any]:
+        @asynccontextmanager
+        async def waits(*arguments: Any) -> AsyncIterator[AsyncSession]:
+            async with begin(*arguments) as session:
+                yield session
+                await wait()
+
+        return waits
+
+    monkeypatch.setattr(Runtime, "transaction", waiting(Runtime.transaction))
+    monkeypatch.setattr(Transactions, "begin", waiting(Transactions.begin))
+
+
 async def test_who_asks_waits_for_what_is_being_committed(sis: Sis, monkeypatch: pytest.MonkeyPatch) -> None:
-    begin, written, commit = Runtime.transaction, asyncio.Event(), asyncio.Event()
+    written, commit = asyncio.Event(), asyncio.Event()
 
-    @asynccontextmanager
-    async def held(runtime: Runtime, *sight: Any) -> AsyncIterator[AsyncSession]:
-        async with begin(runtime, *sight) as session:
-            yield session
-            written.set()
-            await commit.wait()
+    async def held() -> None:
+        written.set()
+        await commit.wait()
 
-    monkeypatch.setattr(Runtime, "transaction", held)
+    before_each_commit(monkeypatch, held)
     pushed = asyncio.create_task(sis.post("students", student()))
     await asyncio.wait_for(written.wait(), 10)
     monkeypatch.undo()
@@ -132,15 +146,8 @@ async def test_who_follows_change_versions_misses_no_transaction_that_commits_la
 ) -> None:
     """Transactions of many lengths, and a follower that asks all the time: in the end it holds what we hold."""
     await sis.roster()
-    begin, pauses = Runtime.transaction, cycle([0.0, 0.15, 0.01, 0.3, 0.05])
-
-    @asynccontextmanager
-    async def lingering(runtime: Runtime, *sight: Any) -> AsyncIterator[AsyncSession]:
-        async with begin(runtime, *sight) as session:
-            yield session
-            await asyncio.sleep(next(pauses))
-
-    monkeypatch.setattr(Runtime, "transaction", lingering)
+    pauses = cycle([0.0, 0.15, 0.01, 0.3, 0.05])
+    before_each_commit(monkeypatch, lambda: asyncio.sleep(next(pauses)))
     done, followed = asyncio.Event(), dict[str, str]()
     follower = asyncio.create_task(_follow(sis, followed, done))
     await asyncio.gather(*(_push(sis, lane) for lane in range(6)))

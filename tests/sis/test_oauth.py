@@ -299,9 +299,10 @@ async def test_checking_a_secret_gives_way_to_pushes_and_leaves_them_their_prior
 
 async def test_an_unknown_client_costs_what_a_wrong_secret_does(client: Client):
     async def seconds(identity: str) -> float:
-        began = time.perf_counter()
+        """Of the processor: those of the clock depend on what else runs."""
+        began = time.process_time()
         assert_refused(await client.ask(data=GRANT, auth=httpx.BasicAuth(identity, "wrong")))
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     known = sorted([await seconds(client.id) for _ in range(7)])[3]
     unknown = sorted([await seconds(str(uuid4())) for _ in range(7)])[3]
