@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import typer
+from joserfc import jwt
+from joserfc.jwk import OKPKey
 from typer.testing import CliRunner
 
 from sis.load import load
@@ -50,6 +52,47 @@ def test_a_dry_run_lists_what_would_be_rejected_by_file_and_line(run, fill):
     assert "surveyWindows.jsonl:1: $.instrument is required" in result.output
     assert "calendar.csv:2: date must be a date that exists" in result.output
     assert "1 rows would be pushed, 5 rejected." in result.output
+
+
+def test_a_calendar_that_cannot_be_read_names_its_line_once(run, fill):
+    result = run(fill("school,date\n1,2025-09-02\n"), "--dry-run")
+
+    assert result.exit_code == 1
+    rule = "must be school_id,date,instructional and may add school_year"
+    assert result.output.count("line 1") == result.output.count(f"calendar.csv: line 1 {rule}\n") == 1
+
+
+def test_a_dry_run_with_what_is_no_token_is_one_sentence(run, fill, tmp_path):
+    (tmp_path / "token").write_text("x")
+
+    result = run(fill(students=[{"studentUniqueId": "a"}]), "--dry-run", "--token-file", tmp_path / "token")
+
+    assert result.exit_code == 1
+    assert "holds no token" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_dry_run_with_a_token_of_the_districts_provider_says_that_it_cannot_tell(run, fill, tmp_path):
+    claims = {"iss": "https://login.district.example", "role": "sis", "groups": ["office"]}
+    token = jwt.encode({"alg": "Ed25519"}, claims, OKPKey.generate_key("Ed25519"), algorithms=["Ed25519"])
+    (tmp_path / "token").write_text(token)
+
+    result = run(fill(students=[{"studentUniqueId": "a"}]), "--dry-run", "--token-file", tmp_path / "token")
+
+    assert result.exit_code == 0
+    assert "The token does not say its role itself" in result.output
+    assert "1 rows would be pushed, 0 rejected." in result.output
+
+
+def test_the_help_shows_each_example_on_a_line_of_its_own(run, monkeypatch):
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)
+    shown = [line.rstrip() for line in run("--help").output.splitlines()]
+
+    examples = [
+        line.strip() for line in (load.__doc__ or "").partition("Three examples:")[2].splitlines() if line.strip()
+    ]
+    assert len(examples) == 3
+    assert {f"     {example}" for example in examples} <= set(shown)
 
 
 def test_a_line_that_is_no_json_has_one_place(run, fill):

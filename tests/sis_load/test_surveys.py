@@ -12,8 +12,9 @@ from common.embedded import Cluster
 from common.events import StudentEnrolled, SurveyScored
 from common.keys import read_signing_key
 from sis import load
+from sis.loading.checking import check_folder
 from sis.loading.door import MintedTokens, TokenFromFile, Tokens
-from sis.loading.folder import RESPONSES, WINDOWS, Folder
+from sis.loading.folder import CALENDAR_FILE, RESPONSES, STEPS, WINDOWS, Folder
 from sis.loading.report import Report
 from tests.harness import Running, run_service
 from tests.sis_load.conftest import Fill, Silent
@@ -104,3 +105,37 @@ async def test_answers_are_left_out_where_the_token_of_a_file_lacks_the_permissi
     assert report.taken[WINDOWS] == 1
     assert (RESPONSES in report.left_out) is not bool(permissions)
     assert len(await surveys.said(SurveyScored)) == len(permissions)
+
+
+@pytest.mark.parametrize(
+    ("role", "permissions", "left_out"),
+    [
+        ("sis", [], {WINDOWS, RESPONSES}),
+        ("district", [], {*ROSTER, CALENDAR_FILE, RESPONSES}),
+        ("district", ["surveys.import-paper"], {*ROSTER, CALENDAR_FILE}),
+        ("facilitator", [], {*ROSTER, CALENDAR_FILE, WINDOWS, RESPONSES}),
+    ],
+)
+async def test_a_dry_run_leaves_out_what_the_doors_do_not_let_the_token_push(
+    sis: Running,
+    surveys: Running,
+    fill: Fill,
+    tmp_path: Path,
+    role: str,
+    permissions: list[str],
+    left_out: set[str],
+):
+    await loaded(fill(**ROSTER), MintedTokens(read_signing_key(sis.keys / "staff")), sis)
+    await surveys.deliver(*await sis.said(StudentEnrolled))
+    header = sis.headers(role, permissions=permissions)["Authorization"]
+    (tmp_path / "token").write_text(header.removeprefix("Bearer "))
+    token, dry = TokenFromFile(tmp_path / "token"), Report(Silent())
+    calendar = "school_id,date,instructional\n1,2025-10-02,true\n"
+
+    real = await loaded(fill(calendar, surveyWindows=[WINDOW], surveyResponses=[RESPONSE]), token, sis, surveys)
+    check_folder(Folder(fill(conferenceSteps=[{}])), dry, token.says())
+
+    assert set(real.left_out) == left_out
+    assert set(dry.left_out) == {*left_out, STEPS}
+    assert dry.taken == real.taken
+    assert dry.rejected == real.rejected == []

@@ -43,8 +43,10 @@ def load(
     """Push a folder of exported files through the HTTP doors. It may be interrupted and repeated.
 
     JSON lines named after the Ed-Fi resources, calendar.csv, survey answers and steps of conferences; any may be missing.
-    At the end each school's days are closed through the newest attendance row. Rows that were rejected, or that wait for
-    what no file brought, are listed; then the exit code is 1.
+
+    At the end each school's days are closed through the newest attendance row.
+
+    Rows that were rejected, or wait for what no file brought, are listed, and the exit code is 1.
 
     Three examples:
 
@@ -52,7 +54,7 @@ def load(
 
         trellis load exports/2026-10-02 --dry-run
 
-        trellis load exports/2026-10-02 --url https://trellis.example.org --token-file ~/sis.token
+        trellis load exports --url https://trellis.example --token-file sis.token
     """
     console = Console(stderr=True)
     with _one_sentence(console, url):
@@ -60,7 +62,7 @@ def load(
         with _bars(console) as bars:
             report = Report(bars)
             if dry_run:
-                check_folder(source, report)
+                check_folder(source, report, _said_in(token_file, bars.say))
             else:
                 tokens = (
                     TokenFromFile(token_file) if token_file else MintedTokens(read_signing_key(data / "keys" / "staff"))
@@ -163,6 +165,15 @@ def _list(console: Console, rows: list[tuple[str, int, str]], count: int) -> Non
         console.print(f"{file}{f':{line}' if line else ''}: {reason}", soft_wrap=True, markup=False, highlight=False)
     if count > len(rows):
         console.print(f"… and {count - len(rows)} more", highlight=False)
+
+
+def _said_in(token_file: Path | None, say: Callable[[str], None]) -> As | None:
+    if token_file is None:
+        return None
+    token = TokenFromFile(token_file).says()
+    if token is None:
+        say("The token does not say its role itself: parts that it may not push are counted too.")
+    return token
 
 
 def _source_in(folder: Path) -> Folder:

@@ -10,8 +10,9 @@ from uuid import UUID
 
 import httpx
 
-from common.auth import staff_token
-from common.keys import SigningKey
+from common.auth import staff_token, unverified
+from common.errors import Unauthenticated
+from common.keys import DOOR, STAFF, SigningKey
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _UNHEARD_PATIENCE, _QUIET_SECONDS = 10.0, 2.0
@@ -44,9 +45,14 @@ class Refused(Exception):
 
 
 def reason_of(problem: Mapping[str, Any]) -> str:
-    """A problem document in one line: the fields and rules, else the detail."""
+    """A problem document, ours or in Ed-Fi's words, in one line: the fields and rules, else the detail."""
+    by_path = problem.get("validationErrors") or {}
     errors = problem.get("errors") or ()
-    return "; ".join(f"{error['field']} {error['rule']}" for error in errors) or str(problem.get("detail", ""))
+    said = [
+        *(f"{path} {rule}" for path, rules in by_path.items() for rule in rules),
+        *(error if isinstance(error, str) else f"{error['field']} {error['rule']}" for error in errors),
+    ]
+    return "; ".join(said) or str(problem.get("detail", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,10 @@ class As:
     schools: tuple[str, ...] = ()
     staff: UUID | None = None
     permissions: tuple[str, ...] = ()
+
+    def covers(self, other: "As") -> bool:
+        """Whether the role and permissions of ``other`` are among these."""
+        return self.role == other.role and set(other.permissions) <= set(self.permissions)
 
 
 class Tokens(Protocol):
@@ -100,6 +110,24 @@ class TokenFromFile:
             return self._path.read_text(encoding="utf-8").strip()
         except (OSError, ValueError):
             raise Stop(f"{self._path} cannot be read: --token-file takes a file that holds one token.") from None
+
+    def says(self) -> As | None:
+        """The role and permissions that the token says it has; ``None`` if only the services can tell its role.
+
+        Raises:
+            Stop: the file cannot be read, or holds no token.
+        """
+        try:
+            claims = unverified(self.token(As())).claims
+        except Unauthenticated:
+            raise Stop(f"{self._path} holds no token: --token-file takes a file that holds one token.") from None
+        if claims.get("iss") not in (
+            STAFF,
+            DOOR,
+        ):  # the district's provider names groups, of which Trellis knows the role
+            return None
+        permissions = claims.get("permissions")
+        return As(str(claims.get("role")), permissions=tuple(permissions) if isinstance(permissions, list) else ())
 
 
 def say_nothing(sentence: str) -> None:

@@ -106,7 +106,7 @@ class Pusher:
                 self.report.leave_out(CALENDAR_FILE)
                 return
             except Refused as refused:
-                self.report.reject(CALENDAR_FILE, 1, str(refused))
+                self.report.reject(CALENDAR_FILE, 0, str(refused))
                 return
             taken = answer.json()
             rejected, left = taken.get("rejected") or (), taken.get("left") or ()

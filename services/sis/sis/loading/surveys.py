@@ -12,8 +12,8 @@ from sis.loading.folder import RESPONSES, WINDOWS, Line
 from sis.loading.lanes import in_lanes
 from sis.loading.rows import Pusher
 
-_DISTRICT = As("district")
-_IMPORTER = As("district", permissions=("surveys.import-paper",))
+DISTRICT = As("district")
+IMPORTER = As("district", permissions=("surveys.import-paper",))
 _LANES, _AT_ONCE = 2, 500
 _NOT_YET_KNOWN = "student-not-yet-known"
 _PATIENCE, _PAUSE = 120.0, 0.5
@@ -45,7 +45,7 @@ class SurveyPusher:
     async def _push_window(self, line: Line) -> None:
         report, window = self.pusher.report, line.value()
         try:
-            answer = await self.pusher.door.send("POST", "/surveys/v1/windows", _DISTRICT, json=window)
+            answer = await self.pusher.door.send("POST", "/surveys/v1/windows", DISTRICT, json=window)
         except NotPermitted:
             self.left_out = True
             report.leave_out(WINDOWS)
@@ -80,7 +80,7 @@ class SurveyPusher:
                 answer = await self.pusher.door.send(
                     "POST",
                     f"/surveys/v1/windows/{window}/responses/import",
-                    _IMPORTER,
+                    IMPORTER,
                     json={"items": [sheet for _, sheet in sheets]},
                 )
             except NotPermitted:
