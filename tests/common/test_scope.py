@@ -207,6 +207,15 @@ async def test_a_relation_shows_its_student_on_its_own_ground_while_it_lasts(mts
     assert await whom(mtss, teacher(kind, today=TOMORROW)) == {ANA}
 
 
+async def test_who_works_nowhere_any_more_sees_nobody_by_a_relation_wherever_the_student_goes(mtss: Running) -> None:
+    await mtss.deliver(enrolled(), related(Relation.CASELOAD), assigned())
+    await mtss.deliver(assigned(end_on=YESTERDAY), enrolled(school="south", entry_on=TODAY))
+    assert await whom(mtss, teacher("caseload")) == set()
+
+    await mtss.deliver(assigned(school="south", begin_on=TODAY))
+    assert await whom(mtss, teacher("caseload")) == {ANA}
+
+
 async def test_a_grade_is_that_of_one_school(mtss: Running) -> None:
     await mtss.deliver(
         enrolled(), enrolled(BEN, grade="10"), enrolled(CAM, "south"),

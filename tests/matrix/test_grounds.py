@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,7 +16,7 @@ from tests.harness import Running
 from tests.matrix.district import tell
 from tests.matrix.districts import at_work
 from tests.matrix.people import NORTH
-from tests.scoped import GROUNDS, Days, attends
+from tests.scoped import GROUNDS, Days, assigned, attends
 
 Rows = dict[str, set[UUID]]
 """By table the students of whom a row is seen."""
@@ -80,13 +81,15 @@ async def test_a_ground_shows_its_student_on_its_days_by_either_net_alone(filled
         assert await filled.rows(sight, filtered=True) == expected
 
 
+@pytest.mark.parametrize("how", ["ended", "deleted"])
 @pytest.mark.parametrize("ground", [each for each in GROUNDS if each != "school"])
-async def test_a_ground_at_a_school_that_was_left_shows_nobody(filled: Filled, ground: str) -> None:
+async def test_a_ground_at_a_school_that_was_left_shows_nobody(filled: Filled, ground: str, how: str) -> None:
     today = filled.running.runtime.today()
-    now, over = Days(today - timedelta(days=60)), Days(today - timedelta(days=60), today - timedelta(days=1))
+    first, last = today - timedelta(days=60), today - timedelta(days=1)
     sight = Sight(frozenset(GROUNDS), uuid4(), today=today)
     assert sight.staff_id
-    facts = [GROUNDS[kind](filled.ana, sight.staff_id, NORTH, days) for kind, days in ((ground, now), ("school", over))]
-    await tell(filled.running, facts)
+    ways: dict[str, Any] = {"ended": {"end_on": last}, "deleted": {"deleted": True}}
+    held = GROUNDS[ground](filled.ana, sight.staff_id, NORTH, Days(first))
+    await tell(filled.running, [held, assigned(sight.staff_id, NORTH, first, **ways[how])])
 
     assert await filled.rows(sight) == await filled.rows(sight, filtered=True) == {}

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -50,6 +51,14 @@ async def test_an_event_is_taken_in_once_by_its_source_and_id(sis: Sis):
     assert await hear(absence(eventDuration=0.5), **{"ce-source": "urn:other"}) == "updated"
     assert await hear(absence(), identity="3", kind=f"sis.{ATTENDANCE}.deleted.v1") == "deleted"
     assert [event.hundredths_absent for event in await sis.running.said(AttendanceRecorded)] == [50, 100, 50, 0]
+
+
+async def test_nobody_uses_up_the_ids_of_another_sender(sis: Sis):
+    await sis.roster()
+    for fraction, said in ((0.5, "created"), (1, "updated")):
+        sender = sis.running.headers("sis", staff=uuid4())
+        body: Any = {"json": absence(eventDuration=fraction), "headers": headers() | sender}
+        assert (await sis.running.http.post("/sis/v1/events", **body)).json() == {"outcome": said}
 
 
 async def test_the_time_of_an_event_stands_for_a_missing_date(sis: Sis):

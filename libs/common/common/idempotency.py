@@ -37,6 +37,8 @@ _KEY = r"^[\x21-\x7e]{1,255}$"
 _TABLE, _COLUMN = "answer", "sealed"
 _OWN_HEADERS = frozenset({"content-length"})
 _NOT_FOR_YOU = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+_UNSURE = frozenset({HTTPStatus.SERVICE_UNAVAILABLE})
+"""Whether it is for them cannot be found out at the moment: so it is not repeated either."""
 _LOCK = sa.text("SELECT pg_try_advisory_xact_lock(:number)")
 _READ = sa.text("SELECT sealed FROM answer WHERE id = :id")
 _KEEP = sa.text("INSERT INTO answer (id, sealed) VALUES (:id, :sealed)")
@@ -146,7 +148,7 @@ async def _check_may_still_ask(handle: Handle, request: Request, session: AsyncS
     """Nothing if the route still lets who asks see what it is about: only the route knows, so it is asked, and undone.
 
     Raises:
-        DomainError: it is 401, 403 or 404 by now. That it happened already is no refusal.
+        DomainError: it is 401, 403 or 404 by now, or nobody can tell. That it happened already is no refusal.
     """
     if sight_of(request.state.principal, date.min).all:
         return
@@ -154,7 +156,7 @@ async def _check_may_still_ask(handle: Handle, request: Request, session: AsyncS
     try:
         await handle(request)
     except DomainError as refused:
-        if refused.status in _NOT_FOR_YOU:
+        if refused.status in _NOT_FOR_YOU | _UNSURE:
             raise
     finally:
         await attempt.rollback()

@@ -145,7 +145,10 @@ def _embedded_app(name: str, cluster: Cluster, keys_folder: Path, *, port: int, 
         }
     )
     service_app = _known(name)
-    service_app.state.runtime = Runtime.start(name, own, read_keys(keys_folder))
+    known = read_keys(keys_folder)
+    if settings.keys:
+        refuse_unsafe(service_app, own, known)
+    service_app.state.runtime = Runtime.start(name, own, known)
     return service_app
 
 

@@ -59,6 +59,8 @@ def _mine(columns: str, table: str, also: str = "true") -> str:
     return f"SELECT {columns} FROM scope_{table} AS m WHERE m.{_MINE} AND {_open('m')} AND {also}"  # noqa: S608 (made of our own names only)
 
 
+# Who was ever assigned somewhere must still be so today; nobody ever assigned is bound to no school.
+_WORKS_HERE = f"(SELECT coalesce(bool_or({_open('a')}), true) FROM scope_assignment AS a WHERE a.{_MINE})"  # noqa: S608 (made of our own names only)
 _OF_STUDENTS = "m.kind <> 'grade' AND m.kind = ANY ((SELECT scope_grounds())::text[])"
 
 # Every part is an index look-up by student, so that one row costs microseconds. What hangs on the settings alone, such as which
@@ -66,7 +68,7 @@ _OF_STUDENTS = "m.kind <> 'grade' AND m.kind = ANY ((SELECT scope_grounds())::te
 _VIEWS = (
     f"""
     CREATE OR REPLACE VIEW scope_left AS
-    SELECT a.school_id FROM scope_assignment a WHERE a.{_MINE} AND NOT a.deleted
+    SELECT a.school_id FROM scope_assignment a WHERE a.{_MINE}
     GROUP BY a.school_id HAVING NOT bool_or({_open("a")})
     """,  # noqa: S608 (made of our own names only)
     f"""
@@ -96,7 +98,7 @@ _VIEWS = (
     (
         WITH mine AS MATERIALIZED ({_mine("m.student_id, m.school_id", "relation", _OF_STUDENTS)})
         SELECT e.student_id FROM mine JOIN scope_enrolment e ON e.student_id = mine.student_id
-        WHERE e.school_id = coalesce(mine.school_id, e.school_id) AND {_BELONGS} AND {_NOT_LEFT}
+        WHERE e.school_id = coalesce(mine.school_id, e.school_id) AND {_BELONGS} AND {_NOT_LEFT} AND {_WORKS_HERE}
     )
     UNION ALL
     SELECT scope_student()

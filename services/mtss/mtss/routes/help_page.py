@@ -85,15 +85,18 @@ async def ask_for_help_by_link(
     accept_language: AcceptLanguage = "",
 ) -> Response:
     """Ask for help, as staff do; or see the form in another language, with what was written so far."""
-    form = await request.form()
-    action, words = (str(form.get(name, "")) for name in ("action", "words"))
-    language = _PAGES.language(action.removeprefix("lang-"), lang, accepted=accept_language)
+    language = _PAGES.language(lang, accepted=accept_language)
     try:
         link = await _working(runtime, token, today)
     except SisterUnavailable:
         return _PAGES.message("later", language, status=503)
+    if link is None:  # a stranger's body is not read
+        return _PAGES.message("gone", language, status=404)
+    form = await request.form()
+    action, words = (str(form.get(name, "")) for name in ("action", "words"))
+    language = _PAGES.language(action.removeprefix("lang-"), lang, accepted=accept_language)
     within = await days_within(session, "help_answered", today)
-    if link is None or (link := await opened(session, HelpLink, token, lock=True)) is None:
+    if (link := await opened(session, HelpLink, token, lock=True)) is None:
         return _PAGES.message("gone", language, status=404)
     if action != "send":
         return _form(link, language, within, words)

@@ -136,7 +136,8 @@ async def read_student(
     open_to = student.proposal_id if PROPOSAL in who.reads else None
     proposal = await session.get(Proposal, open_to) if open_to else None
     override = await _override(session, runtime.vault, who, student, held) if held and PROPOSAL in who.reads else None
-    response.headers["ETag"] = version_of(student)
+    if PROPOSAL in who.reads:  # who may not read that a proposal is open must not find it in this either
+        response.headers["ETag"] = version_of(student)
     return StudentDocument(
         student_id=student_id,
         school_id=str(student.school_id),

@@ -104,9 +104,9 @@ _BODIES["requestBody"]["content"] |= {
         ]
     },
 )
-@repeatable("an event is known by its source and id")
+@repeatable("an event is known by who sends it, its source and id")
 async def hear_events(request: Request, runtime: RuntimeOf, who: Pusher) -> Heard | Batch:
-    """Take in CloudEvents in binary, structured or batched mode; the same source and id again is ``repeated``.
+    """Take in CloudEvents in binary, structured or batched mode; the same source and id again from one client is ``repeated``.
 
     A batch keeps its good events and names the bad. Where a document has no ``_lastModifiedDate``, the event's time
     stands for it. A deletion of what is not here is 404; with a time it is remembered all the same, and a document dated
@@ -139,13 +139,16 @@ async def _hear(runtime: Runtime, who: Principal, events: Sequence[Envelope | Do
     known = {i: event for i, event in enumerate(events) if i not in results and isinstance(event, Envelope)}
     called_in: list[CalledIn] = []
     async with runtime.transaction() as session:
-        fresh = await _note(session, {i: (event.source, event.id) for i, event in known.items()})
+        marks = {
+            i: (f"{who.subject}\x1f{event.source}", event.id) for i, event in known.items()
+        }  # nobody uses up another's
+        fresh = await _note(session, marks)
         for kind, run in groupby(fresh, key=lambda i: known[i].type):
             indexes = list(run)
             written, waited = await write_arrivals(session, runtime, _TAKES[kind][0], [arrivals[i] for i in indexes])
             results |= zip(indexes, written, strict=True)
             called_in += waited
-        await _forget(session, [known[i] for i in fresh if isinstance(results[i], DomainError)])
+        await _forget(session, [marks[i] for i in fresh if isinstance(results[i], DomainError)])
         settled = [(_about(events[i]), arrivals[i], results[i]) for i in sorted(results)]
         await record(session, runtime, settled, called_in)
     return [_said(results[i]) if i in results else REPEATED for i in range(len(events))]
@@ -179,9 +182,9 @@ async def _note(session: AsyncSession, marks: Mapping[int, tuple[str, str]]) -> 
     return sorted(first[source, identity] for source, identity in noted)
 
 
-async def _forget(session: AsyncSession, refused: Sequence[Envelope]) -> None:
+async def _forget(session: AsyncSession, refused: Sequence[tuple[str, str]]) -> None:
     if refused:
-        await session.execute(_FORGET, _columns([(event.source, event.id) for event in refused]))
+        await session.execute(_FORGET, _columns(refused))
 
 
 def _columns(marks: Collection[tuple[str, str]]) -> dict[str, list[str]]:
