@@ -107,6 +107,24 @@ async def test_a_policy_is_drafted_checked_approved_and_in_force(mtss: Running) 
         assert [found for found in await verify(session, ledger, changes=True) if found] == []
 
 
+async def test_what_was_decided_before_a_policy_listened_to_another_subscale_is_decided_again_as_it_was(
+    mtss: Running,
+) -> None:
+    scored = [SCHOOL.scores(20, 4.0, named("student", each)) for each in range(10)]
+    await mtss.deliver(*students(10, 2), *scored)
+    clause = json.loads(TEXT)["clauses"]["adult_support"] | {"subscale": "peer_support"}
+    peers = changed("clauses/peer_support", clause) | {"version": "ours-1"}
+    peers["tiers"]["targeted"]["when"]["any"].append("peer_support")
+    adoption = await adopted(mtss, peers, 21)
+    await ask(mtss, "POST", f"/adoptions/{adoption['id']}/confirm", staff=ANNA)
+    await work_off_adoptions(mtss.runtime)
+    assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)] * 10
+    async with mtss.session() as session:
+        ledger = (await session.scalars(sa.select(Decision))).all()
+        assert {each.adoption for each in ledger} == {0, 1}
+        assert [found for found in await verify(session, ledger, changes=True) if found] == []
+
+
 async def test_nothing_changes_before_the_day(mtss: Running) -> None:
     await mtss.deliver(*students(4, 4))
     adoption = await adopted(mtss, policy(), 30)

@@ -118,8 +118,8 @@ def test_a_later_adoption_replaces_every_other_from_its_first_day_on() -> None:
     steps = since_ever(USUAL).steps
     in_force = InForce((*steps, Step(1, 100, EARLIER), Step(2, 200, OTHER), Step(3, 150, USUAL)))
     assert [(each.number, each.first_day) for each in in_force.counting()] == [(0, EVER), (1, 100), (3, 150)]
-    assert [(each.number, each.first_day) for each in in_force.counting(2)] == [(0, EVER), (1, 100), (2, 200)]
-    assert [policy.version for _, policy in in_force.policies(1)] == ["default-1", "earlier"]
+    assert [(each.number, each.first_day) for each in in_force.until(2).counting()] == [(0, EVER), (1, 100), (2, 200)]
+    assert [policy.version for _, policy in in_force.until(1).policies()] == ["default-1", "earlier"]
     assert in_force.reached(np.array([0, 99, 100, 149, 150, 300], np.int32)).tolist() == [0, 0, 1, 1, 3, 3]
     assert [in_force.on(day).number for day in (99, 100, 250)] == [0, 1, 3]
     assert (in_force.number, len(in_force.every)) == (3, 4)

@@ -94,6 +94,14 @@ def test_another_fact_of_a_kind_changes_what_is_said_of_that_kind_alone(event: E
     assert changed(event) == kinds
 
 
+def test_scores_to_which_no_policy_listened_are_no_ground() -> None:
+    heard, more = ("adult_support",), ("adult_support", "peer_support")
+    usual, both = (facts_of(HEARD, [STUDENT, OTHER], each) for each in (heard, more))
+    assert Grounds(both).of(0)["scores"]["count"] == 2
+    assert Grounds(both.hearing(heard)).of(0) == Grounds(usual).of(0)
+    assert Grounds(both.hearing(())).of(0)["scores"]["count"] == 0
+
+
 def test_nobody_s_facts_have_a_ground_too() -> None:
     empty = ground([SCHOOL.calendar()], [STUDENT])
     assert {rows["count"] for kind, rows in empty.items() if kind != "seen"} == {0}

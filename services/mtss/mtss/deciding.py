@@ -156,7 +156,7 @@ def _adopted(
     reached, found = in_force.reached(standing.through), {}
     behind = {place: locked.adoptions[place] for place in differ if locked.adoptions[place] < reached[place]}
     for number in set(behind.values()):
-        before = standing_of(follow(facts, in_force.policies(number)))
+        before = standing_of(follow(facts, in_force.until(number).policies()))
         by_facts = set(tiers_that_differ(locked, before))
         for place, last in behind.items():
             if last == number and place not in by_facts and standing.decided[place]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.events import Cause, Tier
 from mtss.models.knowing import Moment, facts_known
 from mtss.models.policy import policies_in_force
+from mtss.models.reading import subscales_of
 from mtss.models.tables import Decision
 from mtss.rules import (
     NOTHING,
@@ -93,10 +94,11 @@ def _again(
     changes: bool,
 ) -> Iterator[dict[str, Any]]:
     """What would be decided from ``facts`` about some students after what was said ``before``, as policies were then."""
-    policies = in_force.policies(adoption)
+    then = in_force.until(adoption)
+    policies, facts = then.policies(), facts.hearing(subscales_of(then.every))
     courses, grounds = follow(facts, policies), Grounds(facts)
     standing, changing = standing_of(courses), what_may_change(facts, courses, policies, [*before]) if changes else {}
-    earlier = None if adopted_after is None else standing_of(follow(facts, in_force.policies(adopted_after)))
+    earlier = None if adopted_after is None else standing_of(follow(facts, in_force.until(adopted_after).policies()))
     for student, said in before.items():
         now, held = said_of(standing, student), held_of(standing, student)
         course = course_of(facts, courses, student, changing.get(student))

@@ -7,7 +7,7 @@ they said, and what the policy leaves to them changes no tier: they are supposed
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property, partial
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mtss.rules.courses import Courses, Policies, follow
-from mtss.rules.facts import DATED, OF_STUDENTS, Facts, Ints, copied, day_of, joined
+from mtss.rules.facts import DATED, OF_STUDENTS, Facts, Ints, copied, day_of, joined, picked
 from mtss.rules.policy import Policy
 from mtss.rules.signals import SIGNALS
 from mtss.rules.signals.kinds import Going, Supposed
@@ -149,8 +149,7 @@ def _up_to(facts: Facts, last: Ints) -> Facts:
     """What is dated later says nothing yet, but for what people have decided by now."""
 
     def kept(columns: Any) -> Any:
-        now = columns.day <= last[columns.student]
-        return replace(columns, **{each.name: getattr(columns, each.name)[now] for each in fields(columns)})
+        return picked(columns, columns.day <= last[columns.student])
 
     rulings = replace(facts.rulings, day=np.minimum(facts.rulings.day, last[facts.rulings.student]))
     return replace(facts, rulings=rulings, **{name: kept(getattr(facts, name)) for name in DATED})

@@ -4,7 +4,7 @@ Students and schools are named by their place, days are counted from 1970-01-01,
 equal length. A whole school, or a whole district, is one value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date, timedelta
 from typing import TypeAlias, TypeVar
@@ -65,6 +65,11 @@ def copied(columns: Columns, whose: Ints) -> Columns:
     which = np.concatenate([np.zeros(0, np.intp), *(order[start:stop] for start, stop in zip(first, end, strict=True))])
     kept = {each.name: getattr(columns, each.name)[which] for each in fields(columns)}
     return replace(columns, **kept | {"student": np.repeat(np.arange(len(whose), dtype=np.int32), end - first)})
+
+
+def picked(columns: Columns, which: Flags) -> Columns:
+    """Some of the rows."""
+    return replace(columns, **{each.name: getattr(columns, each.name)[which] for each in fields(columns)})
 
 
 def joined(first: Columns, second: Columns) -> Columns:
@@ -215,3 +220,8 @@ class Facts:
         place = self.subscales.index(name) if name in self.subscales else -1
         mine: Flags = self.scores.subscale == place
         return mine
+
+    def hearing(self, subscales: Collection[str]) -> "Facts":
+        """The same with the scores of these subscales alone."""
+        heard = [place for place, name in enumerate(self.subscales) if name in subscales]
+        return replace(self, scores=picked(self.scores, np.isin(self.scores.subscale, heard)))

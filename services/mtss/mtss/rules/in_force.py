@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import takewhile
 
 import numpy as np
 
@@ -44,16 +43,20 @@ class InForce:
         """Every policy that ever counted: of no use but to know what to read."""
         return [(step.first_day, step.policy) for step in self.steps]
 
-    def counting(self, number: int | None = None) -> Sequence[Step]:
-        """What counts on some day, by its first day; as it was after the adoption ``number``, or is now."""
+    def counting(self) -> Sequence[Step]:
+        """What counts on some day, by its first day."""
         standing: list[Step] = []
-        for step in takewhile(lambda each: number is None or each.number <= number, self.steps):
+        for step in self.steps:
             standing = [*(each for each in standing if each.first_day < step.first_day), step]
         return standing
 
-    def policies(self, number: int | None = None) -> Policies:
+    def policies(self) -> Policies:
         """As :func:`mtss.rules.follow` takes them."""
-        return [(step.first_day, step.policy) for step in self.counting(number)]
+        return [(step.first_day, step.policy) for step in self.counting()]
+
+    def until(self, number: int) -> "InForce":
+        """As it was after the adoption ``number``."""
+        return InForce(tuple(step for step in self.steps if step.number <= number))
 
     def on(self, day: int) -> Step:
         """What counts on a day."""
