@@ -23,6 +23,7 @@ from mtss.commands.reviews import hand_over, reviews
 from mtss.models import Decision, Ruling, Student, verify
 from mtss.rules import RULINGS
 from tests.harness import Running, over_http
+from tests.mtss.ledger import known_since
 from tests.mtss.made_up import FIRST, STUDENT, School, districts, school_days
 from tests.scoped import TEACHER, assigned, related
 
@@ -101,6 +102,17 @@ async def test_accepting_a_proposal_leads_to_a_decision_that_says_a_person_did(s
     closed = (await call(school, "GET", f"/proposals/{proposal['id']}")).json()
     assert closed["closed_at"] is not None
     assert await differing(school) == []
+
+
+async def test_where_a_student_stood_on_a_day_is_told_with_what_people_had_decided_by_then(school: Running) -> None:
+    assert (await answer(school, "accept")).status_code == 201
+    school.clock.set(at_noon(31))
+    assert (await override(school, "universal", SCHOOL.days[40])).status_code == 201
+    await known_since(school, "2024-09-01")
+    for day, tier in ((29, "targeted"), (30, "intensive"), (31, "universal")):
+        known = (await call(school, "GET", f"/students/{STUDENT}/known?on={SCHOOL.days[day]}")).json()
+        assert (known["as_known_then"]["tier"], known["as_known_now"]["tier"], known["same"]) == (tier, tier, True)
+        assert known["as_known_now"]["closed_through"] == SCHOOL.days[29].isoformat()
 
 
 async def test_declining_leaves_the_tier_and_rests_until_the_ground_changes(school: Running) -> None:

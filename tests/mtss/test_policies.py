@@ -20,6 +20,7 @@ from mtss.rehearsals.working import work_off as rehearse
 from mtss.rules import day_number
 from mtss.written import as_yaml, document_of
 from tests.harness import Running
+from tests.mtss.ledger import known_since
 from tests.mtss.made_up import School, named, school_days
 from tests.mtss.test_rules_policy import ATTENDANCE, ENTRY, TEXT, changed, number
 
@@ -151,6 +152,24 @@ async def test_on_its_first_day_a_policy_changes_what_the_facts_did_not(mtss: Ru
     # 2 of 24 is under 8.5 percent, but the clause has stood since the 22nd day and has not ended.
     assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)]
     assert (await mtss.said(TierDecided))[-1].effective_on == SCHOOL.days[23]
+
+
+async def test_where_a_student_stood_is_told_by_the_policies_that_counted_as_far_as_was_known(mtss: Running) -> None:
+    await mtss.deliver(*students(10, 1))
+    adoption = await adopted(mtss, policy(), 21)
+    assert adoption["in_force_at"] is not None
+    await known_since(mtss, "2024-09-01")
+
+    async def told(day: int) -> list[tuple[str, float]]:
+        _, both = await ask(mtss, "GET", f"/students/{named('student', 0)}/known?on={SCHOOL.days[day]}")
+        found = both["as_known_then"], both["as_known_now"]
+        return [(each["tier"], each["clauses"][0]["numbers"]["entry.at_least"]) for each in found]
+
+    assert await told(20) == [("universal", 10), ("universal", 10)]
+    assert await told(22) == [("universal", 10), ("targeted", 8.5)]
+    async with mtss.admin.begin() as connection:
+        await connection.execute(sa.text("UPDATE mtss_adoption SET in_force_at = '2024-09-02'"))
+    assert await told(22) == [("targeted", 8.5), ("targeted", 8.5)]
 
 
 async def test_more_than_the_cap_waits_for_a_second_person(mtss: Running) -> None:

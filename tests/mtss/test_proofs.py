@@ -16,6 +16,7 @@ from mtss.commands.verify import app
 from mtss.models import Decision, knowing, reading, verify
 from mtss.rules import digest_of_decision
 from tests.harness import Running, over_http
+from tests.mtss.ledger import known_since
 from tests.mtss.made_up import STUDENT, School, named, school_days
 from tests.mtss.test_rules_tardies import late as late_at
 
@@ -207,9 +208,7 @@ async def test_what_we_knew_of_a_day_and_what_we_know_now_are_two_answers(decide
         str(on),
         False,
     )
-    async with decided.admin.begin() as connection:
-        for table in ("mtss_enrolment", "mtss_calendar", "mtss_closed_day", "mtss_incident", "mtss_score"):
-            await connection.execute(sa.text(f"UPDATE {table} SET known_at = '2024-09-01'"))
+    await known_since(decided, "2024-09-01")
     await decided.deliver(SCHOOL.absent(4, hundredths=0))
     _, both = await ask(decided, "GET", f"/students/{STUDENT}/known?on={on}")
     assert (both["as_known_then"]["tier"], both["as_known_now"]["tier"], both["same"]) == (

@@ -388,6 +388,18 @@ def test_what_is_said_names_the_ruling_and_what_lies_beneath_an_override() -> No
     assert said_before(courses, 0, said.tier, said.since, 0).overridden is False
 
 
+def test_at_the_end_of_a_day_later_days_and_later_rulings_say_nothing_yet() -> None:
+    facts = ruling_facts(facts_of(absent_school(), [STUDENT]), (0, overrides(DAYS[28], 2, DAYS[40])))
+
+    def said(day: int) -> Said:
+        return said_of(standing_of(follow(facts.through(DAYS[day]), always(USUAL))), 0)
+
+    assert said(10) == Said(Tier.UNIVERSAL, day_of(DAYS[0]))
+    assert said(27) == Said(Tier.TARGETED, day_of(DAYS[19]))
+    assert said(28) == Said(Tier.INTENSIVE, day_of(DAYS[28]), 1, overridden=True)
+    assert not facts.through(DAYS[0] - 1).closed.day.size
+
+
 def test_a_ground_holds_who_decided_what() -> None:
     facts = ruling_facts(facts_of(absent_school(), [STUDENT]), (0, declines(DAYS[28])))
     ground = Grounds(facts).of(0)["rulings"]

@@ -20,7 +20,7 @@ from mtss.models import Adoption, Student, facts_of, find_policy, policies_in_fo
 from mtss.rules import NO_PROPOSAL, Standing, day_number, follow, standing_of
 
 AT_ONCE = 2000
-_NUMBER = sa.text("SELECT coalesce(max(number), 0) + 1 FROM mtss_adoption")
+_BEGIN = sa.text("SELECT coalesce(max(number), 0) + 1, now() FROM mtss_adoption")
 
 
 async def work_off_adoptions(runtime: Runtime) -> None:
@@ -84,7 +84,7 @@ async def _is_much(session: AsyncSession, adoption: Adoption, today: date) -> bo
 
 async def begin(session: AsyncSession, adoption: Adoption) -> None:
     """The policy counts from here on; everybody is still to be decided anew."""
-    adoption.number = (await session.execute(_NUMBER)).scalar_one()
+    adoption.number, adoption.in_force_at = (await session.execute(_BEGIN)).one()
     adoption.state, adoption.cursor, adoption.done, adoption.changed = "running", None, 0, 0
 
 

@@ -12,6 +12,7 @@ from mtss.models.policy import (
     find_policy,
     policies_after,
     policies_in_force,
+    policies_known,
     policy_in_force,
 )
 from mtss.models.reading import facts_of
@@ -64,6 +65,7 @@ __all__ = [
     "last_enrolment_is_open",
     "policies_after",
     "policies_in_force",
+    "policies_known",
     "policy_in_force",
     "verify",
 ]

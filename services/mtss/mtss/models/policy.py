@@ -24,6 +24,7 @@ _known: dict[UUID | None, InForce] = {None: since_ever(DEFAULT_POLICY)}
 
 LAST_ADOPTION = "SELECT id FROM mtss_adoption WHERE number IS NOT NULL ORDER BY number DESC LIMIT 1"
 _LAST = sa.text(LAST_ADOPTION)
+_LAST_BY = sa.text("SELECT id FROM mtss_adoption WHERE in_force_at <= :at ORDER BY number DESC LIMIT 1")
 _STEPS = sa.text(
     """
     SELECT a.number, a.first_on, a.version, a.tells_families, p.document
@@ -70,7 +71,7 @@ class PolicyStep(Table, table=True):
 class Adoption(Table, table=True):
     """A policy on its way into force, or only counted; and how far the district was decided anew.
 
-    ``number`` is set once it is in force. ``state``: counting, counted (a dry run), waiting (for a second confirmation),
+    ``number`` and ``in_force_at`` are set once it is in force. ``state``: counting, counted (a dry run), waiting (for a second confirmation),
     running, done, or withdrawn.
     """
 
@@ -89,6 +90,7 @@ class Adoption(Table, table=True):
     asked_at: datetime = _moment()
     confirmed_by: str | None = None
     confirmed_at: datetime | None = _moment(nullable=True)
+    in_force_at: datetime | None = _moment(nullable=True)
     cursor: UUID | None = None
     total: int = 0
     with_tier: int = 0
@@ -100,6 +102,11 @@ class Adoption(Table, table=True):
 async def policies_in_force(session: AsyncSession) -> InForce:
     """Which policy counts on which day."""
     return await policies_after(session, await session.scalar(_LAST))
+
+
+async def policies_known(session: AsyncSession, at: datetime) -> InForce:
+    """Which policy counted on which day, as far as was known at a time."""
+    return await policies_after(session, await session.scalar(_LAST_BY, {"at": at}))
 
 
 async def policies_after(session: AsyncSession, last: UUID | None) -> InForce:

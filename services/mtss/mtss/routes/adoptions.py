@@ -50,6 +50,7 @@ class AdoptionDocument(BaseModel):
     asked_at: datetime
     confirmed_by: str | None
     confirmed_at: datetime | None
+    in_force_at: Annotated[datetime | None, Field(description="When it came into force; null: it has not.")]
     total: Annotated[int, Field(description="All students.")]
     with_tier: Annotated[int, Field(description="Students who have a tier: the cap is a share of these.")]
     done: Annotated[int, Field(description="Students counted, or once it runs decided anew, so far.")]

@@ -17,9 +17,9 @@ from common.events import Tier
 from common.idempotency import repeatable
 from common.paging import Cursor, decode_cursor, encode_cursor
 from common.runtime import RuntimeOf
-from mtss.models import Decision, Moment, Student, facts_known, facts_of, policies_in_force, verify
+from mtss.models import Decision, Moment, Student, facts_known, facts_of, policies_in_force, policies_known, verify
 from mtss.routes.documents import NO_CONTROL, ClauseDocument, WholeReader
-from mtss.rules import Difference, Facts, InForce, course_of, follow
+from mtss.rules import Difference, Facts, InForce, course_of, day_number, follow, said_of, standing_of
 
 router = Router("mtss")
 
@@ -53,7 +53,7 @@ class VerifiedPage(BaseModel):
 
 
 class KnownDocument(BaseModel):
-    """Where a student stood on a day, by what was known at one time. Nothing known of the day: no tier."""
+    """Where a student stood at the end of a day, by facts, policies and people as known at one time. Nothing known: no tier."""
 
     known_at: datetime | None
     tier: Tier | None
@@ -120,7 +120,10 @@ async def read_what_was_known(
     session: Session,
     runtime: RuntimeOf,
 ) -> TwoTimes:
-    """What we knew at the end of a day and decided by it, and what we would have decided, had we known what we know now."""
+    """What we knew at the end of a day and decided by it, and what we would have decided, had we known what we know now.
+
+    Each by the policies that counted as of its time, and by what people had decided by that day.
+    """
     seen = sa.select(
         sa.exists().where(
             col(Student.student_id) == student_id, col(Student.enrolled), visible_to(who, col(Student.student_id))
@@ -129,23 +132,22 @@ async def read_what_was_known(
     if not (await session.execute(seen)).scalar_one():
         raise NotFound(what="student")
     end = datetime.combine(on + timedelta(days=1), time(), runtime.settings.zone).astimezone(UTC)
-    in_force = await policies_in_force(session)
-    then = _known(await facts_known(session, [(student_id, Moment(end))], in_force.every), on, end, in_force)
+    before, in_force = await policies_known(session, end), await policies_in_force(session)
+    then = _known(await facts_known(session, [(student_id, Moment(end))], before.every), on, end, before)
     now = _known(await facts_of(session, [student_id], in_force.every), on, None, in_force)
     return TwoTimes(student_id=student_id, on=on, as_known_then=then, as_known_now=now, same=then.tier == now.tier)
 
 
 def _known(facts: Facts, on: date, known_at: datetime | None, in_force: InForce) -> KnownDocument:
-    course = course_of(facts, follow(facts, in_force.policies()), 0)
-    places = [place for place in range(len(course)) if course.on(place) <= on]
-    if not places:
-        return KnownDocument(known_at=known_at, tier=None, closed_through=None, clauses=[])
-    last = places[-1]
+    facts = facts.through(day_number(on))
+    courses = follow(facts, in_force.policies())
+    course = course_of(facts, courses, 0)
+    clauses = course.clauses() if len(course) else ()
     return KnownDocument(
         known_at=known_at,
-        tier=course.day(last).tier,
-        closed_through=course.on(last),
-        clauses=[ClauseDocument.model_validate(clause) for clause in course.clauses(last)],
+        tier=said_of(standing_of(courses), 0).tier,
+        closed_through=course.on(-1) if len(course) else None,
+        clauses=[ClauseDocument.model_validate(clause) for clause in clauses],
     )
 
 

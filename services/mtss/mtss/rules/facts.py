@@ -221,6 +221,11 @@ class Facts:
         mine: Flags = self.scores.subscale == place
         return mine
 
+    def through(self, last: int) -> "Facts":
+        """The same at the end of a day: with the days that were closed and what people had decided by then."""
+        closed, rulings = self.closed, self.rulings
+        return replace(self, closed=picked(closed, closed.day <= last), rulings=picked(rulings, rulings.day <= last))
+
     def hearing(self, subscales: Collection[str]) -> "Facts":
         """The same with the scores of these subscales alone."""
         heard = [place for place, name in enumerate(self.subscales) if name in subscales]
