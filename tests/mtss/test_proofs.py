@@ -47,10 +47,11 @@ async def differing(mtss: Running) -> list[str]:
         return sorted({each.field for found in await verify(session, ledger, changes=True) for each in found})
 
 
-async def touch(mtss: Running, statement: str) -> None:
-    """Change a row behind the service's back."""
+async def touch(mtss: Running, statement: str, **given: Any) -> None:
+    """Change a row behind the service's back, as only who administers the database can: no trigger asks."""
     async with mtss.admin.begin() as connection:
-        changed = await connection.execute(sa.text(statement))
+        await connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        changed = await connection.execute(sa.text(statement), given)
         assert changed.rowcount >= 1
 
 
@@ -136,12 +137,17 @@ async def test_one_touched_word_of_a_decision_is_found(decided: Running, change:
 async def test_a_decision_that_was_rewritten_with_its_digest_still_differs_from_its_facts(decided: Running) -> None:
     async with decided.admin.begin() as connection:
         row = (await connection.execute(sa.text("SELECT * FROM mtss_decision WHERE number = 2"))).mappings().one()
-        said = {name: value for name, value in row.items() if name != "digest"} | {"tier": "universal"}
-        forged = {"digest": digest_of_decision(said), "id": row["id"]}
-        await connection.execute(
-            sa.text("UPDATE mtss_decision SET tier = 'universal', digest = :digest WHERE id = :id"), forged
-        )
+    said = {name: value for name, value in row.items() if name != "digest"} | {"tier": "universal"}
+    statement = "UPDATE mtss_decision SET tier = 'universal', digest = :digest WHERE id = :id"
+    await touch(decided, statement, digest=digest_of_decision(said), id=row["id"])
     assert await differing(decided) == ["tier"]
+
+
+@pytest.mark.parametrize("statement", ["UPDATE mtss_decision SET tier = 'universal'", "DELETE FROM mtss_decision"])
+async def test_the_database_refuses_to_alter_a_decision(decided: Running, statement: str) -> None:
+    with pytest.raises(sa.exc.DBAPIError, match="never changes"):
+        async with decided.session() as session:
+            await session.execute(sa.text(statement))
 
 
 async def test_a_decision_that_was_taken_out_is_missed(decided: Running) -> None:
