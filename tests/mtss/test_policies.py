@@ -229,6 +229,18 @@ async def test_a_policy_is_reverted_in_one_step(mtss: Running) -> None:
     assert (await ask(mtss, "GET", "/policies/ours-1"))[1]["state"] == "replaced"
 
 
+async def test_a_second_revert_takes_back_the_policy_before(mtss: Running) -> None:
+    await mtss.deliver(*students(10, 1))
+    await adopted(mtss, policy(), 21)
+    await adopted(mtss, policy("ours-2", 9), 22)
+    for version, tier in (("ours-2", Tier.TARGETED), ("ours-1", Tier.UNIVERSAL)):
+        assert (await ask(mtss, "POST", f"/policies/{version}/revert"))[0] == 202
+        await work_off_adoptions(mtss.runtime)
+        assert (await mtss.said(TierDecided))[-1].tier is tier
+    assert (await ask(mtss, "GET", "/policies/default-1"))[1]["state"] == "in_force"
+    assert (await ask(mtss, "POST", "/policies/default-1/revert"))[1]["type"].endswith("not-in-force")
+
+
 async def test_a_dry_run_counts_and_decides_nothing(mtss: Running) -> None:
     await mtss.deliver(*students(10, 4))
     await drafted(mtss, policy())

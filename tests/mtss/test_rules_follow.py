@@ -126,6 +126,18 @@ def test_a_later_adoption_replaces_every_other_from_its_first_day_on() -> None:
     assert [each.began_on for each in in_force.counting()] == [None, day_of(100), day_of(150)]
 
 
+def test_to_revert_twice_takes_back_the_policy_before_and_not_the_same_again() -> None:
+    in_force = since_ever(USUAL).after(EARLIER, 100).after(OTHER, 200)
+    reverted = in_force.after(EARLIER, 200)
+
+    def numbers(found: InForce) -> list[int]:
+        return [each.number for each in found.taken_back() or ()]
+
+    assert numbers(in_force) == [2, 1]
+    assert numbers(reverted) == [1, 0]
+    assert numbers(reverted.after(USUAL, 100)) == numbers(since_ever(USUAL)) == []
+
+
 def test_a_policy_and_its_clauses_are_known_after_it_was_replaced() -> None:
     in_force = since_ever(USUAL).after(OTHER, 10).after(USUAL, 10)
     assert in_force.named("other") is OTHER

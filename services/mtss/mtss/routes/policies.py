@@ -14,19 +14,11 @@ from common.errors import DomainError, NotFound
 from common.idempotency import ONCE, repeatable
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Now, Today
-from mtss.models import (
-    DEFAULT_POLICY,
-    Adoption,
-    PolicyStep,
-    StoredPolicy,
-    find_policy,
-    policies_in_force,
-    policy_in_force,
-)
+from mtss.models import DEFAULT_POLICY, PolicyStep, StoredPolicy, find_policy, policies_in_force, policy_in_force
 from mtss.routes.adoptions import AdoptionDocument, SecondPersonMissing, ask_for
 from mtss.routes.documents import District, Person
 from mtss.routes.policy_documents import PolicyDocument, PolicyLine, line_of, rehearsal_of, told
-from mtss.rules import Policy, digest_of, policy_of
+from mtss.rules import Policy, day_of, digest_of, policy_of
 from mtss.rules.policy.checking import findings
 from mtss.rules.policy.difference import difference
 from mtss.written import as_yaml, document_of
@@ -192,19 +184,24 @@ async def revert_policy(version: Version, who: Person, session: Session, now: No
     Families are told of what this changes as they were told of what is taken back.
 
     Raises:
-        NotInForce: it is not the policy that was adopted last.
+        NotInForce: it is not the policy that was adopted last, or no other counts before it.
         AdoptionUnderWay: another adoption is.
     """
-    in_force = await policies_in_force(session)
-    counting = in_force.counting()
-    if len(counting) < 2 or counting[-1].policy.version != version:
+    found = (await policies_in_force(session)).taken_back()
+    if found is None or found[0].policy.version != version:
         raise NotInForce
-    adopted = await session.scalar(sa.select(Adoption).where(col(Adoption.number) == counting[-1].number))
-    if adopted is None:
-        raise NotInForce
+    began, before = found
     session.add(PolicyStep(version=version, step="reverted", by=who.subject, at=now))
-    before, told = counting[-2].policy.version, adopted.tells_families
-    return await ask_for(session, who, now, before, adopted.first_on, dry_run=False, sure=True, tells_families=told)
+    return await ask_for(
+        session,
+        who,
+        now,
+        before.policy.version,
+        day_of(began.first_day),
+        dry_run=False,
+        sure=True,
+        tells_families=began.tells_families,
+    )
 
 
 @router.get("/v1/policies/{version}/difference")

@@ -68,6 +68,17 @@ class InForce:
         place = np.searchsorted(np.array([step.first_day for step in counting]), days, side="right")
         return np.array([step.number for step in counting], np.int32)[place - 1]
 
+    def taken_back(self) -> tuple[Step, Step] | None:
+        """Reverting the policy that counts last: the step with which it began to, and the one that counts again.
+
+        ``None`` where no other policy counts before it. Steps of the same policy are one: to take back the later would change
+        nothing.
+        """
+        *earlier, began = self.counting()
+        while earlier and earlier[-1].policy.version == began.policy.version:
+            began = earlier.pop()
+        return (began, earlier[-1]) if earlier else None
+
     def after(self, policy: Policy, first_day: int) -> "InForce":
         """As it would be with one adoption more."""
         return InForce((*self.steps, Step(self.number + 1, first_day, policy)))
