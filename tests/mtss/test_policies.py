@@ -273,6 +273,26 @@ async def test_nobody_approves_their_own_draft_an_unread_one_or_one_that_is_wron
         assert await session.scalar(sa.text("SELECT count(*) FROM mtss_adoption")) == 0
 
 
+async def test_the_default_policy_too_is_read_rehearsed_and_approved_by_two(mtss: Running) -> None:
+    await mtss.deliver(*students(10, 1))
+    await adopted(mtss, policy(), 21)
+    _, default = await ask(mtss, "GET", "/policies/default-1")
+    assert (await approve(mtss, default | {"digest": "0" * 32}, 22))[1]["type"].endswith("another-document")
+    assert (await approve(mtss, default, 22, without_rehearsal=None))[1]["type"].endswith("not-rehearsed")
+    assert (await ask(mtss, "POST", "/rehearsals", {"policy": default["document"]}))[0] == 202
+    assert await rehearse(mtss.runtime)
+    status, adoption = await approve(mtss, default, 22, without_rehearsal=None)
+    assert status == 202
+    await work_off_adoptions(mtss.runtime)
+    path = f"/adoptions/{adoption['id']}"
+    waiting = await adoption_of(mtss, adoption["id"])
+    assert (waiting["state"], waiting["changed"]) == ("waiting", 1)
+    assert (await ask(mtss, "POST", f"{path}/confirm", staff=BEN))[1]["type"].endswith("second-person-missing")
+    assert (await ask(mtss, "POST", f"{path}/confirm", staff=ANNA))[0] == 200
+    await work_off_adoptions(mtss.runtime)
+    assert (await ask(mtss, "GET", "/policies/default-1"))[1]["state"] == "in_force"
+
+
 async def test_what_was_rehearsed_needs_no_reason(mtss: Running) -> None:
     await mtss.deliver(*students(10, 1))
     found = await drafted(mtss, policy())

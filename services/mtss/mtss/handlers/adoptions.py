@@ -16,7 +16,7 @@ from sqlmodel import col
 from common.failpoints import failpoint
 from common.runtime import Runtime
 from mtss.deciding import Touched, reassess
-from mtss.models import Adoption, Student, facts_of, find_policy, policies_in_force
+from mtss.models import DEFAULT_POLICY, Adoption, Student, facts_of, find_policy, policies_in_force
 from mtss.rules import NO_PROPOSAL, Standing, day_number, follow, standing_of
 
 AT_ONCE = 2000
@@ -69,14 +69,16 @@ async def _end(session: AsyncSession, adoption: Adoption, today: date) -> None:
         adoption.state = "done"
     elif adoption.dry_run:
         adoption.state = "counted"
-    elif adoption.sure or not await _is_much(session, adoption, today):
+    elif adoption.sure or not await _needs_another(session, adoption, today):
         await begin(session, adoption)
     else:
         adoption.state = "waiting"
 
 
-async def _is_much(session: AsyncSession, adoption: Adoption, today: date) -> bool:
-    """Whether so many change that the policy in force wants a second confirmation."""
+async def _needs_another(session: AsyncSession, adoption: Adoption, today: date) -> bool:
+    """Whether another person confirms it: of the default policy, which nobody drafted, and where too many change for one."""
+    if adoption.version == DEFAULT_POLICY.version:
+        return True
     in_force = await policies_in_force(session)
     most = in_force.on(day_number(today)).policy.confirm_above
     return adoption.changed > 0 and (most is None or adoption.changed * 100 > most.value * adoption.with_tier)

@@ -17,7 +17,7 @@ from common.runtime import Now, Today
 from mtss.models import DEFAULT_POLICY, PolicyStep, StoredPolicy, find_policy, policies_in_force, policy_in_force
 from mtss.routes.adoptions import AdoptionDocument, SecondPersonMissing, ask_for
 from mtss.routes.documents import District, Person
-from mtss.routes.policy_documents import PolicyDocument, PolicyLine, line_of, rehearsal_of, told
+from mtss.routes.policy_documents import PolicyDocument, PolicyLine, digest_told, line_of, rehearsal_of, told
 from mtss.rules import Policy, day_of, digest_of, policy_of
 from mtss.rules.policy.checking import findings
 from mtss.rules.policy.difference import difference
@@ -152,6 +152,8 @@ async def approve_policy(
 ) -> AdoptionDocument:
     """Approve what somebody else drafted: it is counted, and then in force from its day on.
 
+    The default policy nobody drafted: somebody else confirms its adoption, however few students it changes.
+
     Raises:
         NotChecked: it was not checked, or something is wrong with it.
         NotRehearsed: it was not rehearsed, and no reason is given.
@@ -159,17 +161,17 @@ async def approve_policy(
         AnotherDocument: the digest is not its.
         AdoptionUnderWay: another adoption is.
     """
-    _, stored = await _find(session, version)
+    policy, stored = await _find(session, version)
     _require_checked(stored)
+    if stored is not None and who.subject == stored.drafted_by:
+        raise SecondPersonMissing
+    if approval.digest != digest_told(policy, stored):
+        raise AnotherDocument
+    rehearsal = await rehearsal_of(session, policy, stored)
+    if rehearsal is None and approval.without_rehearsal is None:
+        raise NotRehearsed
     if stored is not None:
-        if who.subject == stored.drafted_by:
-            raise SecondPersonMissing
-        if approval.digest != stored.digest:
-            raise AnotherDocument
-        stored.rehearsal_id = await rehearsal_of(session, stored)
-        if stored.rehearsal_id is None and approval.without_rehearsal is None:
-            raise NotRehearsed
-        stored.approved_by, stored.approved_at = who.subject, now
+        stored.rehearsal_id, stored.approved_by, stored.approved_at = rehearsal, who.subject, now
         session.add(stored)
     session.add(PolicyStep(version=version, step="approved", by=who.subject, at=now, note=approval.without_rehearsal))
     return await ask_for(

@@ -56,14 +56,19 @@ class PolicyDocument(PolicyLine):
 def line_of(policy: Policy, stored: StoredPolicy | None, in_force: InForce, today: date) -> PolicyLine:
     """A policy as a list has it."""
     state, since = _state(policy.version, stored, in_force, today)
-    digest = stored.digest if stored else digest_of(policy.document)
+    digest = digest_told(policy, stored)
     return PolicyLine(version=policy.version, title=policy.title, digest=digest, state=state, in_force_from=since)
+
+
+def digest_told(policy: Policy, stored: StoredPolicy | None) -> str:
+    """The digest of a policy's document, by which who approves says what was read."""
+    return stored.digest if stored else digest_of(policy.document)
 
 
 async def told(session: Session, policy: Policy, stored: StoredPolicy | None, today: date) -> PolicyDocument:
     """A policy, and all that was done with it."""
     line = line_of(policy, stored, await policies_in_force(session), today)
-    if line.state == "checked" and stored is not None and await rehearsal_of(session, stored):
+    if line.state == "checked" and stored is not None and await rehearsal_of(session, policy, stored):
         line.state = "rehearsed"
     steps = sa.select(PolicyStep).where(col(PolicyStep.version) == policy.version).order_by(col(PolicyStep.id))
     return PolicyDocument(
@@ -74,15 +79,15 @@ async def told(session: Session, policy: Policy, stored: StoredPolicy | None, to
     )
 
 
-async def rehearsal_of(session: Session, stored: StoredPolicy) -> UUID | None:
+async def rehearsal_of(session: Session, policy: Policy, stored: StoredPolicy | None) -> UUID | None:
     """The last rehearsal of exactly this document that came to its end."""
-    if stored.rehearsal_id is not None:
+    if stored is not None and stored.rehearsal_id is not None:
         return stored.rehearsal_id
     asked = sa.select(col(Rehearsal.id), col(Rehearsal.policy)).where(
-        col(Rehearsal.state) == "done", col(Rehearsal.policy)["version"].as_string() == stored.version
+        col(Rehearsal.state) == "done", col(Rehearsal.policy)["version"].as_string() == policy.version
     )
-    found = await session.execute(asked.order_by(col(Rehearsal.id).desc()))
-    return next((identity for identity, document in found if digest_of(document) == stored.digest), None)
+    found, digest = await session.execute(asked.order_by(col(Rehearsal.id).desc())), digest_told(policy, stored)
+    return next((identity for identity, document in found if digest_of(document) == digest), None)
 
 
 def _findings(found: list[dict[str, str]]) -> list[FindingDocument]:
