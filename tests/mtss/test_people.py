@@ -99,6 +99,8 @@ async def test_accepting_a_proposal_leads_to_a_decision_that_says_a_person_did(s
     now = await student(school)
     assert (now["tier"], now["since"], now["proposal"]) == ("intensive", SCHOOL.days[30].isoformat(), None)
     assert now["flapping"] == {"ups": 1, "downs": 0}
+    summary = (await call(school, "GET", "/schools/north/summary")).json()
+    assert (summary["students"], summary["tiers"]) == (1, {"universal": 0, "targeted": 0, "intensive": 1})
     closed = (await call(school, "GET", f"/proposals/{proposal['id']}")).json()
     assert closed["closed_at"] is not None
     assert await differing(school) == []

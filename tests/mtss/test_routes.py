@@ -212,7 +212,7 @@ async def test_a_school_says_how_many_stand_where_and_how_much_is_unknown(distri
     assert summary == {
         "school_id": "north",
         "students": 2,
-        "tiers": {"universal": 0, "targeted": 1},
+        "tiers": {"universal": 0, "targeted": 1, "intensive": 0},
         "undecided": 1,
         "proposals_open": 0,
         "unknown_clauses": {"attendance": 1, "adult_support": 2, "referrals": 1},

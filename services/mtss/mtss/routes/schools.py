@@ -29,7 +29,7 @@ class SchoolSummary(BaseModel):
 
     school_id: str
     students: int
-    tiers: Annotated[dict[str, int], Field(examples=[{"universal": 371, "targeted": 44}])]
+    tiers: Annotated[dict[str, int], Field(examples=[{"universal": 371, "targeted": 44, "intensive": 3}])]
     undecided: int
     proposals_open: int
     unknown_clauses: Annotated[
@@ -61,7 +61,7 @@ async def read_school_summary(
     return SchoolSummary(
         school_id=school_id,
         students=len(students),
-        tiers={tier: tiers[tier] for tier in (Tier.UNIVERSAL.value, Tier.TARGETED.value)},
+        tiers={tier.value: tiers[tier.value] for tier in Tier},
         undecided=tiers[None],
         proposals_open=sum(student.proposal_id is not None for student in students),
         unknown_clauses={
