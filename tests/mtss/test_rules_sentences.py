@@ -78,7 +78,11 @@ def course(situation: str, document: Any = None) -> Course:
 
 def told(situation: str, document: Any = None) -> tuple[Tier, list[Seen]]:
     found = course(situation, document)
-    return found.day(-1).tier, seen_again(found.policy, documents(found.clauses()))
+    return told_of(found, found.day(-1).tier)
+
+
+def told_of(found: Course, tier: Tier) -> tuple[Tier, list[Seen]]:
+    return tier, seen_again(found.policy, documents(found.clauses()), tier)
 
 
 def words(situation: str, audience: Audience, language: Language, document: Any = None) -> Any:
@@ -87,7 +91,9 @@ def words(situation: str, audience: Audience, language: Language, document: Any 
 
 @cache
 def everything_told() -> list[tuple[Tier, list[Seen]]]:
-    return [told(situation, document) for situation, document in product(SITUATIONS, DOCUMENTS)]
+    """By the facts, and had a person accepted intensive support: it stands until a person ends it, whatever the facts say."""
+    courses = [course(situation, document) for situation, document in product(SITUATIONS, DOCUMENTS)]
+    return [told_of(found, tier) for found in courses for tier in (found.day(-1).tier, Tier.INTENSIVE)]
 
 
 def sentences(audience: Audience, language: Language) -> Iterator[str]:
@@ -143,7 +149,7 @@ def test_staff_read_the_rule_and_the_least_in_both_languages() -> None:
 def test_a_decision_of_before_numbers_and_changes_were_kept_is_told_by_the_rule_alone() -> None:
     found = course("all stands")
     older = [{k: v for k, v in each.items() if k not in ("numbers", "change")} for each in documents(found.clauses())]
-    said = words_of(Tier.TARGETED, seen_again(found.policy, older), "staff", "en")
+    said = words_of(Tier.TARGETED, seen_again(found.policy, older, Tier.TARGETED), "staff", "en")
     assert said.changes[0].endswith("less than 8 percent of these school days were missed.")
 
 
@@ -152,7 +158,7 @@ def test_an_override_is_told_first_with_its_end_and_then_what_the_facts_would_do
     audience: Audience, language: Language
 ) -> None:
     found = course("all goes well")
-    seen = seen_again(found.policy, documents(found.clauses()))
+    _, seen = told_of(found, Tier.UNIVERSAL)
     said = words_of(Tier.TARGETED, seen, audience, language, Held(date(2024, 12, 20), Tier.UNIVERSAL))
     assert ("December 20, 2024" if language == "en" else "20 de diciembre de 2024") in said.changes[0]
     assert said.changes[1:] == words_of(Tier.UNIVERSAL, seen, audience, language).changes
@@ -175,6 +181,39 @@ def test_staff_read_what_an_override_and_a_proposal_mean_for_the_tier() -> None:
     assert what_would_change(Tier.UNIVERSAL, proposed.clauses(), proposed.policy).endswith(asks)
     assert words_of(Tier.UNIVERSAL, (), "staff", "en", asks=True).changes[0].endswith(asks)
     assert not asks_a_person(found.policy, None)
+
+
+def test_intensive_support_is_told_by_the_ends_of_the_grounds_that_it_rests_on() -> None:
+    found = course("all stands")
+    said = what_would_change(Tier.INTENSIVE, found.clauses(), found.policy)
+    assert said.startswith(
+        "Intensive support stands until too few of its grounds are left. This ends after 20 school days in a row on which less "
+        "than 8 percent of these school days were missed."
+    )
+    assert said.endswith("When that is so, a person is asked, who decides.")
+    some = [each for each in found.clauses() if each.clause != "referrals"]
+    for told in (said, what_would_change(Tier.INTENSIVE, some, found.policy, partly=True)):
+        assert "begins" not in told
+        assert told.count("This ends after 20 school days in a row") == 1
+    ended = course("all goes well")
+    assert what_would_change(Tier.INTENSIVE, ended.clauses(), ended.policy) == (
+        "Intensive support stands until too few of its grounds are left. When that is so, a person is asked, who decides."
+    )
+
+
+def test_what_intensive_support_alone_rests_on_is_told_to_those_who_have_it() -> None:
+    found = course("all stands", changed("tiers/targeted/when/any", ["attendance", "adult_support"]))
+    targeted, intensive = (
+        words_of(*told_of(found, tier), "staff", "en") for tier in (Tier.TARGETED, Tier.INTENSIVE)
+    )
+    referred = "2 referrals to the office in this school year, counted through September 27, 2024."
+    assert intensive.grounds == (*targeted.grounds, referred)
+    assert len(intensive.changes) == len(targeted.changes) + 1
+
+
+def test_a_heavier_ground_that_does_not_stand_is_no_strength_beside_the_lighter_one_that_does() -> None:
+    said = words_of(*told_of(course("all stands"), Tier.INTENSIVE), "staff", "en")
+    assert (len(said.grounds), said.strengths, said.unknown) == (3, (), ())
 
 
 def test_a_clause_says_whether_support_follows_from_it_or_a_question_to_a_person() -> None:

@@ -18,7 +18,6 @@ from mtss.rules import (
     TIERS,
     Course,
     Grounds,
-    Policy,
     Standing,
     cause_of,
     coverage_of,
@@ -30,7 +29,6 @@ from mtss.rules import (
     said_of,
     what_would_change,
 )
-from mtss.rules.policy import Support
 
 _DECIDE = sa.text(
     """
@@ -198,7 +196,7 @@ def line_of(
         "what_would_change_it": what_would_change(now.tier, clauses, course.policy, held),
         "facts": grounds.of(place),
         "policy": course.policy.version,
-        "tells_families": _support(course.policy, now.tier).tells_families and rests.tells_families,
+        "tells_families": course.policy.support_of(now.tier).tells_families and rests.tells_families,
         "adoption": rests.adoption,
         "adopted_after": rests.adopted_after,
         "ruling": now.ruling,
@@ -221,10 +219,6 @@ def proposal_of(locked: Locked, place: int, standing: Standing, course: Course) 
         tier=TIERS[standing.proposal[place]],
         tier_before=TIERS[standing.tier[place]],
     )
-
-
-def _support(policy: Policy, tier: Tier | None) -> Support:
-    return policy.intensive if tier is Tier.INTENSIVE else policy.targeted
 
 
 def _tier(name: str | None) -> Tier | None:

@@ -58,8 +58,9 @@ async def read_words(
     spoken = language or _accepted(accept_language)
     readable = [each for each in decision.clauses if may_read(who, each["clause"], in_force)]
     tier, override = Tier(decision.tier) if decision.tier else None, held(decision, until)
-    asks = asks_a_person(policy, override.beneath if override else tier)
-    words = words_of(tier, seen_again(policy, readable), audience, spoken, override, asks=asks)
+    by_facts = override.beneath if override else tier
+    seen, asks = seen_again(policy, readable, by_facts), asks_a_person(policy, by_facts)
+    words = words_of(tier, seen, audience, spoken, override, asks=asks)
     return WordsDocument(decision_id=decision_id, audience=audience, language=spoken, **asdict(words))
 
 

@@ -229,13 +229,14 @@ class Changing(Protocol):
 def what_would_change(
     tier: Tier | None, clauses: Sequence[Changing], policy: Policy, held: Held | None = None, *, partly: bool = False
 ) -> str:
-    """What would change a tier: for targeted, the end of each clause that it rests on; else the beginning of any.
+    """What would change a tier: the end of each clause that extra support rests on; without such support the beginning of any.
 
     ``held``: the override that says this tier; what follows it is what would change the tier beneath. ``partly``: ``clauses``
     are not all of them, so nothing is said of how many the tier rests on.
     """
-    grounds, by_facts = set(policy.targeted.when.clauses()), held.beneath if held else tier
-    mine = [each for each in clauses if each.clause in grounds and (by_facts is not Tier.TARGETED or each.holds)]
+    by_facts = held.beneath if held else tier
+    grounds = set(policy.support_of(by_facts).when.clauses())
+    mine = [each for each in clauses if each.clause in grounds and (by_facts is Tier.UNIVERSAL or each.holds)]
     changes = [clause.what_would_change_it for clause in mine]
     if partly:
         return sentences.of_tier(Tier.UNIVERSAL, changes, held, asks=False)
@@ -248,4 +249,4 @@ def asks_a_person(policy: Policy, tier: Tier | None) -> bool:
         return False
     if tier is Tier.UNIVERSAL:
         return policy.targeted.entry == "proposed"
-    return (policy.intensive if tier is Tier.INTENSIVE else policy.targeted).exit == "proposed"
+    return policy.support_of(tier).exit == "proposed"

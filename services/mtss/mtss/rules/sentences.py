@@ -123,8 +123,12 @@ def gives_support(policy: Policy, clause: str) -> bool:
     return policy.targeted.entry == "assigned" and clause in policy.targeted.when.clauses()
 
 
-def seen_again(policy: Policy, clauses: Sequence[Mapping[str, Any]]) -> list[Seen]:
-    """The clauses of a decision on which targeted support rests, as the decision keeps them."""
+def seen_again(policy: Policy, clauses: Sequence[Mapping[str, Any]], tier: Tier | None) -> list[Seen]:
+    """The clauses of a decision for a tier that say what the tier rests on, as the decision keeps them.
+
+    Those that do not stand are of targeted support alone: of two over one signal, a heavier one that does not stand is no strength.
+    """
+    grounds, lighter = (set(support.when.clauses()) for support in (policy.support_of(tier), policy.targeted))
     return [
         Seen(
             _as_it_counted(policy.clauses[each["clause"]], each),
@@ -134,7 +138,7 @@ def seen_again(policy: Policy, clauses: Sequence[Mapping[str, Any]]) -> list[See
             gives_support(policy, each["clause"]),
         )
         for each in clauses
-        if each["clause"] in policy.targeted.when.clauses()
+        if each["clause"] in (grounds if each["holds"] else lighter)
     ]
 
 
@@ -157,7 +161,8 @@ def _of_tier(tier: Tier | None, changes: Sequence[str]) -> str:
         return str(words["none"])
     if tier is Tier.UNIVERSAL:
         return " ".join(changes)
-    return " ".join((words["ground" if len(changes) == 1 else "grounds"], *changes))
+    ends = "intensive" if tier is Tier.INTENSIVE else "ground" if len(changes) == 1 else "grounds"
+    return " ".join((words[ends], *_once(changes)))
 
 
 def _held(held: Held | None, audience: Audience, language: Language) -> str:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 from common.errors import DomainError
+from common.events.mtss import Tier
 from mtss.rules.policy.conditions import Condition
 
 ExitHow: TypeAlias = Literal["assigned", "proposed"]
@@ -140,6 +141,10 @@ class Policy:
         return tuple(
             sorted({clause.texts["subscale"] for clause in self.clauses.values() if "subscale" in clause.texts})
         )
+
+    def support_of(self, tier: Tier | None) -> Support:
+        """When what a tier gives is called for. Where that is no extra support, or no tier, targeted support comes next."""
+        return self.intensive if tier is Tier.INTENSIVE else self.targeted
 
     def variant_of(self, grade: str, school: str) -> Variant | None:
         """What is otherwise for a student of this grade at this school; where both say something, the school's counts."""
