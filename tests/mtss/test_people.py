@@ -25,6 +25,8 @@ from mtss.rules import RULINGS
 from tests.harness import Running, over_http
 from tests.mtss.ledger import known_since
 from tests.mtss.made_up import FIRST, STUDENT, School, districts, school_days
+from tests.mtss.test_policies import adopted
+from tests.mtss.test_rules_policy import changed
 from tests.scoped import TEACHER, assigned, related
 
 SCHOOL = School("north", days=school_days(120))
@@ -343,6 +345,32 @@ async def test_an_override_waits_for_nobody_until_it_ends_soon(school: Running) 
     assert await queue(school) == []
     school.clock.set(at_noon(36))
     assert [each["due_on"] for each in await queue(school)] == [SCHOOL.days[40].isoformat()]
+
+
+async def test_a_student_of_whom_too_little_is_known_waits_where_the_policy_has_a_person_asked(mtss: Running) -> None:
+    here = around_today(mtss)
+    await mtss.deliver(here.calendar(), here.enrols(), *here.closes_through(20), assigned(begin_on=here.days[0]))
+    assert await queue(mtss) == []
+    asks = changed("clauses/adult_support/when_unknown", "ask") | {"version": "asks-1"}
+    await adopted(mtss, asks, 0, in_force_from=here.days[20].isoformat())
+    await mtss.deliver(*here.closes(20))
+
+    (waits,) = await queue(mtss)
+
+    assert (waits["about"], waits["student_id"], waits["tier"]) == ("too_little_known", str(STUDENT), None)
+    assert (waits["begun_on"], waits["due_on"]) == (here.days[20].isoformat(), here.days[25].isoformat())
+    handed = {"staff_id": str(TEACHER), "reason": REASON}
+    assert (await call(mtss, "POST", f"/reviews/{waits['id']}/hand-over", json=handed)).status_code == 201
+    await mtss.deliver(*here.closes(21))
+    assert [(each["id"], each["assigned"]["staff_id"]) for each in await queue(mtss)] == [(waits["id"], str(TEACHER))]
+
+    decided = (await override(mtss, "universal", here.days[30])).json()
+    assert await queue(mtss) == []
+    await act(mtss, f"/overrides/{decided['id']}/withdraw")
+    assert [each["about"] for each in await queue(mtss)] == ["too_little_known"]
+    await mtss.deliver(here.scores(20, 4.0))
+    assert await queue(mtss) == []
+    assert await differing(mtss) == []
 
 
 async def test_a_review_is_handed_over_with_a_reason_to_who_works_there(school: Running) -> None:

@@ -3,11 +3,15 @@
 from hypothesis import given, settings
 
 from common.events import Event
-from mtss.rules import always, course_of, coverage_of, follow, unknown_of
+from mtss.rules import Policies, always, course_of, coverage_of, day_number, follow, policy_of, standing_of, unknown_of
 from tests.mtss.made_up import STUDENT, School, districts, facts_of, named, school_days
 from tests.mtss.test_rules_follow import DAYS, OTHER, USUAL
+from tests.mtss.test_rules_people import TARGETED, UNIVERSAL, Ruling, accepts, overrides, ruling_facts
+from tests.mtss.test_rules_policy import changed
 
 SCHOOL = School(days=school_days(60))
+ASKING = changed("clauses/adult_support/when_unknown", "ask") | {"version": "asking"}
+ASKS = always(policy_of(ASKING))
 
 
 def test_a_student_without_a_survey_or_too_few_days_is_unknown_by_these_clauses() -> None:
@@ -27,6 +31,46 @@ def test_coverage_is_known_clauses_of_all() -> None:
 def test_without_a_closed_day_nothing_is_said() -> None:
     facts = facts_of([SCHOOL.calendar(), SCHOOL.enrols()], [STUDENT, named("student", 1)])
     assert unknown_of(follow(facts, always(USUAL))) == [None, None]
+
+
+def asks(*events: Event, policies: Policies = ASKS, ruled: Ruling | None = None, through: int = 30) -> bool:
+    facts = facts_of([SCHOOL.calendar(), SCHOOL.enrols(), *SCHOOL.closes_through(through), *events], [STUDENT])
+    (found,) = standing_of(follow(ruling_facts(facts, (0, ruled)) if ruled else facts, policies)).asks.tolist()
+    return bool(found)
+
+
+def test_a_person_is_asked_where_support_hangs_on_what_is_unknown() -> None:
+    assert asks()
+    assert not asks(policies=always(USUAL))
+    assert not asks(SCHOOL.scores(10, 4.0))
+    assert not asks(SCHOOL.refers(3, 1), SCHOOL.refers(4, 2))
+    assert not asks(through=0)
+
+
+def test_nothing_is_asked_of_who_has_support_or_of_whom_a_person_has_decided() -> None:
+    day = [day_number(each) for each in SCHOOL.days]
+    stays = changed("tiers/targeted/exit", "proposed")
+    stays["clauses"]["adult_support"]["when_unknown"] = "ask"
+    assert not asks(policies=always(policy_of(stays)), ruled=accepts(day[20], TARGETED))
+    assert asks(ruled=accepts(day[20], TARGETED))
+    assert not asks(ruled=overrides(day[20], UNIVERSAL, day[40]))
+    assert asks(ruled=overrides(day[10], UNIVERSAL, day[20]))
+
+
+def test_nothing_is_asked_of_a_grade_that_is_exempt_under_the_policy_of_the_last_closed_day() -> None:
+    west, other = School("west", days=SCHOOL.days), named("student", 1)
+    events = [SCHOOL.calendar(), SCHOOL.enrols(grade="Preschool"), *SCHOOL.closes_through(10)]
+    events += [west.calendar(), west.enrols(other, grade="Preschool"), *west.closes_through(30)]
+    facts, exempts = facts_of(events, [STUDENT, other]), policy_of(ASKING | {"exempt_grades": ["Preschool"]})
+
+    def asked(policies: Policies) -> list[bool]:
+        return [bool(each) for each in standing_of(follow(facts, policies)).asks]
+
+    later = day_number(SCHOOL.days[20])
+    assert asked(ASKS) == [True, True]
+    assert asked(always(exempts)) == [False, False]
+    assert asked([*always(exempts), (later, policy_of(ASKING))]) == [False, True]
+    assert asked([*ASKS, (later, exempts)]) == [True, False]
 
 
 @settings(max_examples=60)

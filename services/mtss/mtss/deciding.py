@@ -47,7 +47,8 @@ _LOCK = sa.text(
     f"""
     SELECT now(), array_agg(student_id), array_agg(school_id), array_agg(tier), array_agg(since), array_agg(decisions),
            array_agg(revision), array_agg(proposal_since), array_agg(proposal_tier), array_agg(ruling),
-           array_agg(adoption), array_agg(array_to_string(unknown, ' ')), ({LAST_ADOPTION})
+           array_agg(adoption), array_agg(array_to_string(unknown, ' ')), array_agg(question_id IS NOT NULL),
+           ({LAST_ADOPTION})
     FROM (
         SELECT * FROM mtss_student WHERE student_id = ANY(CAST(:students AS uuid[])) ORDER BY student_id FOR UPDATE
     ) AS locked
@@ -62,8 +63,11 @@ _REACHED = sa.text(
 )
 _UNKNOWN = sa.text(
     """
-    UPDATE mtss_student AS s SET unknown = string_to_array(d.unknown, ' ')
-    FROM unnest(CAST(:students AS uuid[]), CAST(:unknown AS text[])) AS d(student_id, unknown)
+    UPDATE mtss_student AS s
+    SET unknown = string_to_array(d.unknown, ' '),
+        question_id = CASE WHEN d.asks THEN coalesce(s.question_id, gen_random_uuid()) END,
+        question_at = CASE WHEN d.asks THEN coalesce(s.question_at, now()) END
+    FROM unnest(CAST(:students AS uuid[]), CAST(:unknown AS text[]), CAST(:asks AS boolean[])) AS d(student_id, unknown, asks)
     WHERE s.student_id = d.student_id
     """
 )
@@ -141,7 +145,7 @@ async def _decide(session: AsyncSession, locked: Locked) -> int:
     if lines:
         await decide(session, lines, locked.known_at)
     await _note_reached(session, locked, in_force, standing)
-    await _note_unknown(session, locked, courses)
+    await _note_unknown(session, locked, courses, standing)
     if ended:
         await close_proposals(session, [locked.students[place] for place in ended])
         if begun := [place for place in ended if is_proposed(standing, place)]:
@@ -173,11 +177,13 @@ async def _note_reached(session: AsyncSession, locked: Locked, in_force: InForce
         await session.execute(_REACHED, {"students": students, "adoptions": adoptions})
 
 
-async def _note_unknown(session: AsyncSession, locked: Locked, courses: Courses) -> None:
+async def _note_unknown(session: AsyncSession, locked: Locked, courses: Courses, standing: Standing) -> None:
     unknown = [None if each is None else " ".join(each) for each in unknown_of(courses)]
-    if places := [place for place, each in enumerate(unknown) if each != locked.unknown[place]]:
-        students, named = [locked.students[place] for place in places], [unknown[place] for place in places]
-        await session.execute(_UNKNOWN, {"students": students, "unknown": named})
+    now = zip(locked.students, unknown, standing.asks.tolist(), strict=True)
+    before = zip(locked.students, locked.unknown, locked.asked, strict=True)
+    if new := [each for each, was in zip(now, before, strict=True) if each != was]:
+        students, named, asks = map(list, zip(*new, strict=True))
+        await session.execute(_UNKNOWN, {"students": students, "unknown": named, "asks": asks})
 
 
 def tiers_that_differ(locked: Locked, standing: Standing) -> list[int]:

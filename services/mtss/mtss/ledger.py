@@ -99,6 +99,7 @@ class Locked:
     rulings: Sequence[int]
     adoptions: Sequence[int]
     unknown: Sequence[str | None]
+    asked: Sequence[bool]
     last_adoption: UUID | None
 
 

@@ -62,7 +62,7 @@ def hand_over(
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
-    """Hand over what waits for a person: a proposal, an override, a request for help, a silence, an equity alert.
+    """Hand over what waits for a person: whatever the queue of a school shows, its silence, or an equity alert.
 
     Example: trellis hand-over 0199a3c2-5d41-7c35-9a53-0e7f2f6f6a11 0190f6a8-0000-7000-8000-000000000001 "She knows the family."
     """

@@ -75,6 +75,10 @@ class Student(Table, table=True):
     """The number of the last adoption that counted on their last closed day when they were last decided about."""
     unknown: list[str] | None = Field(default=None, sa_type=ARRAY(sa.String))
     """Names of the clauses of which nothing was known on the last closed day; null as long as there is none."""
+    question_id: UUID | None
+    """Of what a person is asked about them while too little is known; null: nothing."""
+    question_at: datetime | None = moment(nullable=True)
+    """When that began."""
 
 
 class Push(Table, table=True):

@@ -1,4 +1,4 @@
-"""What waits for a person, handed over to another: one way for proposals, overrides, requests for help, silences and equity alerts."""
+"""What waits for a person, handed over to another: one way for all that a queue holds, silences and equity alerts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -129,8 +129,9 @@ async def _whose(session: AsyncSession, who: Principal, review_id: UUID) -> Stud
     requests = sa.select(col(HelpRequest.student_id)).where(
         col(HelpRequest.id) == review_id, col(HelpRequest.answered_on).is_(None)
     )
+    waiting = col(Student.student_id).in_(overrides.union_all(proposals, requests))
     asked = sa.select(Student).where(
-        col(Student.student_id).in_(overrides.union_all(proposals, requests)), visible_to(who, col(Student.student_id))
+        sa.or_(waiting, col(Student.question_id) == review_id), visible_to(who, col(Student.student_id))
     )
     return (await session.scalars(asked)).one_or_none()
 

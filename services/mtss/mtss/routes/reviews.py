@@ -19,7 +19,7 @@ from common.events import Tier
 from common.paging import Page
 from common.runtime import Runtime, RuntimeOf, Today
 from common.sealed import Vault
-from mtss.models import HelpRequest, Proposal, Ruling, Student, last_enrolment_is_open
+from mtss.models import Proposal, Ruling, Student, last_enrolment_is_open
 from mtss.routes.desk import Decider
 from mtss.routes.documents import NO_CONTROL
 from mtss.routes.handing import Assigned, handed
@@ -35,8 +35,8 @@ router = Router("mtss")
 class ReviewDocument(BaseModel):
     """Something that waits for a person."""
 
-    id: Annotated[UUID, Field(description="Of the proposal, the request or the override.")]
-    about: Annotated[str, Field(description="proposal, help_request or override")]
+    id: Annotated[UUID, Field(description="Of the proposal, the request, the override or the question.")]
+    about: Annotated[str, Field(description="proposal, help_request, override or too_little_known")]
     student_id: UUID
     tier: Annotated[Tier | None, Field(description="What is proposed, or what the override says.")]
     begun_on: date
@@ -69,12 +69,15 @@ async def list_reviews(
     runtime: RuntimeOf,
     today: Today,
 ) -> ReviewQueue:
-    """All that waits at a school: proposals, requests for help, and overrides that end soon; what is due first first."""
+    """All that waits at a school, what is due first first: proposals, requests for help, overrides that end soon, and students of
+    whom too little is known to say whether they need extra support, where the policy has a person asked.
+    """
     mine = last_enrolment_is_open(today), col(Student.school_id) == school_id, visible_to(who, col(Student.student_id))
+    asked = [*await _proposals(session, runtime, mine), *await _too_little_known(session, runtime, mine)]
     found = [
-        *await _proposals(session, runtime, mine, school_id),
+        *await _due(session, school_id, today, "proposal_due", asked),
+        *await _due(session, school_id, today, "help_answered", await _help_requests(session, mine)),
         *await _overrides(session, mine, school_id, today),
-        *await _help_requests(session, mine, school_id, today),
     ]
     assigned = await handed(session, runtime.vault, [each.id for each in found])
     flapping = await flapping_of(session, [each.student_id for each in found], today)
@@ -86,14 +89,24 @@ async def list_reviews(
 
 
 async def _proposals(
-    session: AsyncSession, runtime: Runtime, mine: Sequence[sa.ColumnElement[bool]], school_id: str
+    session: AsyncSession, runtime: Runtime, mine: Sequence[sa.ColumnElement[bool]]
 ) -> list[ReviewDocument]:
     asked = sa.select(Proposal).join(Student, col(Student.proposal_id) == col(Proposal.id)).where(*mine)
-    opened = [(each, runtime.date_of(each.known_at)) for each in await session.scalars(asked)]
-    days = await school_days(session, school_id, min((on for _, on in opened), default=runtime.today()))
-    within = await days_within(session, "proposal_due", runtime.today())
-    due = [(each, on, due_on(days, on, within)) for each, on in opened]
-    return [_line("proposal", each, on, by, late=by is not None and by < runtime.today()) for each, on, by in due]
+    return [
+        _line("proposal", each.id, each.student_id, runtime.date_of(each.known_at), Tier(each.tier))
+        for each in await session.scalars(asked)
+    ]
+
+
+async def _too_little_known(
+    session: AsyncSession, runtime: Runtime, mine: Sequence[sa.ColumnElement[bool]]
+) -> list[ReviewDocument]:
+    asked = sa.select(Student).where(*mine, col(Student.question_id).is_not(None))
+    return [
+        _line("too_little_known", each.question_id, each.student_id, runtime.date_of(each.question_at))
+        for each in await session.scalars(asked)
+        if each.question_id and each.question_at
+    ]
 
 
 async def _overrides(
@@ -104,18 +117,27 @@ async def _overrides(
     days, soon = await school_days(session, school_id, today), await days_within(session, "override_ends_soon", today)
     ending = [(each, each.until) for each in await session.scalars(asked) if each.until]
     return [
-        _line("override", each, each.made_on, until) for each, until in ending if ends_soon(days, today, until, soon)
+        _line("override", each.id, each.student_id, each.made_on, Tier(each.tier), until)
+        for each, until in ending
+        if ends_soon(days, today, until, soon)
     ]
 
 
-async def _help_requests(
-    session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]], school_id: str, today: date
-) -> list[ReviewDocument]:
+async def _help_requests(session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]]) -> list[ReviewDocument]:
     asked = await open_requests(session, mine)
-    days = await school_days(session, school_id, min((each.asked_on for each in asked), default=today))
-    within = await days_within(session, "help_answered", today)
-    due = [(each, due_on(days, each.asked_on, within)) for each in asked]
-    return [_line("help_request", each, each.asked_on, by, late=by is not None and by < today) for each, by in due]
+    return [_line("help_request", each.id, each.student_id, each.asked_on) for each in asked]
+
+
+async def _due(
+    session: AsyncSession, school_id: str, today: date, within: str, found: list[ReviewDocument]
+) -> list[ReviewDocument]:
+    """The same with the day by which each is due: so many school days after it began as ``within`` of the policy says."""
+    days = await school_days(session, school_id, min((each.begun_on for each in found), default=today))
+    most = await days_within(session, within, today)
+    for each in found:
+        each.due_on = due_on(days, each.begun_on, most)
+        each.late = each.due_on is not None and each.due_on < today
+    return found
 
 
 async def _silence(
@@ -128,16 +150,16 @@ async def _silence(
 
 
 def _line(
-    about: str, of: Proposal | Ruling | HelpRequest, begun_on: date, due: date | None, *, late: bool = False
+    about: str, of: UUID, student: UUID, begun_on: date, tier: Tier | None = None, due: date | None = None
 ) -> ReviewDocument:
     return ReviewDocument(
-        id=of.id,
+        id=of,
         about=about,
-        student_id=of.student_id,
-        tier=None if isinstance(of, HelpRequest) else Tier(of.tier),
+        student_id=student,
+        tier=tier,
         begun_on=begun_on,
         due_on=due,
-        late=late,
+        late=False,
         assigned=None,
         flapping=FlappingDocument(ups=0, downs=0),
     )

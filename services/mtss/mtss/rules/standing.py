@@ -8,7 +8,7 @@ import numpy as np
 
 from common.events.mtss import Tier
 from mtss.rules.courses import Courses
-from mtss.rules.facts import INTENSIVE, NEVER, OVERRIDDEN, TARGETED, TIERS, Flags, Ints, day_of
+from mtss.rules.facts import INTENSIVE, NEVER, OVERRIDDEN, TARGETED, TIERS, UNIVERSAL, Flags, Ints, day_of
 from mtss.rules.ledger import NOTHING, Held, Said
 from mtss.rules.people import NO_PROPOSAL, Days, rulings_of, stand_of, tiers_of
 from mtss.rules.policy import Policy
@@ -37,6 +37,8 @@ class Standing:
     proposal: Ints
     """The tier that is put before a person, ``NO_PROPOSAL`` where none is."""
     proposal_since: Ints
+    asks: Flags
+    """Whether a person is asked, since whether they need more than universal support hangs on what is unknown."""
 
 
 def standing_of(courses: Courses) -> Standing:
@@ -58,10 +60,22 @@ def standing_of(courses: Courses) -> Standing:
         until=np.full(students, NEVER, np.int32),
         proposal=np.where(proposed, np.int32(INTENSIVE), np.int32(NO_PROPOSAL)),
         proposal_since=np.where(proposed, _since(courses, courses.candidate, courses.candidate[at]), np.int32(NEVER)),
+        asks=(last > 0) & courses.unknown[at] & ~_exempt(courses, *at),
     )
     for student in _left_to_people(courses, standing.decided):
         _stand(courses, student, standing)
+    standing.asks[standing.overridden | (standing.tier != UNIVERSAL)] = False
     return standing
+
+
+def _exempt(courses: Courses, rows: Ints, students: Ints) -> Flags:
+    """Of whom the policy of that day asks nothing."""
+    exempt = courses.timeline.exempt
+    now = np.zeros(len(rows), np.bool_) if exempt is None else exempt[rows, students]
+    if courses.before is None:
+        return now
+    earlier = courses.timeline.days[rows] < courses.first_day
+    return np.where(earlier, _exempt(courses.before, rows, students), now)
 
 
 def tiers_over(courses: Courses) -> Ints:
