@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from mtss.rules.policy.checking import Finding, check
+from tests.mtss.test_rules_longest import DROP
 from tests.mtss.test_rules_policy import ATTENDANCE, ENTRY, TEXT, changed, number
+from tests.mtss.test_rules_tardies import LATELY
 
 ENTRY_PATH = ENTRY.replace("/", ".")
 SECRET = "SECRETVAL"  # pragma: allowlist secret
@@ -43,8 +45,33 @@ def test_a_share_that_nobody_or_everybody_reaches(share: int) -> None:
     refused(changed(ENTRY, number(share)), "clauses.attendance.entry.at_least", "from 0.1 to 99.9")
 
 
-def test_a_mean_that_every_answer_is_under() -> None:
-    refused(changed("clauses/adult_support/entry/at_most", number(7)), "clauses.adult_support.entry.at_most", "always")
+@pytest.mark.parametrize("mean", [5, 7])
+def test_a_mean_that_every_answer_is_under(mean: int) -> None:
+    entry = "clauses.adult_support.entry.at_most"
+    refused(changed(entry.replace(".", "/"), number(mean)), entry, "always")
+    of_any_scale = changed(entry.replace(".", "/"), number(mean))
+    del of_any_scale["clauses"]["adult_support"]["scale"]
+    assert len(check(of_any_scale)) == (mean == 7)
+
+
+def test_a_mean_that_no_answer_is_above() -> None:
+    document = changed("clauses/adult_support/exit", {"above": number(5)})
+    refused(document, "clauses.adult_support.exit.above", "never ends")
+
+
+def test_more_days_begun_late_than_the_window_has() -> None:
+    for entry, findings in ((7, 0), (8, 1)):
+        document = changed(ATTENDANCE, LATELY["clauses"]["attendance"] | {"entry": {"at_least": number(entry)}})
+        assert [each.field for each in check(document)] == ["clauses.attendance.entry.at_least"] * findings
+
+
+@pytest.mark.parametrize(("sd", "most", "reached", "beyond"), [(0.8, 5, 8.33, 8.34), (1.5, None, 6.66, 6.67)])
+def test_a_drop_that_is_wider_than_the_scale(sd: float, most: int | None, reached: float, beyond: float) -> None:
+    """With a reliability of 0.82 the unit is 0.6 of the SD; means are at most 4 apart on a scale to 5, and 6 on any."""
+    for entry, findings in ((reached, 0), (beyond, 1)):
+        scale = {"sd": number(sd), "reliability": number(0.82)} | ({"most": number(most)} if most else {})
+        drop = DROP["clauses"]["attendance"] | {"scale": scale, "entry": {"at_least": number(entry)}}
+        assert [each.field for each in check(changed(ATTENDANCE, drop))] == ["clauses.attendance.entry.at_least"] * findings
 
 
 @pytest.mark.parametrize("window", ["first_days", "last_days"])

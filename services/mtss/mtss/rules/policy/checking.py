@@ -61,16 +61,9 @@ def _situations(policy: Policy) -> Iterator[tuple[str, Variant]]:
 
 def _clause(clause: Clause) -> Iterator[tuple[str, str]]:
     signal = SIGNALS[clause.signal]
-    yield from _entry(clause, signal)
     yield from _exit(clause, signal)
     yield from _bands(clause, signal)
     yield from signal.wrong(clause)
-
-
-def _entry(clause: Clause, signal: Signal) -> Iterator[tuple[str, str]]:
-    path = f"entry.{signal.entry}"
-    if signal.entry == "at_most" and clause[path] >= signal.numbers[path].most:
-        yield path, "always holds: the signal says nothing higher"
 
 
 def _exit(clause: Clause, signal: Signal) -> Iterator[tuple[str, str]]:

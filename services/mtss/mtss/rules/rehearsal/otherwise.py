@@ -9,8 +9,8 @@ from mtss.rules.policy.document import Clause, Policy
 from mtss.rules.signals import SIGNALS
 from mtss.rules.signals.kinds import whole
 
-_SAYS_NOTHING = "bands."
-"""What is shown beside a clause and decides nothing."""
+_SAYS_NOTHING = ("bands.", "scale.most")
+"""What is shown beside a clause, or only bounds its numbers, and decides nothing."""
 _OF_EVERY_SIGNAL = whole(1, 400)
 """Numbers that no signal names, such as a minimum dwell."""
 

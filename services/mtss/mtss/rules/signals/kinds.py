@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from numpy.typing import NDArray
@@ -177,18 +178,14 @@ class Signal:
         return {"at_least": "below", "at_most": "above"}[self.entry]
 
 
-def in_window(name: str, most: Range, **other: Any) -> Signal:
-    """A signal that counts in one school year, or in so many last days."""
+def in_window(name: str, most: Range, minimum: str = "", **other: Any) -> Signal:
+    """A signal that counts in one school year, or in so many last days, of which there must be as many as ``minimum`` says."""
     return Signal(
         name=name,
         entry="at_least",
         texts={"window": frozenset({"school_year", "last_days"})},
         numbers={"entry.at_least": most},
         may={"window_days": whole(1, 400), "exit.below": most, "exit.days_in_a_row": whole(1, 400)},
-        wrong=_of_no_length,
+        wrong=partial(wrong_window, timed=("last_days",), minimum=minimum),
         **other,
     )
-
-
-def _of_no_length(clause: Clause) -> Iterator[tuple[str, str]]:
-    return wrong_window(clause, ("last_days",))

@@ -4,6 +4,7 @@ The unit is the standard error of a difference: SD · √2 · √(1 − reliabil
 level of 5 percent (Jacobson and Truax 1991). Both numbers are of the instrument in use, and stand in the policy.
 """
 
+from collections.abc import Iterator
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from mtss.rules.facts import Facts, Ints, day_of
 from mtss.rules.policy.document import Clause
 from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, broken
-from mtss.rules.signals.survey_level import GRAIN, LEAST, MOST
+from mtss.rules.signals.survey_level import GRAIN, LEAST, SCALE, most_of
 from mtss.rules.timeline import Timeline, carry, rows_at
 
 
@@ -77,11 +78,18 @@ def suppose(going: Going) -> Supposed | None:
     subscale = going.clause.texts["subscale"]
     fallen = Decimal(float(going.running) - float(going.clause["entry.at_least"]) * unit_of(going.clause))
     mean = fallen.quantize(GRAIN, ROUND_FLOOR) + (GRAIN if going.stands else 0)
-    if not LEAST <= mean <= MOST:
+    if not LEAST <= mean <= most_of(going.clause):
         return None
     score = (going.days[0], going.facts.subscales.index(subscale), float(mean), 1, 1, 0)
     further = float(mean if going.stands else -mean)
     return Supposed("score_of", float(mean), further, {"scores": [score]}, f"{subscale} {going.stands}")
+
+
+def wrong(clause: Clause) -> Iterator[tuple[str, str]]:
+    """A drop that no two means of the scale are apart; in squares, which are exact."""
+    least, variance = clause["entry.at_least"], clause["scale.sd"] ** 2 * 2 * (1 - clause["scale.reliability"])
+    if least**2 * variance > (most_of(clause) - LEAST) ** 2:
+        yield "entry.at_least", "is never reached, so the clause can never hold: no two means of the scale are so far apart"
 
 
 SIGNAL = Signal(
@@ -97,4 +105,6 @@ SIGNAL = Signal(
         "scale.reliability": broken("0.01", "0.99", places=2),
         "entry.at_least": broken("0.1", "10", places=2),
     },
+    may=SCALE,
+    wrong=wrong,
 )

@@ -61,7 +61,7 @@ def suppose(going: Going) -> Supposed | None:
     mean = clause["entry.at_most"]
     if going.stands:
         mean = clause["exit.above" if "exit.above" in clause.numbers else "entry.at_most"] + GRAIN
-    if mean > MOST or not len(going.days):
+    if mean > most_of(clause) or not len(going.days):
         return None
     score = (going.days[0], going.facts.subscales.index(subscale), float(mean), 1, 1, 0)
     further = float(mean if going.stands else -mean)
@@ -70,6 +70,20 @@ def suppose(going: Going) -> Supposed | None:
 
 GRAIN, LEAST, MOST = Decimal("0.01"), Decimal(1), Decimal(7)
 """To so many places means are shown; and the lowest and the highest of any scale."""
+SCALE = {"scale.most": broken(str(LEAST + 1), str(MOST))}
+"""The highest mean that the instrument allows."""
+
+
+def most_of(clause: Clause) -> Decimal:
+    """The highest mean of the scale; of any scale, where the clause leaves that out."""
+    return clause["scale.most"] if "scale.most" in clause.numbers else MOST
+
+
+def wrong(clause: Clause) -> Iterator[tuple[str, str]]:
+    """An entry that no mean is above, or an exit."""
+    for path, why in (("entry.at_most", "always holds"), ("exit.above", "is never passed, so the clause never ends")):
+        if path in clause.numbers and clause[path] >= most_of(clause):
+            yield path, f"{why}: the scale goes no higher"
 
 
 SIGNAL = Signal(
@@ -81,6 +95,7 @@ SIGNAL = Signal(
     suppose=suppose,
     texts={"subscale": frozenset()},
     numbers={"entry.at_most": broken(str(LEAST), str(MOST))},
-    may={"exit.above": broken(str(LEAST), str(MOST))},
+    may={"exit.above": broken(str(LEAST), str(MOST)), **SCALE},
+    wrong=wrong,
     shows=shown,
 )

@@ -33,6 +33,7 @@ def suppose(going: Going) -> Supposed | None:
 SIGNAL = in_window(
     "tardies",
     whole(1, 400),
+    minimum="entry.at_least",
     reads="education_record",
     measure=measure,
     evidence=counted("tardies"),
