@@ -71,7 +71,9 @@ def test_a_drop_that_is_wider_than_the_scale(sd: float, most: int | None, reache
     for entry, findings in ((reached, 0), (beyond, 1)):
         scale = {"sd": number(sd), "reliability": number(0.82)} | ({"most": number(most)} if most else {})
         drop = DROP["clauses"]["attendance"] | {"scale": scale, "entry": {"at_least": number(entry)}}
-        assert [each.field for each in check(changed(ATTENDANCE, drop))] == ["clauses.attendance.entry.at_least"] * findings
+        assert [each.field for each in check(changed(ATTENDANCE, drop))] == [
+            "clauses.attendance.entry.at_least"
+        ] * findings
 
 
 @pytest.mark.parametrize("window", ["first_days", "last_days"])

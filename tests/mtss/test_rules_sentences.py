@@ -203,9 +203,7 @@ def test_intensive_support_is_told_by_the_ends_of_the_grounds_that_it_rests_on()
 
 def test_what_intensive_support_alone_rests_on_is_told_to_those_who_have_it() -> None:
     found = course("all stands", changed("tiers/targeted/when/any", ["attendance", "adult_support"]))
-    targeted, intensive = (
-        words_of(*told_of(found, tier), "staff", "en") for tier in (Tier.TARGETED, Tier.INTENSIVE)
-    )
+    targeted, intensive = (words_of(*told_of(found, tier), "staff", "en") for tier in (Tier.TARGETED, Tier.INTENSIVE))
     referred = "2 referrals to the office in this school year, counted through September 27, 2024."
     assert intensive.grounds == (*targeted.grounds, referred)
     assert len(intensive.changes) == len(targeted.changes) + 1

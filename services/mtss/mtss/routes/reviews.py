@@ -69,8 +69,10 @@ async def list_reviews(
     runtime: RuntimeOf,
     today: Today,
 ) -> ReviewQueue:
-    """All that waits at a school, what is due first first: proposals, requests for help, overrides that end soon, and students of
-    whom too little is known to say whether they need extra support, where the policy has a person asked.
+    """All that waits at a school, what is due first first.
+
+    Proposals, requests for help, overrides that end soon, and students of whom too little is known to say whether they need extra
+    support, where the policy has a person asked.
     """
     mine = last_enrolment_is_open(today), col(Student.school_id) == school_id, visible_to(who, col(Student.student_id))
     asked = [*await _proposals(session, runtime, mine), *await _too_little_known(session, runtime, mine)]

@@ -71,7 +71,7 @@ def standing_of(courses: Courses) -> Standing:
 def _exempt(courses: Courses, rows: Ints, students: Ints) -> Flags:
     """Of whom the policy of that day asks nothing."""
     exempt = courses.timeline.exempt
-    now = np.zeros(len(rows), np.bool_) if exempt is None else exempt[rows, students]
+    now: Flags = np.zeros(len(rows), np.bool_) if exempt is None else exempt[rows, students]
     if courses.before is None:
         return now
     earlier = courses.timeline.days[rows] < courses.first_day

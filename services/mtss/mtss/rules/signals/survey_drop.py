@@ -89,7 +89,10 @@ def wrong(clause: Clause) -> Iterator[tuple[str, str]]:
     """A drop that no two means of the scale are apart; in squares, which are exact."""
     least, variance = clause["entry.at_least"], clause["scale.sd"] ** 2 * 2 * (1 - clause["scale.reliability"])
     if least**2 * variance > (most_of(clause) - LEAST) ** 2:
-        yield "entry.at_least", "is never reached, so the clause can never hold: no two means of the scale are so far apart"
+        yield (
+            "entry.at_least",
+            "is never reached, so the clause can never hold: no two means of the scale are so far apart",
+        )
 
 
 SIGNAL = Signal(
