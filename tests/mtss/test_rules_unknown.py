@@ -4,9 +4,10 @@ from hypothesis import given, settings
 
 from common.events import Event
 from mtss.rules import Policies, always, course_of, coverage_of, day_number, follow, policy_of, standing_of, unknown_of
+from mtss.rules.people import Ruling
 from tests.mtss.made_up import STUDENT, School, districts, facts_of, named, school_days
 from tests.mtss.test_rules_follow import DAYS, OTHER, USUAL
-from tests.mtss.test_rules_people import TARGETED, UNIVERSAL, Ruling, accepts, overrides, ruling_facts
+from tests.mtss.test_rules_people import TARGETED, UNIVERSAL, accepts, overrides, ruling_facts
 from tests.mtss.test_rules_policy import changed
 
 SCHOOL = School(days=school_days(60))

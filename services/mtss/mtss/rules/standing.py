@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 from itertools import compress
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def standing_of(courses: Courses) -> Standing:
         until=np.full(students, NEVER, np.int32),
         proposal=np.where(proposed, np.int32(INTENSIVE), np.int32(NO_PROPOSAL)),
         proposal_since=np.where(proposed, _since(courses, courses.candidate, courses.candidate[at]), np.int32(NEVER)),
-        asks=(last > 0) & courses.unknown[at] & ~_exempt(courses, *at),
+        asks=(last > 0) & courses.unknown[at] & ~_exempt(courses, at),
     )
     for student in _left_to_people(courses, standing.decided):
         _stand(courses, student, standing)
@@ -68,14 +69,14 @@ def standing_of(courses: Courses) -> Standing:
     return standing
 
 
-def _exempt(courses: Courses, rows: Ints, students: Ints) -> Flags:
+def _exempt(courses: Courses, at: tuple[Any, Any]) -> Flags:
     """Of whom the policy of that day asks nothing."""
     exempt = courses.timeline.exempt
-    now: Flags = np.zeros(len(rows), np.bool_) if exempt is None else exempt[rows, students]
+    now: Flags = np.zeros(len(at[0]), np.bool_) if exempt is None else exempt[at]
     if courses.before is None:
         return now
-    earlier = courses.timeline.days[rows] < courses.first_day
-    return np.where(earlier, _exempt(courses.before, rows, students), now)
+    earlier = courses.timeline.days[at[0]] < courses.first_day
+    return np.where(earlier, _exempt(courses.before, at), now)
 
 
 def tiers_over(courses: Courses) -> Ints:
