@@ -22,7 +22,7 @@ from common.policy import HEAD_BYTES, HEAD_FIELDS, LINK, MACHINE, PERSON, STRANG
 from common.process import Process
 from common.server import KEEP_ALIVE_SECONDS
 from common.settings import Settings
-from tests.harness import Running, over_http
+from tests.harness import Running, buckets_not_refilling, over_http
 
 SOMEBODY = Principal(role="counselor", subject=str(uuid4()))
 
@@ -112,9 +112,9 @@ def without_more(echo: Running) -> Any:
 
 
 class _Empty(Limits):
-    def take(self, who: Principal, address: str | None) -> None:
+    def take(self, who: Principal, address: str | None, *, machine: bool = False) -> None:
         for _ in range(MACHINE.burst + 1):
-            super().take(who, address)
+            super().take(who, address, machine=machine)
 
 
 async def test_too_many_requests_are_told_with_retry_after(echo: Running, without_more: None) -> None:
@@ -124,6 +124,27 @@ async def test_too_many_requests_are_told_with_retry_after(echo: Running, withou
 
     assert (refused.status_code, refused.json()["type"]) == (429, "urn:trellis:problem:too-many-requests")
     assert int(refused.headers["Retry-After"]) > 0
+
+
+async def test_refusals_count_too_so_that_nobody_may_be_refused_without_end(echo: Running) -> None:
+    who = uuid4()
+    with buckets_not_refilling(echo):
+        refused = await echo.http.get("/echo/v1/who", headers=echo.headers("counselor", staff=who))
+        counted = echo.app.state.limits.full_at
+
+    assert refused.status_code == 403
+    assert counted == {("counselor", str(who)): 1 / PERSON.per_second}
+
+
+async def test_a_request_with_an_idempotency_key_counts_once(echo: Running) -> None:
+    who = uuid4()
+    headers = echo.headers("principal", staff=who) | {"Idempotency-Key": str(uuid4())}
+    with buckets_not_refilling(echo):
+        done = await echo.http.post("/echo/v1/notes", json={"name": "A", "number": 1}, headers=headers)
+        counted = echo.app.state.limits.full_at
+
+    assert done.status_code == 201
+    assert counted == {("principal", str(who)): 1 / PERSON.per_second}
 
 
 async def test_every_answer_is_guarded_errors_too(echo: Running) -> None:

@@ -14,6 +14,7 @@ import asyncpg
 import kubernetes_validate
 import pytest
 import yaml
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from common import embedded
 from common.settings import Settings
@@ -166,6 +167,25 @@ def test_nothing_listens_beyond_this_host_and_everything_else_has_a_health_check
 def test_the_gateway_knows_every_service(compose: Document):
     gateway = compose["configs"]["gateway"]["content"]
     assert [f"reverse_proxy /{service}/* {service}:8080" in gateway for service in SERVICES] == [True] * len(SERVICES)
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["203.0.113.7", "203.0.113.7, 172.18.0.1", "192.0.2.1, 203.0.113.7, 172.18.0.1"],
+    ids=["the gateway", "a proxy before it", "a stranger who names another"],
+)
+async def test_behind_the_gateway_who_asks_is_known_by_their_own_address(compose: Document, told: str):
+    seen: list[Any] = []
+
+    async def note(scope: Any, *_: Any) -> None:
+        seen.append(scope["client"][0])
+
+    trusted = compose["services"]["sis"]["environment"]["FORWARDED_ALLOW_IPS"]
+    behind = ProxyHeadersMiddleware(note, trusted_hosts=trusted)
+    scope = {"type": "http", "client": ("172.19.0.5", 1), "headers": [(b"x-forwarded-for", told.encode())]}
+    await behind(scope, None, None)  # type: ignore[arg-type]  # nothing is read or sent
+
+    assert seen == ["203.0.113.7"]
 
 
 def test_the_gateway_answers_404_where_no_service_is(compose: Document):

@@ -26,6 +26,7 @@ from common.keys import read_keys
 from sis.clients.credentials import _THREADS, add_client, new_secret
 from sis.policy import CLIENTS
 from sis.rules.oauth import Credentials, TokenRefused, credentials_of, fields_of
+from tests.harness import buckets_not_refilling
 from tests.processes import free_port, trellis, up
 from tests.sis.conftest import EDFI, Sis, absence, school
 
@@ -100,6 +101,17 @@ async def test_a_client_gets_a_token_by_basic_or_in_a_form_or_in_json(client: Cl
         assert answer.headers["Cache-Control"] == "no-store"
         who = await client.sis.running.http.get(INFO, headers={"Authorization": f"bearer {told['access_token']}"})
         assert who.json()["client_id"] == client.id
+
+
+async def test_who_asks_for_a_token_too_often_is_slowed_by_503_and_never_by_429(client: Client):
+    with buckets_not_refilling(client.sis.running):
+        client.sis.running.app.state.limits.full_at["127.0.0.1"] = 10**9
+        slowed = [
+            await client.ask(TOKEN, data=GRANT, auth=client.auth),
+            *[await client.sis.running.http.get(path) for path in ("/sis/", "/sis/metadata/data/v3/dependencies")],
+        ]
+
+    assert [(each.status_code, bool(each.headers["Retry-After"])) for each in slowed] == [(503, True)] * 3
 
 
 async def test_a_client_pushes_with_its_token(client: Client):

@@ -12,7 +12,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy import ColumnElement
 
-from common.auth import PERMISSIONS, STAFF_ROLES, Principal, principal_of
+from common.auth import DOOR_ROLE, PERMISSIONS, STAFF_ROLES, Principal, principal_of
 from common.errors import FieldsForbidden, Forbidden, PermissionMissing, SecondFactorMissing, Unauthenticated
 from common.runtime import Runtime
 from common.scope import FIELD_CLASSES, PURPOSES, access_policy, sight
@@ -26,7 +26,8 @@ class UndeclaredPermission(Exception):
 class Permission:
     """Roles that may call a route, and sister services that may; both empty: anybody, for the reason given.
 
-    ``link``: the part of the path that is a personal link, where the route is for whoever holds one.
+    ``link``: the part of the path that is a personal link, where the route is for whoever holds one. ``machine``: without a
+    token, it is machines that ask, and they are slowed as machines are.
 
     ``named``: the permission that a token of these roles must carry besides, if any. ``second_factor``: whether a person must
     have signed in with one, where the district's settings say what counts as one. ``reads`` and ``mixes``: the classes of
@@ -40,6 +41,7 @@ class Permission:
     mixes: frozenset[str] = frozenset()
     public: str = ""
     link: str = ""
+    machine: bool = False
     named: str | None = None
     second_factor: bool = False
 
@@ -55,6 +57,11 @@ class Permission:
     def _gives(self) -> frozenset[str]:
         return self.reads | self.mixes
 
+    @property
+    def machines_only(self) -> bool:
+        """Whether nobody but machines ask, so that whoever asks too often is told so with 503."""
+        return self.machine or not (self.public or self.roles - {DOOR_ROLE})
+
     async def __call__(self, request: Request) -> Principal:
         """The principal behind the request.
 
@@ -66,16 +73,21 @@ class Permission:
             FieldsForbidden: the route gives a class of fields that the role may not read.
             TooManyRequests, Overloaded: it asks too often.
         """
-        principal = self._reading(await self._permitted(request))
-        client = request.scope.get("client")
-        limits = request.app.state.limits
-        limits.take(principal, client[0] if client else None)
+        # Whoever looks up a kept answer has asked already, and one request counts once.
+        known: Principal | None = getattr(request.state, "principal", None)
+        if known is None:
+            asking = await self._asking(request)
+            self._count(request, asking)  # before anything is refused, so that refusals are bounded too
+            known = request.state.principal = self._reading(self._permitted(asking))
+        return known
+
+    def _count(self, request: Request, asking: Principal) -> None:
+        client, limits = request.scope.get("client"), request.app.state.limits
+        limits.take(asking, client[0] if client else None, machine=self.machines_only)
         if self.link:
             limits.take_link(request.path_params[self.link])
-        request.state.principal = principal
-        return principal
 
-    async def _permitted(self, request: Request) -> Principal:
+    async def _asking(self, request: Request) -> Principal:
         if self.public:
             return Principal(role="public", subject="public")
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -83,8 +95,11 @@ class Permission:
             raise Unauthenticated(reason="there is none")
         runtime = request.app.state.runtime
         principal = await _principal(runtime, token.strip())
-        if principal.client:
-            principal = await request.app.state.admit(runtime, principal)
+        return await request.app.state.admit(runtime, principal) if principal.client else principal
+
+    def _permitted(self, principal: Principal) -> Principal:
+        if self.public:
+            return principal
         permitted = principal.service in self.services if principal.service else principal.role in self.roles
         if not permitted:
             raise Forbidden
@@ -138,12 +153,14 @@ def require(
     )
 
 
-def public(reason: str, *, reads: Collection[str], purpose: str, link: str = "") -> Any:
+def public(reason: str, *, reads: Collection[str], purpose: str, link: str = "", machine: bool = False) -> Any:
     """The dependency of a route that needs no token; the reason is for the reader.
 
-    ``link`` names the part of the path that is a personal link: each link may be asked for so often, whoever asks.
+    ``link`` names the part of the path that is a personal link: each link may be asked for so often, whoever asks. ``machine``
+    says that exporters ask, which are told to come later with 503.
     """
-    return Depends(Permission(frozenset(), frozenset(), frozenset(reads), purpose, public=reason, link=link))
+    given = Permission(frozenset(), frozenset(), frozenset(reads), purpose, public=reason, link=link, machine=machine)
+    return Depends(given)
 
 
 def visible_to(principal: Principal, student: ColumnElement[UUID] | Any) -> ColumnElement[bool]:

@@ -89,6 +89,7 @@ def _statuses(method: str, operation: dict[str, Any], permission: Permission, *,
         (409,): method != "get",
         (412, 428): ("header", "If-Match") in parameters,
         (422,): body or bool(parameters),
-        (429, 503): True,
+        (429,): not permission.machines_only,
+        (503,): True,
     }
     return {status for statuses, holds in rules.items() if holds for status in statuses}

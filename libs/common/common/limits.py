@@ -1,7 +1,7 @@
 """How many requests one principal, and who holds one personal link, may make: a token bucket each, in this process.
 
 A sister service and a student information system are told to come later with 503, which exporters wait for and try again;
-429 makes some of them drop the row.
+429 makes some of them drop the row. That holds before they have a token too.
 """
 
 import hashlib
@@ -35,15 +35,17 @@ class Limits:
         """Nobody has asked yet."""
         return cls(time.monotonic, {})
 
-    def take(self, who: Principal, address: str | None) -> None:
+    def take(self, who: Principal, address: str | None, *, machine: bool = False) -> None:
         """Let ``who``, or for a route without a token whoever asks from ``address``, ask once more.
+
+        ``machine``: without a token, too, it is machines that ask.
 
         Raises:
             Overloaded: a machine asks too often.
             TooManyRequests: somebody else does.
         """
         key, rate = _bounded(who, address)
-        self._take(key, rate, machine=who.role in ("sis", "service"))
+        self._take(key, rate, machine=machine or who.role in ("sis", "service"))
 
     def take_link(self, token: str) -> None:
         """Let whoever holds this personal link, from wherever they come, ask once more.

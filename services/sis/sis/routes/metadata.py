@@ -19,6 +19,7 @@ router = Router(
             "what the door offers is no secret, and clients ask before they have a token",
             reads=["non_personal"],
             purpose="operations",
+            machine=True,
         )
     ],
 )

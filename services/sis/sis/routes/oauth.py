@@ -29,7 +29,10 @@ _BODY_BYTES = 16 * 1024
 _NOT_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _FORM = "application/x-www-form-urlencoded"
 _PUBLIC = public(
-    "a client proves itself by its secret, and has no token yet", reads=["non_personal"], purpose="operations"
+    "a client proves itself by its secret, and has no token yet",
+    reads=["non_personal"],
+    purpose="operations",
+    machine=True,
 )
 _SCHOOLS = sa.text(
     """
