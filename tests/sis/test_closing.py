@@ -47,9 +47,29 @@ async def test_a_calendar_file_sets_whole_school_years_and_the_same_again_says_n
     first, second = await sis.running.said(SchoolCalendarSet)
     assert (first.fact_key, first.instructional_days) == (("1", 2027), (date(2026, 9, 7), date(2027, 5, 28)))
     assert second.fact_key == ("2", 2026)
-    await sis.calendar(HEADER + "1,2027-05-28,true\n")
+    await sis.call("POST", "/sis/v1/calendars?replace=true", content=HEADER + "1,2027-05-28,true\n")
     third = (await sis.running.said(SchoolCalendarSet))[-1]
     assert (third.instructional_days, third.revision > first.revision) == ((date(2027, 5, 28),), True)
+
+
+async def test_a_truncated_file_takes_no_school_year_away_unasked(sis: Sis):
+    await sis.put_in("schools", school(1), school(2))
+    await sis.calendar(HEADER + "".join(f"{number},{day},true\n" for number in (1, 2) for day in WEEK))
+
+    answer = (
+        await sis.calendar(HEADER + f"1,{WEEK[0]},true\n1,{WEEK[1]},true\n2,2026-09-14,true\n2,{WEEK[0]},true\n")
+    ).json()
+
+    rule = "must leave a school year 80 percent of its instructional days, or come with replace=true"
+    assert answer == {
+        "schools": 0,
+        "days": 0,
+        "rejected": [{"line": line, "column": "date", "rule": rule} for line in (2, 4)],
+        "left": [{"school_id": number, "school_year": 2026, "lines": 1} for number in ("1", "2")],
+    }
+    assert len(await sis.running.said(SchoolCalendarSet)) == 2
+    text = (await sis.call("GET", "/sis/v1/sources/sis/rejected.csv?resource=calendar.csv")).text
+    assert text.count(rule) == 2, "district IT reads of it too"
 
 
 async def test_lines_that_cannot_be_used_are_listed_and_the_others_kept(sis: Sis):

@@ -411,6 +411,13 @@ def test_a_day_counts_if_any_of_its_events_says_so():
     assert not CALENDAR.is_instructional([])
 
 
+def test_a_file_may_take_a_fifth_of_a_school_year_away_and_no_more():
+    days = [MON + timedelta(days=count) for count in range(10)]
+    assert not CALENDAR.takes_too_much(days, days[2:])
+    assert CALENDAR.takes_too_much(days, [*days[3:], date(2027, 5, 28)])
+    assert not CALENDAR.takes_too_much([], days)
+
+
 # contacts
 
 LANGUAGES = Languages({"spanish": "es", "hmong": "hmn"}, {"spa": "es"}, frozenset(("es", "hmn", "en")))

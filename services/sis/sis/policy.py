@@ -70,7 +70,9 @@ def _groups(said: Mapping[str, Any]) -> GroupPolicy:
 
 ARRIVALS = ArrivalPolicy(**_DATA["arrivals"])
 ATTENDANCE = _attendance(_DATA["attendance"])
-CALENDAR = CalendarPolicy(**{name: _lower(codes) for name, codes in _DATA["calendar"].items()})
+CALENDAR = CalendarPolicy(
+    **_DATA["calendar"] | {name: _lower(_DATA["calendar"][name]) for name in ("instructional", "other")}
+)
 CLIENTS = ClientPolicy(**_DATA["clients"])
 CLOSING = ClosingPolicy(**_DATA["closing"])
 CONTACTS = ContactPolicy(**{name: _lower(codes) for name, codes in _DATA["contacts"].items()})

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -25,10 +25,11 @@ SchoolYear = tuple[str, int]
 
 @dataclass(frozen=True)
 class CalendarPolicy:
-    """Which code values of a calendar event make a day instructional, and which others are known."""
+    """Which code values of a calendar event make a day instructional, which others are known, and how much a file may take away."""
 
     instructional: Sequence[str]
     other: Sequence[str]
+    most_lost_percent: int
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -38,6 +39,10 @@ class CalendarPolicy:
     def is_instructional(self, descriptors: Iterable[str]) -> bool:
         """Whether any event of a day makes it count."""
         return any(code_value(descriptor).lower() in self.instructional for descriptor in descriptors)
+
+    def takes_too_much(self, before: Collection[date], after: Collection[date]) -> bool:
+        """Whether a school year with the days ``after`` lacks more of those ``before`` than a file may take away unasked."""
+        return 100 * len(set(before) - set(after)) > self.most_lost_percent * len(before)
 
 
 @dataclass(frozen=True, slots=True)
