@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from importlib.resources import files
 from typing import Any
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI, Response
 
 from common.policy import LINK_DAYS
+from common.scope import access_policy
 from tests.harness import Running
 from tests.mtss.made_up import STUDENT
 from tests.mtss.test_help import SCHOOL, at_noon, call
@@ -135,6 +136,18 @@ async def test_somebody_of_the_family_asks_by_a_link_as_long_as_nothing_bars_the
     sis.away, sis.restrictions[MOTHER] = False, {"state": "uncoded"}
     assert {(await sends(school, link)).status_code, (await school.http.get(path(link))).status_code} == {404}
     assert len(await requests(school)) == 1
+
+
+async def test_which_contact_asked_is_told_to_who_may_read_contacts(
+    school: Running, sis: Sis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sends(school, await issued(school, MOTHER))
+    await sends(school, await issued(school))
+    policy = access_policy()
+    bounded = replace(policy, reads={**policy.reads, "counselor": policy.reads["counselor"] - {"contact_address"}})
+    monkeypatch.setattr("common.access.access_policy", lambda: bounded)
+    told = {each["author"]: each["by"] for each in await requests(school)}
+    assert told == {"family": None, "student": str(STUDENT)}
 
 
 async def test_who_is_restricted_or_no_contact_of_the_student_gets_no_link(school: Running, sis: Sis) -> None:

@@ -459,3 +459,20 @@ async def test_a_teacher_decides_nothing_and_reads_no_reason(school: Running) ->
     for path in (f"/students/{STUDENT}/rulings", f"/proposals/{uuid4()}"):
         assert (await call(school, "GET", path, schools=["south"])).status_code == 404
     assert (await act(school, f"/overrides/{uuid4()}/withdraw")).status_code == 404
+
+
+async def test_a_teacher_reads_the_tier_and_nothing_of_what_people_made_of_it(school: Running) -> None:
+    until = SCHOOL.days[40]
+    await override(school, "universal", until)
+    await school.deliver(related(Relation.CASELOAD, STUDENT, begin_on=FIRST))
+    (*_, said) = await school.said(TierDecided)
+    teachers = school.headers("teacher", staff=TEACHER)
+    paths = (f"/students/{STUDENT}", f"/students/{STUDENT}/decisions", f"/decisions/{said.decision_id}")
+    for path in (*paths, *(f"/decisions/{said.decision_id}/words?for={who}" for who in ("staff", "parent", "student"))):
+        seen = (await call(school, "GET", path, headers=teachers)).json()
+        counselors = (await call(school, "GET", path)).json()
+        for hidden in (str(until), f"{until:%B} {until.day}", "overridden", "targeted until"):
+            assert hidden not in str(seen), path
+        assert str(until) in str(counselors) or f"{until:%B} {until.day}" in str(counselors)
+        for document in seen.get("items", [seen]):
+            assert {document[each] for each in ("cause", "ruling", "tier_beneath") if each in document} <= {None}

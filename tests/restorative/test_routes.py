@@ -440,6 +440,24 @@ class TestReading:
         for query in (f"incident_id={uuid4()}", f"student_id={uuid4()}", f"school={OTHER_SCHOOL}"):
             assert (await restorative.get(f"/referrals?{query}")).json() == {"items": [], "next": None}
 
+    async def test_a_party_is_named_to_who_sees_that_student_and_to_who_facilitates(
+        self, restorative: Restorative
+    ) -> None:
+        conference = await restorative.conference()
+        await conference.screen()
+        await conference.gather()
+        elsewhere = restorative.enrolled(restorative.harmed, entry_on=ago(30), school_id=OTHER_SCHOOL)
+        await restorative.hear(restorative.enrolled(restorative.harmed, exit_on=ago(31)), elsewhere)
+        own, other = str(restorative.student), str(restorative.harmed)
+        for role, told in (
+            ("facilitator", [own, other, None]),
+            ("principal", [own, None, None]),
+            ("district", [own, other, None]),
+        ):
+            shown = await restorative.get(f"/referrals/{conference.id}", role)
+            assert [party["student_id"] for party in shown.json()["parties"]] == told
+            assert (other in shown.text) == (other in told)
+
     async def test_other_schools_see_nothing(self, restorative: Restorative) -> None:
         conference = await restorative.conference()
         for role in ("principal", "counselor", "facilitator"):

@@ -134,6 +134,7 @@ async def test_a_principal_keeps_those_of_the_own_school_and_finds_no_others(sis
     own = await relate(sis, people, as_="principal")
     other = await relate(sis, people, as_="principal", at="2")
     assert (own.status_code, other.status_code) == (201, 404)
+    assert (await relate(sis, people, as_="principal", at="2", end_on="2026-10-04")).status_code == 404
     assert len(await sis.running.said(StaffRelated)) == 1
     grade: dict[str, Any] = {"kind": "grade", "student_id": None, "school_id": "2", "grade": "Ninth grade"}
     assert (await relate(sis, people, as_="principal", **grade)).status_code == 404

@@ -12,7 +12,7 @@ from sqlmodel import col
 from common.access import visible_school, visible_to
 from common.auth import Principal
 from common.db import transaction_time
-from common.errors import NotFound
+from common.errors import Invalid, NotFound
 from common.events import StaffRelated
 from common.scope import see_all
 from sis.facts import Fact, just, say
@@ -42,6 +42,7 @@ async def relate(session: AsyncSession, who: Principal, relation: StaffRelation)
 
     Raises:
         NobodyNamed: it names somebody or a school that is not known, or whom ``who`` does not see.
+        Invalid: it ends before it begins.
     """
     about = sa.literal(relation.student_id, sa.Uuid), sa.literal(relation.school_id, sa.Text)
     if not await session.scalar(sa.select(_seen(who, *about))):
@@ -51,6 +52,9 @@ async def relate(session: AsyncSession, who: Principal, relation: StaffRelation)
         await session.flush()
     except ProgrammingError:  # row security refuses whom ``who`` does not see
         raise NobodyNamed from None
+    # Not before it is known that they are seen: a kept answer is for who would still be told of them.
+    if relation.end_on is not None and relation.end_on < relation.begin_on:
+        raise Invalid(field="end_on", rule="must not be before begin_on")
     await see_all(session)  # members of staff and schools are seen by nobody's students
     named = {"staff": relation.staff_id, "student": relation.student_id, "school": key_text([relation.school_id])}
     if not await session.scalar(_KNOWN, named):

@@ -16,7 +16,7 @@ from common.errors import Invalid, NotFound
 from common.events import Cause, Tier
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from mtss.models import Decision, Ruling, Student, policies_in_force
-from mtss.routes.documents import MIXES, PURPOSE, READS, Covered, Reader, may_read
+from mtss.routes.documents import MIXES, PROPOSAL, PURPOSE, READS, Covered, Reader, may_read
 from mtss.rules import Held, InForce, what_would_change
 
 router = Router("mtss")
@@ -48,15 +48,23 @@ class DecisionDocument(Covered):
     number: int
     tier: Tier | None
     tier_before: Tier | None
-    cause: Cause
+    cause: Annotated[Cause | None, Field(description="Null: not for this reader.")]
     policy: str
     effective_on: date
     through: date | None
     known_at: datetime
     what_would_change_it: str
-    ruling: Annotated[int, Field(description="The number of the ruling by which the tier began; 0: by the facts.")]
+    ruling: Annotated[
+        int | None,
+        Field(
+            description="The number of the ruling by which the tier began; 0: by the facts. Null: not for this reader."
+        ),
+    ]
     tier_beneath: Annotated[
-        Tier | None, Field(description="While a person overrode it, what it was without that; null: no override.")
+        Tier | None,
+        Field(
+            description="While a person overrode it, what it was without that; null: no override, or not for this reader."
+        ),
     ]
     stands: bool
     """Whether it is the student's last decision."""
@@ -102,9 +110,10 @@ async def find_decision(session: Session, who: Principal, decision_id: UUID) -> 
     return found[0], found[1], found[2]
 
 
-def held(decision: Decision, until: date | None) -> Held | None:
-    """The override that a decision says."""
-    return Held(until, Tier(decision.tier_beneath)) if decision.tier_beneath and until else None
+def held(who: Principal, decision: Decision, until: date | None) -> Held | None:
+    """The override that a decision says, as far as ``who`` reads that there is one."""
+    beneath = decision.tier_beneath if PROPOSAL in who.reads else None
+    return Held(until, Tier(beneath)) if beneath and until else None
 
 
 def _decisions(who: Principal) -> sa.Select[Decision, bool, date | None]:
@@ -132,11 +141,14 @@ def _document(
 ) -> DecisionDocument:
     document = DecisionDocument.model_validate({**decision.model_dump(), "decision_id": decision.id, "stands": stands})
     clauses = [clause for clause in document.clauses if may_read(who, clause.clause, in_force)]
-    if len(clauses) < len(document.clauses):
+    partly, of_people = len(clauses) < len(document.clauses), PROPOSAL in who.reads
+    if not of_people:
+        document.cause = document.ruling = document.tier_beneath = None
+    if partly or not of_people:
         document.clauses = clauses
         policy = in_force.named(decision.policy) or in_force.steps[-1].policy
         document.what_would_change_it = what_would_change(
-            document.tier, clauses, policy, held(decision, until), partly=True
+            document.tier, clauses, policy, held(who, decision, until), partly=partly
         )
     return document
 

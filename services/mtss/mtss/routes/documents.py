@@ -23,7 +23,7 @@ WholeReader = Annotated[
 District = Annotated[Principal, require("district", reads=(*READS, *MIXES), purpose=PURPOSE)]
 Person = Annotated[Principal, require("district", second_factor=True, reads=(*READS, *MIXES), purpose=PURPOSE)]
 PROPOSAL = "support_plan"
-"""That a proposal is open tells that several grounds stand, whichever they are."""
+"""That a proposal is open tells that several grounds stand, whichever they are; and so of what people made of it."""
 
 
 def may_read(who: Principal, clause: str, in_force: InForce) -> bool:

@@ -22,8 +22,7 @@ from common.sealed import Vault
 from common.words import Words
 from mtss.deciding import Touched, reassess
 from mtss.models import Author, HelpRequest, Student
-from mtss.routes.desk import Decider
-from mtss.routes.documents import PURPOSE
+from mtss.routes.documents import MIXES, PURPOSE, READS
 from mtss.rules.reviewing import due_on
 from mtss.ruling import days_within, school_days
 
@@ -32,6 +31,18 @@ router = Router("mtss")
 Asker = Annotated[
     Principal, require("district", "principal", "counselor", "teacher", reads=("directory",), purpose=PURPOSE)
 ]
+Answerer = Annotated[
+    Principal,
+    require(
+        "district",
+        "principal",
+        "counselor",
+        reads=(*READS, *MIXES, "narrative"),
+        mixes=("contact_address",),
+        purpose=PURPOSE,
+    ),
+]
+"""Who decides about students, and may read which contact asked."""
 _TABLE = "mtss_help_request"
 
 
@@ -78,7 +89,12 @@ class HelpRequestDocument(BaseModel):
     student_id: UUID
     asked_on: date
     author: Annotated[Author, Field(description="A member of staff; or over a personal link the student or a contact.")]
-    by: Annotated[str, Field(description="Who asked: of whoever used a link the id, as sis knows them.")]
+    by: Annotated[
+        str | None,
+        Field(
+            description="Who asked: of whoever used a link the id, as sis knows them; null: a contact, and you read none."
+        ),
+    ]
     words: str
     known_at: datetime
     answered_on: date | None
@@ -105,7 +121,7 @@ async def ask_for_help(
 
 @router.post("/v1/help-requests/{request_id}/answer", status_code=201, dependencies=[ONCE])
 async def answer_help_request(
-    request_id: UUID, done: HelpDone, who: Decider, session: Session, runtime: RuntimeOf, today: Today
+    request_id: UUID, done: HelpDone, who: Answerer, session: Session, runtime: RuntimeOf, today: Today
 ) -> HelpRequestDocument:
     """Answer a request for help with what was done. It leaves the queue.
 
@@ -121,12 +137,12 @@ async def answer_help_request(
     request.answered_on, request.answered_by = today, who.subject
     request.answer = runtime.vault.seal(done.answer, table=_TABLE, column="answer", row=request.id)
     session.add(request)
-    return _shown(runtime.vault, request)
+    return _shown(runtime.vault, who, request)
 
 
 @router.get("/v1/students/{student_id}/help-requests")
 async def list_help_requests(
-    student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf
+    student_id: UUID, who: Answerer, session: Session, runtime: RuntimeOf
 ) -> Page[HelpRequestDocument]:
     """Every request for help for a student and what was done, from the first to the last."""
     known = sa.exists().where(col(Student.student_id) == student_id, visible_to(who, col(Student.student_id)))
@@ -134,7 +150,7 @@ async def list_help_requests(
         raise NotFound(what="student")
     mine = col(HelpRequest.student_id) == student_id, visible_to(who, col(HelpRequest.student_id))
     found = await session.scalars(sa.select(HelpRequest).where(*mine).order_by(col(HelpRequest.id)))
-    return Page(items=[_shown(runtime.vault, each) for each in found], next=None)
+    return Page(items=[_shown(runtime.vault, who, each) for each in found], next=None)
 
 
 async def take(session: AsyncSession, vault: Vault, request: HelpRequest, words: str) -> None:
@@ -152,10 +168,11 @@ async def open_requests(session: AsyncSession, mine: Sequence[sa.ColumnElement[b
     return (await session.scalars(asked.where(*mine, col(HelpRequest.answered_on).is_(None)))).all()
 
 
-def _shown(vault: Vault, request: HelpRequest) -> HelpRequestDocument:
+def _shown(vault: Vault, who: Principal, request: HelpRequest) -> HelpRequestDocument:
     words = vault.open(request.words, table=_TABLE, column="words", row=request.id)
     done = request.answer
     answer = None if done is None else vault.open(done, table=_TABLE, column="answer", row=request.id)
+    told = request.author != Author.FAMILY or "contact_address" in who.reads
     return HelpRequestDocument.model_validate(
-        {**request.model_dump(exclude={"words", "answer"}), "words": words, "answer": answer}
+        {**request.model_dump(), "by": request.by if told else None, "words": words, "answer": answer}
     )

@@ -132,11 +132,11 @@ async def read_student(
     in_force = await policies_in_force(session)
     clauses = [clause for clause in every if may_read(who, clause.clause, in_force)]
     tier = Tier(student.tier) if student.tier else None
-    held = held_of(standing_of(course.courses), course.student)
-    open_to = student.proposal_id if PROPOSAL in who.reads else None
-    proposal = await session.get(Proposal, open_to) if open_to else None
-    override = await _override(session, runtime.vault, who, student, held) if held and PROPOSAL in who.reads else None
-    if PROPOSAL in who.reads:  # who may not read that a proposal is open must not find it in this either
+    of_people = PROPOSAL in who.reads
+    held = held_of(standing_of(course.courses), course.student) if of_people else None
+    proposal = await session.get(Proposal, student.proposal_id) if of_people and student.proposal_id else None
+    override = await _override(session, runtime.vault, who, student, held) if held else None
+    if of_people:  # who may not read that a proposal is open must not find it in this either
         response.headers["ETag"] = version_of(student)
     return StudentDocument(
         student_id=student_id,

@@ -57,7 +57,7 @@ async def read_words(
         raise NotFound(what="policy")
     spoken = language or _accepted(accept_language)
     readable = [each for each in decision.clauses if may_read(who, each["clause"], in_force)]
-    tier, override = Tier(decision.tier) if decision.tier else None, held(decision, until)
+    tier, override = Tier(decision.tier) if decision.tier else None, held(who, decision, until)
     by_facts = override.beneath if override else tier
     seen, asks = seen_again(policy, readable, by_facts), asks_a_person(policy, by_facts)
     words = words_of(tier, seen, audience, spoken, override, asks=asks)

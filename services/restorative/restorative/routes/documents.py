@@ -4,12 +4,13 @@ Names, reasons, items and evidence are opened for facilitators alone, and not fo
 in a conference stays with those who hold it.
 """
 
+from collections.abc import Set
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Response
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from common.preconditions import etag_of
 from common.sealed import Vault
@@ -48,7 +49,7 @@ class PartyShown(BaseModel):
     id: UUID
     kind: Kind
     role: Role
-    student_id: UUID | None
+    student_id: Annotated[UUID | None, Field(description="Null: no student, or one whom this reader does not see.")]
     staff_id: UUID | None
     name: str | None = None
     part: Part | None = None
@@ -107,15 +108,18 @@ def days(hundredths: int) -> float:
     return hundredths / 100
 
 
-def show(case: Case, vault: Vault | None) -> ReferralShown:
-    """The referral for who facilitates it; without a vault for those who do not: no text, and not who takes part."""
+def show(case: Case, vault: Vault | None, *, unseen: Set[UUID] = frozenset()) -> ReferralShown:
+    """The referral for who facilitates it; without a vault for those who do not: no text, and not who takes part.
+
+    ``unseen``: students among the parties whom the reader does not see, and whose ids are left out.
+    """
     referral = case.referral
     avoided = hundredths_avoided(proposed=referral.hundredths_proposed, served=referral.hundredths_served)
     return ReferralShown(
         **line(referral, facilitates=vault is not None),
         suitable=referral.suitable if vault else None,
         days_avoided=days(avoided) if referral.state == State.COMPLETED else None,
-        parties=[_party(row, vault) for row in case.parties],
+        parties=[_party(row, vault, unseen) for row in case.parties],
         items=[_item(row, vault) for row in case.items],
         steps=[_step(row, vault) for row in _history(case, everything=vault is not None)],
     )
@@ -133,8 +137,10 @@ def line(referral: Referral, *, facilitates: bool) -> dict[str, Any]:
     }
 
 
-def _party(row: PartyRow, vault: Vault | None) -> PartyShown:
+def _party(row: PartyRow, vault: Vault | None, unseen: Set[UUID]) -> PartyShown:
     seen = row.model_dump(include={"id", "kind", "role", "student_id", "staff_id"})
+    if row.student_id in unseen:
+        seen["student_id"] = None
     if vault is None:
         return PartyShown(**seen)
     return PartyShown(

@@ -18,9 +18,9 @@ from common.errors import DomainError, Invalid, NotFound
 from common.idempotency import ONCE
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Now, RuntimeOf
-from restorative.conferences import hold, read_case, staff_named, visible
+from restorative.conferences import Case, hold, read_case, staff_named, visible
 from restorative.following import lock_students, settle
-from restorative.models import Action, Incident, Referral
+from restorative.models import Action, Incident, PartyRow, Referral
 from restorative.routes.documents import ReferralLine, ReferralShown, line, show, tagged
 from restorative.rules.conference import check_impartial
 
@@ -96,7 +96,9 @@ async def read_referral(
     """One referral, as much of it as the reader's part in it allows. Its ETag goes into If-Match of the next step."""
     case = await read_case(session, referral_id, visible(who))
     facilitates = await _facilitated_by(session, who, [case.referral])
-    return tagged(response, show(case, runtime.vault if facilitates and "narrative" in who.reads else None))
+    if facilitates and "narrative" in who.reads:
+        return tagged(response, show(case, runtime.vault))
+    return tagged(response, show(case, None, unseen=await _unseen(session, who, case)))
 
 
 @router.post(
@@ -133,6 +135,14 @@ def _id_of(cursor: str) -> UUID:
         return UUID(decode_cursor(cursor, 1)[0])
     except ValueError:
         raise Invalid(field="cursor", rule="must be the next of an earlier page") from None
+
+
+async def _unseen(session: AsyncSession, who: Principal, case: Case) -> set[UUID]:
+    """The students among the parties whom ``who`` does not see."""
+    students = {party.student_id for party in case.parties if party.student_id} - {case.referral.student_id}
+    of_case = col(PartyRow.referral_id) == case.referral.id
+    seen = sa.select(col(PartyRow.student_id)).where(of_case, visible_to(who, col(PartyRow.student_id)))
+    return students.difference(await session.scalars(seen))
 
 
 async def _may_refer(session: AsyncSession, body: Opening, who: Principal) -> bool:

@@ -85,13 +85,10 @@ class RelationShown(BaseModel):
 @router.post("/v1/relations", status_code=201, dependencies=[ONCE])
 async def create_relation(asked: RelationAsked, session: Session, who: Keeper, today: Today) -> RelationShown:
     """Let a member of staff answer for a student or a grade; a principal for those of their schools."""
-    begin = asked.begin_on or today
-    if asked.end_on is not None and asked.end_on < begin:
-        raise Invalid(field="end_on", rule="must not be before begin_on")
     relation = StaffRelation(
         **asked.model_dump(exclude={"begin_on"}),
         id=uuid_utils.uuid7(),
-        begin_on=begin,
+        begin_on=asked.begin_on or today,
         made_at=await transaction_time(session),
         made_by=who.subject,
         withdrawn=False,
