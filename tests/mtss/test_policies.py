@@ -87,7 +87,7 @@ async def test_a_policy_is_drafted_checked_approved_and_in_force(mtss: Running) 
     assert (status, draft["state"], draft["findings"], draft["in_force_from"]) == (201, "draft", None, None)
     adoption = await adopted(mtss, policy("ours-2"), 21)
     assert (adoption["state"], adoption["changed"], adoption["done"], adoption["total"]) == ("done", 1, 10, 10)
-    assert adoption["counts"] == {"100": {"entered": 1}}
+    assert adoption["counts"] == {"100": {"universal_to_targeted": 1}}
     assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)]
     _, found = await ask(mtss, "GET", "/policies/ours-2")
     assert (found["state"], found["in_force_from"]) == ("in_force", SCHOOL.days[21].isoformat())
@@ -130,7 +130,7 @@ async def test_nothing_changes_before_the_day(mtss: Running) -> None:
     await mtss.deliver(*students(4, 4))
     adoption = await adopted(mtss, policy(), 30)
     # Counted as if it began at once, so that nobody is surprised on the day.
-    assert (adoption["state"], adoption["counts"]) == ("waiting", {"100": {"entered": 4}})
+    assert (adoption["state"], adoption["counts"]) == ("waiting", {"100": {"universal_to_targeted": 4}})
     assert (await ask(mtss, "POST", f"/adoptions/{adoption['id']}/confirm", staff=ANNA))[0] == 200
     await work_off_adoptions(mtss.runtime)
     assert (await adoption_of(mtss, adoption["id"]))["state"] == "done"
@@ -181,9 +181,21 @@ async def test_more_than_the_cap_waits_for_a_second_person(mtss: Running) -> Non
     assert (await ask(mtss, "POST", path, staff=BEN))[1]["type"].endswith("second-person-missing")
     assert (await ask(mtss, "POST", path, staff=ANNA))[0] == 200
     assert (await ask(mtss, "POST", path, staff=ANNA))[1]["type"].endswith("not-waiting")
+    await mtss.deliver(*[SCHOOL.absent(day, named("student", 2), hundredths=0) for day in (20, 21)])
     await work_off_adoptions(mtss.runtime)
-    assert (await adoption_of(mtss, adoption["id"]))["changed"] == 3
-    assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)] * 3
+    # It was counted anew, with what was known by then.
+    assert (await adoption_of(mtss, adoption["id"]))["changed"] == 2
+    assert len((await ask(mtss, "GET", f"/adoptions/{adoption['id']}/changes"))[1]["items"]) == 2
+    assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)] * 2
+
+
+async def test_new_proposals_count_against_the_cap(mtss: Running) -> None:
+    ids = [named("student", each) for each in range(3)]
+    await mtss.deliver(*students(10, 3), *[SCHOOL.absent(day, each) for each in ids for day in (18, 19)])
+    lower = changed("clauses/severe_attendance/entry/at_least/value", 15) | {"version": "ours-1"}
+    adoption = await adopted(mtss, lower, 21)
+    assert (adoption["state"], adoption["changed"]) == ("waiting", 3)
+    assert adoption["counts"] == {"100": {"proposed": 3}}
 
 
 async def test_what_waits_may_be_withdrawn_and_only_one_is_under_way(mtss: Running) -> None:
@@ -248,8 +260,25 @@ async def test_a_dry_run_counts_and_decides_nothing(mtss: Running) -> None:
     assert (status, run["state"], run["dry_run"]) == (202, "counting", True)
     await work_off_adoptions(mtss.runtime)
     found = await adoption_of(mtss, run["id"])
-    assert (found["state"], found["counts"], found["done"]) == ("counted", {"100": {"entered": 4}}, 10)
+    assert (found["state"], found["counts"], found["done"]) == ("counted", {"100": {"universal_to_targeted": 4}}, 10)
     assert await causes(mtss) == []
+    _, page = await ask(mtss, "GET", f"/adoptions/{run['id']}/changes?limit=3")
+    _, rest = await ask(mtss, "GET", f"/adoptions/{run['id']}/changes?school=100&cursor={page['next']}")
+    assert [each["student_id"] for each in (*page["items"], *rest["items"])] == sorted(
+        str(named("student", each)) for each in range(4)
+    )
+    assert rest["items"][0] | {"student_id": None} == {
+        "student_id": None,
+        "school_id": "100",
+        "what": ["universal_to_targeted"],
+        "tier_before": "universal",
+        "tier_after": "targeted",
+        "since_before": SCHOOL.days[0].isoformat(),
+        "since_after": SCHOOL.days[21].isoformat(),
+        "begins": ["attendance"],
+        "ends": [],
+    }
+    assert (await ask(mtss, "GET", f"/adoptions/{run['id']}/changes?school=200"))[1]["items"] == []
     _, page = await ask(mtss, "GET", "/adoptions?limit=1")
     assert ([each["id"] for each in page["items"]], page["next"]) == ([run["id"]], None)
 
@@ -339,7 +368,8 @@ async def test_a_policy_comes_and_goes_as_yaml(mtss: Running) -> None:
     status, refused = await ask(mtss, "POST", "/policies", content=b"a: 1\na: 2")
     assert (status, "line 2" in refused["detail"]) == (422, True)
     assert (await ask(mtss, "GET", "/policies/none"))[0] == 404
-    assert (await ask(mtss, "GET", f"/adoptions/{ANNA}"))[0] == 404
+    for unknown in (f"/adoptions/{ANNA}", f"/adoptions/{ANNA}/changes"):
+        assert (await ask(mtss, "GET", unknown))[0] == 404
 
 
 async def test_the_difference_is_told_in_plain_words(mtss: Running) -> None:

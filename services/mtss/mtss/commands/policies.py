@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
+import httpx
 import typer
 from rich.table import Table
 
@@ -36,6 +38,9 @@ app = typer.Typer(name="policies", no_args_is_help=True, add_completion=False, h
 
 File = Annotated[Path, typer.Argument(help="A policy in JSON or YAML.", readable=False)]
 Version = Annotated[str, typer.Argument(help="The version that the document names.")]
+FromDay = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day on which it counts.")]
+Changes = Annotated[bool, typer.Option("--changes", help="List every student about whom anything changes, and why.")]
+_ASK_SECONDS = 0.25
 
 
 @app.command()
@@ -114,11 +119,33 @@ def draft(file: File, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFi
 
 
 @app.command()
+def dry_run(
+    version: Version,
+    from_day: FromDay,
+    changes: Changes = False,
+    url: Url = ADDRESS,
+    data: Data = HERE,
+    token_file: TokenFile = None,
+) -> None:
+    """Count whom a checked policy would change, by school and from which tier to which. Nothing is decided.
+
+    Example: trellis policies dry-run ours-1 --from 2027-01-11 --changes
+    """
+    with one_sentence(), operator(url, data, token_file) as http:
+        asked = {"in_force_from": f"{from_day:%Y-%m-%d}"}
+        found = answer_of(http.post(f"/mtss/v1/policies/{version}/dry-runs", json=asked, headers=_once()))
+        while found["state"] == "counting":
+            time.sleep(_ASK_SECONDS)
+            found = answer_of(http.get(f"/mtss/v1/adoptions/{found['id']}"))
+        _tell(found)
+        if changes:
+            _tell_changes(http, found["id"])
+
+
+@app.command()
 def approve(
     version: Version,
-    from_day: Annotated[
-        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day on which it counts.")
-    ],
+    from_day: FromDay,
     without_rehearsal: Annotated[str | None, typer.Option(help="Why it was not rehearsed, if it was not.")] = None,
     tell_families: Annotated[bool, typer.Option(help="Tell families of what the adoption itself changes.")] = False,
     url: Url = ADDRESS,
@@ -151,6 +178,7 @@ def adoption(
     identity: Annotated[UUID, typer.Argument(help="As approving and reverting print it.")],
     confirm: Annotated[bool, typer.Option("--confirm", help="Let one run that changes many students.")] = False,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Give up one that has not begun.")] = False,
+    changes: Changes = False,
     url: Url = ADDRESS,
     data: Data = HERE,
     token_file: TokenFile = None,
@@ -165,6 +193,8 @@ def adoption(
             _tell(answer_of(http.post(f"{path}/{'confirm' if confirm else 'withdraw'}")))
         else:
             _tell(answer_of(http.get(path)))
+        if changes:
+            _tell_changes(http, str(identity))
 
 
 def _tell(found: dict[str, Any]) -> None:
@@ -174,6 +204,13 @@ def _tell(found: dict[str, Any]) -> None:
     )
     for school, counts in found["counts"].items():
         _say(f"  {school}: " + ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in counts.items()))
+
+
+def _tell_changes(http: httpx.Client, adoption: str) -> None:
+    for each in pages(http, f"/mtss/v1/adoptions/{adoption}/changes", limit=500):
+        why = [*(f"{name} stands" for name in each["begins"]), *(f"{name} no longer stands" for name in each["ends"])]
+        what = ", ".join(each["what"]).replace("_", " ")
+        _say(f"  {each['school_id']} {each['student_id']}: {what}, {'; '.join(why) or 'from the same clauses'}")
 
 
 def _once() -> dict[str, str]:

@@ -3,12 +3,13 @@
 How far it came stands in the transaction of each batch, so whatever is killed goes on where it was.
 """
 
+import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date
 from uuid import UUID
 
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -17,9 +18,19 @@ from common.failpoints import failpoint
 from common.runtime import Runtime
 from mtss.deciding import Touched, reassess
 from mtss.models import DEFAULT_POLICY, Adoption, Student, facts_of, find_policy, policies_in_force
-from mtss.rules import NO_PROPOSAL, Standing, day_number, follow, standing_of
+from mtss.rules import day_number, follow, what_changes
 
 AT_ONCE = 2000
+_CHANGES = sa.text(
+    """
+    INSERT INTO mtss_adoption_change (adoption_id, student_id, school_id, what, tier_before, tier_after, since_before,
+                                      since_after, begins, ends)
+    SELECT CAST(:adoption AS uuid), changed.* FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS changed(
+        student_id uuid, school_id text, what text[], tier_before text, tier_after text, since_before date, since_after date,
+        begins text[], ends text[]
+    )
+    """
+)
 _BEGIN = sa.text("SELECT coalesce(max(number), 0) + 1, now() FROM mtss_adoption")
 
 
@@ -97,25 +108,18 @@ async def _count(session: AsyncSession, adoption: Adoption, students: Sequence[S
         return
     in_force = await policies_in_force(session)
     facts = await facts_of(session, [each.student_id for each in students], [*in_force.every, (0, policy)])
-    now = standing_of(follow(facts, in_force.policies()))
+    now = follow(facts, in_force.policies())
     # Counted as if it began on the last day of which anything is known, where it begins later.
     first_day = min(day_number(adoption.first_on), int(facts.closed.day.max(initial=0)))
-    then = standing_of(follow(facts, in_force.after(policy, first_day).policies()))
+    found = what_changes(now, follow(facts, in_force.after(policy, first_day).policies()))
+    whose = [students[each.student] for each in found]
+    rows = [
+        asdict(each) | {"student_id": student.student_id, "school_id": str(student.school_id)}
+        for each, student in zip(found, whose, strict=True)
+    ]
+    await session.execute(_CHANGES, {"adoption": adoption.id, "rows": json.dumps(rows, default=str)})
     counts = {school: Counter(of) for school, of in adoption.counts.items()}
-    for what, places in _changes(now, then).items():
-        for place in places:
-            counts.setdefault(str(students[place].school_id), Counter())[what] += 1
+    for row in rows:
+        counts.setdefault(row["school_id"], Counter()).update(row["what"])
     adoption.counts = {school: dict(of) for school, of in sorted(counts.items())}
-    adoption.changed = sum(of[what] for of in counts.values() for what in ("entered", "exited", "moved"))
-
-
-def _changes(now: Standing, then: Standing) -> dict[str, list[int]]:
-    known, before, after = now.decided, now.proposal != NO_PROPOSAL, then.proposal != NO_PROPOSAL
-    found = {
-        "entered": known & (then.tier > now.tier),
-        "exited": known & (then.tier < now.tier),
-        "moved": known & (now.tier == then.tier) & (now.since != then.since),
-        "proposed": known & after & ~before,
-        "no_longer_proposed": known & before & ~after,
-    }
-    return {what: np.flatnonzero(where).tolist() for what, where in found.items()}
+    adoption.changed += len(rows)

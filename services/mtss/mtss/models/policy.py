@@ -9,6 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 import uuid_utils.compat as uuid_utils
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field
 
@@ -97,6 +98,23 @@ class Adoption(Table, table=True):
     done: int = 0
     changed: int = 0
     counts: dict[str, dict[str, int]] = Field(default_factory=dict, sa_type=sa.JSON)
+
+
+class AdoptionChange(Table, table=True):
+    """What an adoption, or its dry run, changes about one student, as counted before anything was decided."""
+
+    __tablename__ = "mtss_adoption_change"
+
+    adoption_id: UUID = Field(primary_key=True, foreign_key="mtss_adoption.id")
+    student_id: UUID = Field(primary_key=True)
+    school_id: str
+    what: list[str] = Field(sa_type=ARRAY(sa.String))
+    tier_before: str
+    tier_after: str
+    since_before: date
+    since_after: date
+    begins: list[str] = Field(sa_type=ARRAY(sa.String))
+    ends: list[str] = Field(sa_type=ARRAY(sa.String))
 
 
 async def policies_in_force(session: AsyncSession) -> InForce:

@@ -5,18 +5,21 @@ from typing import Annotated
 from uuid import UUID
 
 import sqlalchemy as sa
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col
 
+from common.access import visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.errors import DomainError, NotFound
+from common.events import Tier
 from common.idempotency import repeatable
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Now
-from mtss.models import Adoption, PolicyStep, Student
-from mtss.routes.documents import District, Person
+from mtss.models import Adoption, AdoptionChange, PolicyStep, Student
+from mtss.routes.documents import NO_CONTROL, District, Person, id_after
 
 router = Router("mtss")
 
@@ -55,15 +58,47 @@ class AdoptionDocument(BaseModel):
     with_tier: Annotated[int, Field(description="Students who have a tier: the cap is a share of these.")]
     done: Annotated[int, Field(description="Students counted, or once it runs decided anew, so far.")]
     changed: Annotated[
-        int, Field(description="Students whose tier or the day it began changes; once it runs, decisions made.")
+        int,
+        Field(
+            description="Students about whom anything changes, what is put before a person too; once it runs, decisions made."
+        ),
     ]
     counts: Annotated[
         dict[str, dict[str, int]],
         Field(
             description="By school and by what changes, as counted before anything was decided.",
-            examples=[{"255901001": {"entered": 12, "moved": 1}}],
+            examples=[{"255901001": {"universal_to_targeted": 12, "moved": 1}}],
         ),
     ]
+
+
+class StudentChangeDocument(BaseModel):
+    """What an adoption changes about one student, as counted before anything was decided, and by which clauses."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    student_id: UUID
+    school_id: str
+    what: Annotated[
+        list[str],
+        Field(
+            description="From which tier to which; `moved`: only the day it began is another; `proposed`, `no_longer_proposed`: "
+            "what is put before a person.",
+            examples=[["universal_to_targeted"]],
+        ),
+    ]
+    tier_before: Tier
+    tier_after: Tier
+    since_before: date
+    since_after: date
+    begins: Annotated[
+        list[str],
+        Field(
+            description="Clauses that would stand and do not. Neither these nor `ends`: the policies join or date otherwise "
+            "what stands under both."
+        ),
+    ]
+    ends: Annotated[list[str], Field(description="Clauses that stand and would not.")]
 
 
 @router.get("/v1/adoptions")
@@ -93,6 +128,31 @@ async def read_adoption(adoption_id: UUID, _: District, session: Session) -> Ado
     return AdoptionDocument.model_validate(found)
 
 
+@router.get("/v1/adoptions/{adoption_id}/changes")
+async def list_adoption_changes(
+    adoption_id: UUID,
+    who: District,
+    session: Session,
+    school: Annotated[str | None, Query(max_length=40, pattern=NO_CONTROL)] = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> Page[StudentChangeDocument]:
+    """Who changes and why, by student id: as far as it has been counted."""
+    if await session.get(Adoption, adoption_id) is None:
+        raise NotFound(what="adoption")
+    student = col(AdoptionChange.student_id)
+    asked = sa.select(AdoptionChange).where(col(AdoptionChange.adoption_id) == adoption_id, visible_to(who, student))
+    if school is not None:
+        asked = asked.where(col(AdoptionChange.school_id) == school)
+    if cursor is not None:
+        asked = asked.where(student > id_after(cursor))
+    found = (await session.scalars(asked.order_by(student).limit(limit + 1))).all()
+    return Page(
+        items=[StudentChangeDocument.model_validate(each) for each in found[:limit]],
+        next=encode_cursor(str(found[limit - 1].student_id)) if len(found) > limit else None,
+    )
+
+
 @router.post("/v1/adoptions/{adoption_id}/confirm")
 @repeatable("an adoption that was confirmed waits no longer")
 async def confirm_adoption(adoption_id: UUID, who: Person, session: Session, now: Now) -> AdoptionDocument:
@@ -108,6 +168,7 @@ async def confirm_adoption(adoption_id: UUID, who: Person, session: Session, now
     # It is counted anew, with the facts of now, and then begins.
     adoption.confirmed_by, adoption.confirmed_at, adoption.sure = who.subject, now, True
     adoption.state, adoption.cursor, adoption.done, adoption.changed, adoption.counts = "counting", None, 0, 0, {}
+    await session.execute(sa.delete(AdoptionChange).where(col(AdoptionChange.adoption_id) == adoption_id))
     session.add_all((adoption, PolicyStep(version=adoption.version, step="confirmed", by=who.subject, at=now)))
     return AdoptionDocument.model_validate(adoption)
 

@@ -16,15 +16,15 @@ from sqlmodel import col
 from common.app import Router
 from common.db import Session, transaction_time
 from common.described import refusing
-from common.errors import DomainError, Invalid, NotFound
+from common.errors import DomainError, NotFound
 from common.idempotency import ONCE
-from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.paging import Cursor, Limit, Page, encode_cursor
 from common.runtime import Today
 from mtss.models import Rehearsal, policy_in_force
 from mtss.rehearsals.apart import apart
 from mtss.rehearsals.computing import draw
 from mtss.rehearsals.sheets import sheet
-from mtss.routes.documents import NO_CONTROL, District
+from mtss.routes.documents import NO_CONTROL, District, id_after
 from mtss.rules import PolicyInvalid
 from mtss.rules.policy.checking import check
 
@@ -114,7 +114,7 @@ async def list_rehearsals(
     """Every rehearsal, the latest first."""
     asked = sa.select(Rehearsal).options(sa.orm.defer(Rehearsal.result)).order_by(col(Rehearsal.id).desc())  # type: ignore[arg-type]  # a column to SQLAlchemy
     if cursor is not None:
-        asked = asked.where(col(Rehearsal.id) < _rehearsal_of(cursor))
+        asked = asked.where(col(Rehearsal.id) < id_after(cursor))
     found = (await session.scalars(asked.limit(limit + 1))).all()
     return Page(
         items=[RehearsalDocument.model_validate(each) for each in found[:limit]],
@@ -172,14 +172,6 @@ async def show_report(rehearsal_id: UUID, who: District, session: Session) -> HT
 def _require_checked(document: Mapping[str, Any]) -> None:
     for finding in check(document):
         raise PolicyInvalid(field=finding.field, rule=finding.rule)
-
-
-def _rehearsal_of(cursor: str) -> UUID:
-    (rehearsal,) = decode_cursor(cursor, 1)
-    try:
-        return UUID(rehearsal)
-    except ValueError:
-        raise Invalid(field="cursor", rule="must be the next of an earlier page") from None
 
 
 async def _find(session: Session, rehearsal_id: UUID) -> Rehearsal:

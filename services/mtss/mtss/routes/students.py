@@ -14,13 +14,24 @@ from common.access import require, visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
-from common.errors import Invalid, NotFound
+from common.errors import NotFound
 from common.events import Tier
-from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.paging import Cursor, Limit, Page, encode_cursor
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from mtss.models import Proposal, Ruling, Student, course_ahead, courses_of, last_enrolment_is_open, policies_in_force
-from mtss.routes.documents import MIXES, NO_CONTROL, PROPOSAL, PURPOSE, READS, ClauseDocument, Covered, Reader, may_read
+from mtss.routes.documents import (
+    MIXES,
+    NO_CONTROL,
+    PROPOSAL,
+    PURPOSE,
+    READS,
+    ClauseDocument,
+    Covered,
+    Reader,
+    id_after,
+    may_read,
+)
 from mtss.routes.proposals import ProposalDocument, proposed
 from mtss.rules import CourseDay, Held, InForce, held_of, standing_of, what_would_change
 from mtss.ruling import flapping_of, reason_of, version_of
@@ -113,7 +124,7 @@ async def list_students(
     if tier is not None:
         asked = asked.where(col(Student.tier) == tier.value)
     if cursor is not None:
-        asked = asked.where(col(Student.student_id) > _student_of(cursor))
+        asked = asked.where(col(Student.student_id) > id_after(cursor))
     found = (await session.scalars(asked.order_by(col(Student.student_id)).limit(limit + 1))).all()
     return Page(
         items=[_line(student, who) for student in found[:limit]],
@@ -201,11 +212,3 @@ def _day(day: CourseDay, who: Principal, in_force: InForce) -> CourseDayDocument
     if PROPOSAL not in who.reads:
         document.intensive_candidate = None
     return document
-
-
-def _student_of(cursor: str) -> UUID:
-    (student,) = decode_cursor(cursor, 1)
-    try:
-        return UUID(student)
-    except ValueError:
-        raise Invalid(field="cursor", rule="must be the next of an earlier page") from None

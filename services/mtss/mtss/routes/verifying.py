@@ -12,13 +12,13 @@ from sqlmodel import col
 from common.access import visible_to
 from common.app import Router
 from common.db import Session
-from common.errors import Invalid, NotFound
+from common.errors import NotFound
 from common.events import Tier
 from common.idempotency import repeatable
-from common.paging import Cursor, decode_cursor, encode_cursor
+from common.paging import Cursor, encode_cursor
 from common.runtime import RuntimeOf
 from mtss.models import Decision, Moment, Student, facts_known, facts_of, policies_in_force, policies_known, verify
-from mtss.routes.documents import NO_CONTROL, ClauseDocument, WholeReader
+from mtss.routes.documents import NO_CONTROL, ClauseDocument, WholeReader, id_after
 from mtss.rules import Difference, Facts, InForce, course_of, day_number, follow, said_of, standing_of
 
 router = Router("mtss")
@@ -102,7 +102,7 @@ async def verify_decisions(
     if school is not None:
         asked = asked.where(col(Decision.school_id) == school)
     if cursor is not None:
-        asked = asked.where(col(Decision.id) > _id_of(cursor))
+        asked = asked.where(col(Decision.id) > id_after(cursor))
     decisions = (await session.scalars(asked.order_by(col(Decision.id)).limit(limit))).all()
     verdicts = zip(decisions, await verify(session, decisions, changes=changes), strict=True)
     return VerifiedPage(
@@ -157,11 +157,3 @@ def _verdict(decision: Decision, found: list[Difference]) -> VerdictDocument:
         same=not found,
         differences=[DifferenceDocument.model_validate(each) for each in found],
     )
-
-
-def _id_of(cursor: str) -> UUID:
-    (decision,) = decode_cursor(cursor, 1)
-    try:
-        return UUID(decision)
-    except ValueError:
-        raise Invalid(field="cursor", rule="must be the next of an earlier page") from None

@@ -1,5 +1,6 @@
 """The rules of tiers: from facts and a policy to courses, decisions and their reasons. Pure, and exact in integers."""
 
+from mtss.rules.adopting import Changed, what_changes
 from mtss.rules.coming import Change, Changes, Least, what_may_change
 from mtss.rules.course import (
     ClauseAt,
@@ -57,6 +58,7 @@ __all__ = [
     "Audience",
     "Calendar",
     "Change",
+    "Changed",
     "Changes",
     "ClauseAt",
     "Closed",
@@ -106,6 +108,7 @@ __all__ = [
     "since_ever",
     "standing_of",
     "unknown_of",
+    "what_changes",
     "what_may_change",
     "what_would_change",
     "words_of",

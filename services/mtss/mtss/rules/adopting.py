@@ -1,0 +1,71 @@
+"""Whom an adoption changes, how, and by which clauses: two courses of the same facts held side by side."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from common.events.mtss import Tier
+from mtss.rules.courses import Courses
+from mtss.rules.facts import TIERS, day_of
+from mtss.rules.people import NO_PROPOSAL
+from mtss.rules.standing import Standing, standing_of
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What would change about one student as of the last closed day, and why."""
+
+    student: int
+    what: tuple[str, ...]
+    """From which tier to which, such as ``universal_to_targeted``, or ``moved`` where only the day it began is another;
+    ``proposed`` and ``no_longer_proposed``: what is put before a person."""
+    tier_before: Tier
+    tier_after: Tier
+    since_before: date
+    since_after: date
+    begins: tuple[str, ...]
+    """Clauses that would stand and do not; without any, the policies join what stands otherwise, or date it otherwise."""
+    ends: tuple[str, ...]
+    """Clauses that stand and would not."""
+
+
+def what_changes(now: Courses, then: Courses) -> list[Changed]:
+    """Each student about whom ``then`` says otherwise than ``now``, in their order."""
+    was, will = standing_of(now), standing_of(then)
+    tiers = (was.tier != will.tier) | (was.since != will.since)
+    differ = was.decided & (tiers | (was.proposal != will.proposal))
+    return [_changed(student, (now, was), (then, will)) for student in np.flatnonzero(differ).tolist()]
+
+
+def _changed(student: int, now: tuple[Courses, Standing], then: tuple[Courses, Standing]) -> Changed:
+    (tier_before, since_before), (tier_after, since_after) = (
+        (TIERS[of.tier[student]], day_of(of.since[student])) for _, of in (now, then)
+    )
+    stood, will_stand = (_standing_clauses(courses, student) for courses, _ in (now, then))
+    return Changed(
+        student,
+        tuple(_what(now[1], then[1], student)),
+        tier_before,
+        tier_after,
+        since_before,
+        since_after,
+        begins=tuple(name for name in will_stand if name not in stood),
+        ends=tuple(name for name in stood if name not in will_stand),
+    )
+
+
+def _what(was: Standing, will: Standing, student: int) -> Iterator[str]:
+    before, after = (TIERS[of.tier[student]] for of in (was, will))
+    if before is not after:
+        yield f"{before}_to_{after}"
+    elif was.since[student] != will.since[student]:
+        yield "moved"
+    if was.proposal[student] != will.proposal[student]:
+        yield "no_longer_proposed" if will.proposal[student] == NO_PROPOSAL else "proposed"
+
+
+def _standing_clauses(courses: Courses, student: int) -> list[str]:
+    last = np.flatnonzero(courses.timeline.on_course[:, student])[-1]
+    return [name for name, stand in courses.as_of(student).clauses.items() if stand.stands[last, student]]
