@@ -172,3 +172,16 @@ def test_a_route_without_a_declared_permission_fails_at_start() -> None:
 
     with pytest.raises(UndeclaredPermission):
         create_app("echo", router)
+
+
+async def test_a_parameter_that_the_route_does_not_take_is_refused_by_name(echo: Running) -> None:
+    asked = await echo.http.get("/echo/v1/who?scool=Canary", headers=echo.headers("principal"))
+    stranger = await echo.http.get("/echo/v1/who?scool=Canary")
+    by_link = await echo.http.get("/echo/v1/open/1?utm_source=Canary")
+
+    assert (asked.status_code, asked.json()["errors"]) == (
+        422,
+        [{"field": "scool", "rule": "is not a known parameter"}],
+    )
+    assert "Canary" not in asked.text
+    assert (stranger.status_code, by_link.status_code) == (401, 200)

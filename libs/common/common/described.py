@@ -88,7 +88,7 @@ def _statuses(method: str, operation: dict[str, Any], permission: Permission, *,
         (404,): in_path or bool((permission.reads | permission.mixes) - {"non_personal"}),
         (409,): method != "get",
         (412, 428): ("header", "If-Match") in parameters,
-        (422,): body or bool(parameters),
+        (422,): body or bool(parameters) or (method == "get" and not permission.public),
         (429,): not permission.machines_only,
         (503,): True,
     }

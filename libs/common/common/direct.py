@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from common.strict import StrictRoute, strictly
+from common.strict import StrictRoute
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 _ELSEWHERE = (
@@ -35,7 +35,7 @@ class _DirectRoute(StrictRoute):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         if _asks_little(self.dependant):
-            self.app = _answering(strictly(_called(self.dependant)))
+            self.app = _answering(self.strictly(_called(self.dependant)))
 
 
 def _answering(handle: Handle) -> ASGIApp:

@@ -1,22 +1,28 @@
-"""Requests read strictly: no body over the limit or without end, compressed or not, and no JSON member twice."""
+"""Requests read strictly: no body over the limit or without end, compressed or not, no JSON member twice, no unknown parameter."""
 
 import asyncio
+import re
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from common import json as strict_json
-from common.errors import BrokenEncoding, DomainError, MalformedJson, TooLarge, TooSlow, UnknownEncoding
-from common.idempotency import happens_once, once
+from common.access import permissions_of
+from common.errors import BrokenEncoding, DomainError, Invalid, MalformedJson, TooLarge, TooSlow, UnknownEncoding
+from common.idempotency import Handle, happens_once, once
 
 BODY_SECONDS = 30
 """How long a body may take to arrive: a client that never ends it must not hold a place for ever."""
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 """How zlib is told which wrapping to expect."""
 _PIECE_BYTES = 64 * 1024
+_OWN = re.compile("/[a-z]+/v1/")
+"""Paths that we gave ourselves; Ed-Fi's clients read as they are used to."""
 _MOST_FILES = 1000
 """In one body: a million empty ones would cost seconds to begin and unpack to nothing."""
 
@@ -102,19 +108,43 @@ def _unpack(unpacker: "zlib._Decompress", chunk: bytes) -> bytes:
 class StrictRoute(APIRoute):
     """A route whose request reads its body strictly."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handle:
         """The handler, given such a request; where the route declares it, what was answered before is answered again."""
         handle = super().get_route_handler()
         if happens_once(self.dependant):
             handle = once(handle, self.dependant, f"{sorted(self.methods or ())} {self.path_format}")
-        return strictly(handle)
+        return self.strictly(handle)
+
+    def strictly(self, handle: Handle) -> Handle:
+        """``handle``, given a request that reads its body strictly and, where it reads by a path of ours, with no other parameters."""
+        own = "GET" in (self.methods or ()) and _OWN.match(self.path_format)
+        return _strictly(_asked_plainly(handle, self.dependant) if own else handle)
 
 
-def strictly(
-    handle: Callable[[Request], Coroutine[Any, Any, Response]],
-) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-    """``handle``, given a request that reads its body strictly."""
+def _asked_plainly(handle: Handle, dependant: Dependant) -> Handle:
+    """``handle``, for no other parameters than it takes: a filter with a slip in its name would find everything."""
+    known = {*_parameters(dependant)}
 
+    async def checked(request: Request) -> Response:
+        for other in request.query_params.keys() - known:
+            (permission,) = permissions_of(dependant)
+            if not permission.public:  # who follows a link may bring what mail programs add to it
+                await permission(request)
+                raise Invalid(field=other, rule="is not a known parameter")
+        return await handle(request)
+
+    return checked
+
+
+def _parameters(dependant: Dependant) -> Iterator[str]:
+    for each in dependant.query_params:
+        model = each.field_info.annotation
+        yield from model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else [each.alias]
+    for other in dependant.dependencies:
+        yield from _parameters(other)
+
+
+def _strictly(handle: Handle) -> Handle:
     async def strict(request: Request) -> Response:
         try:
             return await handle(_StrictRequest(request.scope, request.receive))
