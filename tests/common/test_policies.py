@@ -74,7 +74,7 @@ def test_a_policy_that_decisions_name_has_a_version_of_its_own(text: str) -> Non
         merged(DEFAULT, tomllib.loads(text))
 
 
-SERVICES_WITH_A_POLICY = ["sis", "surveys", "restorative", "notifications"]
+SERVICES_WITH_A_POLICY = ["sis", "surveys", "mtss", "restorative", "notifications"]
 
 
 def started_with(service: str, file: Path) -> "subprocess.CompletedProcess[str]":

@@ -50,7 +50,9 @@ class Route:
     @property
     def by_sight(self) -> bool:
         """Whether it is answered differently to staff who see different students."""
-        return self.permission is not None and bool(self.permission.roles & _BOUNDED)
+        if self.permission is None or self.permission.reads == {"non_personal"}:
+            return False
+        return bool(self.permission.roles & _BOUNDED)
 
     @property
     def of_students(self) -> bool:

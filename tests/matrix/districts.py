@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from common.embedded import Cluster
-from common.events import TierDecided
+from common.events import Relation, TierDecided
 from notifications.mailboxes import digests, stop_link
 from tests.harness import Running, run_service
 from tests.matrix.district import Asked, District, Fill
@@ -35,7 +35,7 @@ from tests.notifications.made_up import (
     work,
 )
 from tests.restorative.conftest import Restorative
-from tests.scoped import ANA, BEN, GRADE, enrolled
+from tests.scoped import ANA, BEN, GRADE, enrolled, related
 from tests.surveys.conftest import TODAY, Surveys
 
 
@@ -90,7 +90,12 @@ async def _ruled(running: Running, who: UUID) -> Fill:
     await ask("POST", f"/mtss/v1/overrides/{override}/withdraw", json=why)
     proposal = (await ask("GET", path))["proposal"]["id"]
     asked = await ask("POST", f"{path}/help-requests", json={"words": "Seen at lunch, alone."})
-    return {"request_id": asked["id"], "override_id": override, "proposal_id": proposal, "review_id": proposal}
+    sees_to_it = uuid4()
+    await running.deliver(related(Relation.CASELOAD, who, sees_to_it, begin_on=date(2024, 10, 1)))
+    support = why | {"kind": "mentor", "owner_id": str(sees_to_it), "review_on": "2024-11-08"}
+    given = (await ask("POST", f"{path}/supports", json=support))["id"]
+    found = {"request_id": asked["id"], "override_id": override, "proposal_id": proposal, "review_id": proposal}
+    return found | {"support_id": given}
 
 
 async def _who_asks_by_link(running: Running, families: Sisters) -> dict[str, str]:

@@ -418,7 +418,7 @@ async def test_with_rulings_too_facts_end_the_same_in_any_order_however_often(
     service: Running, events: list[Event], data: st.DataObject
 ) -> None:
     """I5 with people: the same facts and rulings, the same tier, by decisions that can each be made again."""
-    drawn = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(list(Tier)), st.integers(0, 60)), max_size=4)
+    drawn = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(list(Tier)), st.integers(0, 60)), max_size=4)
     rulings = sorted(data.draw(drawn), key=lambda each: each[2])
     ends = []
     for _ in range(2):

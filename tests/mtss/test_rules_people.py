@@ -38,7 +38,7 @@ from tests.mtss.made_up import STUDENT, School, districts, facts_of, named, poli
 from tests.mtss.test_rules_policy import changed
 
 UNIVERSAL, TARGETED, INTENSIVE = range(3)
-ACCEPTED, DECLINED, OVERRIDDEN, WITHDRAWN = range(4)
+ACCEPTED, DECLINED, OVERRIDDEN, WITHDRAWN, BEGUN, ENDED = range(6)
 USUAL = policy()
 
 
@@ -181,6 +181,38 @@ def test_an_end_that_was_declined_rests_too() -> None:
     assert proposed(Calls("iitt" + "t" * 20).after(*given_up)) == (TARGETED, 2)
 
 
+# While a support runs
+
+
+def begins(day: int, tier: int = TARGETED, number: int = 1) -> Ruling:
+    return Ruling(number, BEGUN, tier, day)
+
+
+def ends(day: int, tier: int = TARGETED, number: int = 2) -> Ruling:
+    return Ruling(number, ENDED, tier, day)
+
+
+def test_no_tier_ends_by_itself_while_a_support_runs_and_its_end_is_proposed() -> None:
+    assert tier_since(Calls("tt--").after()) == (UNIVERSAL, 2)
+    kept = Calls("tt--").after(begins(1))
+    assert (tier_since(kept), proposed(kept), kept.supported) == ((TARGETED, 0), (UNIVERSAL, 2), True)
+    ends_by_itself = hows(intensive_exit="assigned")
+    assert tier_since(Calls("iit-", ends_by_itself).after(accepts(0), begins(1, INTENSIVE, 2))) == (INTENSIVE, 0)
+    assert tier_since(Calls("tt--").after(begins(1), accepts(3, UNIVERSAL, 2))) == (UNIVERSAL, 3)
+
+
+def test_once_the_last_support_has_ended_the_facts_speak_with_the_next_day() -> None:
+    assert proposed(Calls("tt--").after(begins(1), ends(3))) is None
+    assert tier_since(Calls("tt---").after(begins(1), ends(3))) == (UNIVERSAL, 4)
+    assert tier_since(Calls("tt---").after(begins(1), begins(1, number=2), ends(3, number=3))) == (TARGETED, 0)
+
+
+def test_a_support_that_began_in_a_tier_keeps_it_though_its_ground_turns_out_never_to_have_been() -> None:
+    kept = Calls("----").after(begins(1))
+    assert (tier_since(kept), kept.ruling, proposed(kept)) == ((TARGETED, 1), 1, (UNIVERSAL, 0))
+    assert tier_since(Calls("----").after(begins(1, UNIVERSAL))) == (UNIVERSAL, 0)
+
+
 # Overrides
 
 
@@ -237,21 +269,22 @@ def test_a_ruling_of_before_the_first_day_counts_from_that_day_on() -> None:
 def plainly(text: str, said: Policy, rulings: Sequence[Ruling]) -> tuple[int, int, int]:
     """Tier, since and ruling as a person would find them with a pencil."""
     proposes = {name: getattr(getattr(said, tier), part) == "proposed" for name, tier, part in _PARTS}
-    level, by, since, resumed, override = UNIVERSAL, 0, 0, -1, None
+    level, by, since, resumed, override, running = UNIVERSAL, 0, 0, -1, None, 0
     for day in range(max(len(text), *(each.day + 1 for each in rulings), 1)):
         before = level
         if day < len(text):
             if override and override.until < day:
                 override, resumed = None, day
-            level = next_level(level, text[day], proposes)
+            level = next_level(level, text[day], proposes if running <= 0 else proposes | _KEPT)
         if level != before:
             since, by = day, 0
         for each in [each for each in rulings if each.day == day]:
             if each.kind == OVERRIDDEN:
                 override = each
-            elif each.kind != DECLINED and override:
+            elif each.kind in (ACCEPTED, WITHDRAWN) and override:
                 override, resumed = None, day
-            if each.kind == ACCEPTED:
+            running += {BEGUN: 1, ENDED: -1}.get(each.kind, 0)
+            if each.kind == ACCEPTED or (each.kind == BEGUN and each.tier > level):
                 level, since, by = each.tier, day, each.number
     return (override.tier, override.day, override.number) if override else (level, max(since, resumed), by)
 
@@ -272,6 +305,7 @@ _PARTS = (
     ("leave targeted", "targeted", "exit"),
     ("enter targeted", "targeted", "entry"),
 )
+_KEPT = {"leave intensive": True, "leave targeted": True}
 _HOW = st.sampled_from(["assigned", "proposed"])
 
 
@@ -281,7 +315,7 @@ def ruled(draw: st.DrawFn) -> list[Ruling]:
     return [
         Ruling(
             number,
-            kind := draw(st.integers(0, 3)),
+            kind := draw(st.integers(0, 5)),
             draw(st.integers(0, 2)),
             day,
             day + draw(st.integers(1, 8)) if kind == OVERRIDDEN else 10**6,
@@ -411,7 +445,7 @@ def test_a_ground_holds_who_decided_what() -> None:
 
 def test_tiers_are_ordered_from_the_least_support_to_the_most() -> None:
     assert TIERS == (Tier.UNIVERSAL, Tier.TARGETED, Tier.INTENSIVE)
-    assert RULINGS == ("accepted", "declined", "overridden", "withdrawn")
+    assert RULINGS == ("accepted", "declined", "overridden", "withdrawn", "support_begun", "support_ended")
 
 
 # Causes

@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import Invalid
 from common.events import Tier
-from mtss.rules.reviewing import Flapping, Line, check_override_end, due_on, ends_soon, flapping
+from mtss.rules.reviewing import Flapping, Line, check_ahead, due_on, ends_soon, flapping
 from tests.mtss.made_up import school_days
 
 DAYS = school_days(30)  # from a Monday on
@@ -31,10 +31,10 @@ def test_what_begins_on_a_day_is_due_so_many_school_days_later(begun_on: date, w
 
 def test_an_override_may_end_with_each_of_the_next_school_days() -> None:
     for until in (DAYS[3], DAYS[7]):
-        check_override_end(DAYS, DAYS[2], until, 5)
+        check_ahead("until", DAYS, DAYS[2], until, 5)
     for until in (DAYS[2], DAYS[1], DAYS[8], SATURDAY):
         with pytest.raises(Invalid) as refused:
-            check_override_end(DAYS, DAYS[2], until, 5)
+            check_ahead("until", DAYS, DAYS[2], until, 5)
         assert refused.value.facts["field"] == "until"
 
 

@@ -194,7 +194,9 @@ def line_of(
         "through": course.on(-1) if len(course) else None,
         "revision": next_revision(locked.revisions[place], locked.known_at),
         "clauses": documents(clauses),
-        "what_would_change_it": what_would_change(now.tier, clauses, course.policy, held),
+        "what_would_change_it": what_would_change(
+            now.tier, clauses, course.policy, held, supported=bool(standing.supported[place])
+        ),
         "facts": grounds.of(place),
         "policy": course.policy.version,
         "tells_families": course.policy.support_of(now.tier).tells_families and rests.tells_families,

@@ -1,7 +1,7 @@
 """Rulings: what a person decides about a student is kept, and what follows from it is decided in the same transaction."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -54,6 +54,14 @@ async def rule(session: AsyncSession, vault: Vault, student: Student, reason: st
 def reason_of(vault: Vault, ruling: Ruling) -> str:
     """What the person wrote."""
     return vault.open(ruling.reason, row=ruling.id, **_REASON)
+
+
+async def supported_at(session: AsyncSession, student_id: UUID, at: datetime) -> bool:
+    """Whether a support of a student ran at a time, so that no tier of theirs ended by itself."""
+    mine = col(Ruling.student_id) == student_id, col(Ruling.known_at) <= at
+    begun = sa.func.count().filter(col(Ruling.kind) == "support_begun")
+    ended = sa.func.count().filter(col(Ruling.kind) == "support_ended")
+    return bool(await session.scalar(sa.select(begun > ended).where(*mine)))
 
 
 async def school_days(session: AsyncSession, school_id: str, since: date) -> Sequence[date]:

@@ -18,6 +18,7 @@ from mtss.models.policy import (
 )
 from mtss.models.reading import facts_of
 from mtss.models.rehearsal import Rehearsal
+from mtss.models.supports import Attempt, Support
 from mtss.models.tables import (
     Attendance,
     AttendanceChange,
@@ -38,6 +39,7 @@ __all__ = [
     "LAST_ADOPTION",
     "Adoption",
     "AdoptionChange",
+    "Attempt",
     "Attendance",
     "AttendanceChange",
     "Author",
@@ -59,6 +61,7 @@ __all__ = [
     "Score",
     "StoredPolicy",
     "Student",
+    "Support",
     "course_ahead",
     "courses_of",
     "facts_known",

@@ -40,7 +40,8 @@ class Proposal(Table, table=True):
 class Ruling(Table, table=True):
     """What a person decided about one student: never changed, never removed, only followed by another.
 
-    ``kind``: accepted or declined (a proposal), overridden (the policy, until a day), or withdrawn (an override).
+    ``kind``: accepted or declined (a proposal), overridden (the policy, until a day), withdrawn (an override), or that a support has
+    begun or ended.
     """
 
     __tablename__ = "mtss_ruling"
@@ -54,6 +55,7 @@ class Ruling(Table, table=True):
     made_on: date
     until: date | None = None
     proposal_id: UUID | None = None
+    support_id: UUID | None = None
     reason: bytes = Field(default=None, sa_type=Sealed)
     by: str
     known_at: datetime = moment()

@@ -18,12 +18,25 @@ from mtss.routes import (
     reviews,
     schools,
     students,
+    supports,
     verifying,
     words,
 )
 
 router = APIRouter()
-_OF_STUDENTS = (students, verifying, decisions, words, proposals, overrides, help_requests, reviews, handing, schools)
+_OF_STUDENTS = (
+    students,
+    verifying,
+    decisions,
+    words,
+    proposals,
+    overrides,
+    supports,
+    help_requests,
+    reviews,
+    handing,
+    schools,
+)
 _OVER_LINKS = (help_links, help_page)
 for part in (*_OF_STUDENTS, *_OVER_LINKS, freshness, equity, rehearsals, policies, adoptions):
     router.include_router(part.router)

@@ -48,11 +48,17 @@ class RulingDocument(BaseModel):
     id: UUID
     student_id: UUID
     number: int
-    kind: Annotated[str, Field(description="accepted, declined, overridden or withdrawn")]
-    tier: Annotated[Tier, Field(description="What was proposed, or what the override says.")]
+    kind: Annotated[str, Field(description="accepted, declined, overridden, withdrawn, support_begun or support_ended")]
+    tier: Annotated[
+        Tier,
+        Field(
+            description="What was proposed, or what the override says; of a support, the tier without an override then."
+        ),
+    ]
     made_on: date
     until: Annotated[date | None, Field(description="The last day of an override.")]
     proposal_id: UUID | None
+    support_id: UUID | None
     by: str
     known_at: datetime
     reason: str

@@ -20,7 +20,7 @@ from common.idempotency import ONCE
 from common.runtime import RuntimeOf, Today
 from common.scope import see_all
 from common.sealed import Vault
-from mtss.models import Handover, HelpRequest, Proposal, Ruling, Student
+from mtss.models import Handover, HelpRequest, Proposal, Ruling, Student, Support
 from mtss.models.monthly import EquityAlert
 from mtss.routes.desk import Decider, Reasoned
 from mtss.silence import silences
@@ -67,7 +67,7 @@ class HandoverAsked(Reasoned):
 
 
 @dataclass(frozen=True, slots=True)
-class _Waits:
+class Waits:
     """Of which student and school it is; an equity alert is of neither."""
 
     student_id: UUID | None = None
@@ -84,21 +84,37 @@ async def hand_over_review(
         Invalid: they do neither.
     """
     waits = await _waiting(session, who, review_id, today)
+    await check_works_there(session, "staff_id", asked.staff_id, waits, today)
+    return await hand(session, runtime.vault, waits, asked.staff_id, asked.reason, review_id=review_id, by=who.subject)
+
+
+async def check_works_there(session: AsyncSession, field: str, staff_id: UUID, waits: Waits, today: date) -> None:
+    """Nothing, if something that waits may be given to a member of staff.
+
+    Raises:
+        Invalid: they neither work at the school nor answer for the student.
+    """
     await see_all(session)  # who works where is nobody's to look up, and only whether this one does is told
-    there = {"staff": asked.staff_id, "school": waits.school_id, "student": waits.student_id, "today": today}
+    there = {"staff": staff_id, "school": waits.school_id, "student": waits.student_id, "today": today}
     if not await session.scalar(_WORKS_THERE, there):
-        raise Invalid(field="staff_id", rule="must be assigned to the school, or related to the student")
+        raise Invalid(field=field, rule="must be assigned to the school, or related to the student")
+
+
+async def hand(
+    session: AsyncSession, vault: Vault, waits: Waits, staff_id: UUID, reason: str, *, review_id: UUID, by: str
+) -> HandoverDocument:
+    """Give something that waits to a member of staff."""
     handed = Handover(
         review_id=review_id,
         student_id=waits.student_id,
         school_id=None if waits.student_id else waits.school_id,  # a student takes it along to another school
-        staff_id=asked.staff_id,
-        by=who.subject,
+        staff_id=staff_id,
+        by=by,
         at=await transaction_time(session),
     )
-    handed.reason = runtime.vault.seal(asked.reason, row=handed.id, **_SEALED)
+    handed.reason = vault.seal(reason, row=handed.id, **_SEALED)
     session.add(handed)
-    return _shown(runtime.vault, handed)
+    return _shown(vault, handed)
 
 
 async def handed(session: AsyncSession, vault: Vault, reviews: Sequence[UUID]) -> Mapping[UUID, HandoverDocument]:
@@ -107,17 +123,17 @@ async def handed(session: AsyncSession, vault: Vault, reviews: Sequence[UUID]) -
     return {each.review_id: _shown(vault, each) for each in await session.scalars(asked)}
 
 
-async def _waiting(session: AsyncSession, who: Principal, review_id: UUID, today: date) -> _Waits:
+async def _waiting(session: AsyncSession, who: Principal, review_id: UUID, today: date) -> Waits:
     """What waits under this id, of what ``who`` sees."""
     student = await _whose(session, who, review_id)
     if student is not None:
-        return _Waits(student.student_id, student.school_id)
+        return Waits(student.student_id, student.school_id)
     open_alert = col(EquityAlert.id) == review_id, col(EquityAlert.found_at).is_(None)
     if who.role == "district" and await session.scalar(sa.select(sa.exists().where(*open_alert))):
-        return _Waits()
+        return Waits()
     for each in await silences(session, who, today):
         if each.id == review_id:
-            return _Waits(school_id=each.school_id)
+            return Waits(school_id=each.school_id)
     raise NotFound(what="review")
 
 
@@ -129,7 +145,8 @@ async def _whose(session: AsyncSession, who: Principal, review_id: UUID) -> Stud
     requests = sa.select(col(HelpRequest.student_id)).where(
         col(HelpRequest.id) == review_id, col(HelpRequest.answered_on).is_(None)
     )
-    waiting = col(Student.student_id).in_(overrides.union_all(proposals, requests))
+    supports = sa.select(col(Support.student_id)).where(col(Support.id) == review_id, col(Support.ended_on).is_(None))
+    waiting = col(Student.student_id).in_(overrides.union_all(proposals, requests, supports))
     asked = sa.select(Student).where(
         sa.or_(waiting, col(Student.question_id) == review_id), visible_to(who, col(Student.student_id))
     )

@@ -18,7 +18,7 @@ from common.paging import Page
 from common.runtime import RuntimeOf
 from mtss.models import Ruling, Student
 from mtss.routes.desk import At, Decider, Reasoned, RulingDocument, shown
-from mtss.rules.reviewing import check_override_end
+from mtss.rules.reviewing import check_ahead
 from mtss.ruling import days_within, school_days
 
 router = Router("mtss")
@@ -59,7 +59,7 @@ async def create_override(student_id: UUID, asked: OverrideAsked, desk: At) -> R
         raise TierMissing
     days = await school_days(desk.session, str(student.school_id), desk.today)
     most = await days_within(desk.session, "override_at_most", desk.today)
-    check_override_end(days, desk.today, asked.until, most)
+    check_ahead("until", days, desk.today, asked.until, most)
     return await desk.rule(student, asked.reason, kind="overridden", tier=asked.tier, until=asked.until)
 
 

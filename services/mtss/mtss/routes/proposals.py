@@ -21,6 +21,8 @@ from common.runtime import Runtime, RuntimeOf
 from mtss.models import Proposal, Student
 from mtss.routes.desk import At, Decider, Desk, Reasoned, RulingDocument
 from mtss.routes.documents import Covered
+from mtss.routes.support_documents import RunningDocument
+from mtss.routes.supports import running_of
 from mtss.rules.reviewing import due_on
 from mtss.ruling import days_within, school_days, version_of
 
@@ -48,6 +50,13 @@ class ProposalDocument(Covered):
     due_on: Annotated[
         date | None, Field(description="The instructional day by which to answer; null while no calendar has it.")
     ] = None
+    supports: Annotated[
+        list[RunningDocument],
+        Field(
+            default_factory=list,
+            description="What the student receives now: while one runs, no tier of theirs ends by itself.",
+        ),
+    ]
 
 
 @router.get("/v1/proposals/{proposal_id}")
@@ -65,6 +74,7 @@ async def proposed(session: AsyncSession, runtime: Runtime, proposal: Proposal, 
     """A proposal about a student of a school, and by when it is due."""
     document, opened_on = ProposalDocument.model_validate(proposal), runtime.date_of(proposal.known_at)
     within = await days_within(session, "proposal_due", runtime.today())
+    document.supports = await running_of(session, proposal.student_id)
     document.due_on = due_on(await school_days(session, school_id, opened_on), opened_on, within)
     return document
 

@@ -19,7 +19,7 @@ from common.events import Tier
 from common.paging import Page
 from common.runtime import Runtime, RuntimeOf, Today
 from common.sealed import Vault
-from mtss.models import Proposal, Ruling, Student, last_enrolment_is_open
+from mtss.models import Proposal, Ruling, Student, Support, last_enrolment_is_open
 from mtss.routes.desk import Decider
 from mtss.routes.documents import NO_CONTROL
 from mtss.routes.handing import Assigned, handed
@@ -28,6 +28,7 @@ from mtss.routes.students import FlappingDocument
 from mtss.rules.reviewing import due_on, ends_soon
 from mtss.ruling import days_within, flapping_of, school_days
 from mtss.silence import silences
+from mtss.supports import CATALOGUE
 
 router = Router("mtss")
 
@@ -35,10 +36,12 @@ router = Router("mtss")
 class ReviewDocument(BaseModel):
     """Something that waits for a person."""
 
-    id: Annotated[UUID, Field(description="Of the proposal, the request, the override or the question.")]
-    about: Annotated[str, Field(description="proposal, help_request, override or too_little_known")]
+    id: Annotated[UUID, Field(description="Of the proposal, the request, the override, the question or the support.")]
+    about: Annotated[str, Field(description="proposal, help_request, override, too_little_known or support")]
     student_id: UUID
-    tier: Annotated[Tier | None, Field(description="What is proposed, or what the override says.")]
+    tier: Annotated[
+        Tier | None, Field(description="What is proposed, or what the override says; of a support, its own.")
+    ]
     begun_on: date
     due_on: Annotated[date | None, Field(description="Null while no calendar has that day.")]
     late: bool
@@ -71,7 +74,7 @@ async def list_reviews(
 ) -> ReviewQueue:
     """All that waits at a school, what is due first first.
 
-    Proposals, requests for help, overrides that end soon, and students of whom too little is known to say whether they need extra
+    Proposals, requests for help, overrides that end soon, supports that are soon to be reviewed, and students of whom too little is known to say whether they need extra
     support, where the policy has a person asked.
     """
     mine = last_enrolment_is_open(today), col(Student.school_id) == school_id, visible_to(who, col(Student.student_id))
@@ -80,6 +83,7 @@ async def list_reviews(
         *await _due(session, school_id, today, "proposal_due", asked),
         *await _due(session, school_id, today, "help_answered", await _help_requests(session, mine)),
         *await _overrides(session, mine, school_id, today),
+        *await _supports(session, mine, school_id, today),
     ]
     assigned = await handed(session, runtime.vault, [each.id for each in found])
     flapping = await flapping_of(session, [each.student_id for each in found], today)
@@ -123,6 +127,21 @@ async def _overrides(
         for each, until in ending
         if ends_soon(days, today, until, soon)
     ]
+
+
+async def _supports(
+    session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]], school_id: str, today: date
+) -> list[ReviewDocument]:
+    running = sa.select(Support).join(Student, col(Student.student_id) == col(Support.student_id))
+    days = await school_days(session, school_id, today)
+    found = [
+        _line("support", each.id, each.student_id, each.begun_on, Tier(each.tier), each.review_on)
+        for each in await session.scalars(running.where(*mine, col(Support.ended_on).is_(None)))
+        if ends_soon(days, today, each.review_on, CATALOGUE.review_soon)
+    ]
+    for each in found:
+        each.late = each.due_on is not None and each.due_on < today
+    return found
 
 
 async def _help_requests(session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]]) -> list[ReviewDocument]:

@@ -143,8 +143,9 @@ async def read_student(
     in_force = await policies_in_force(session)
     clauses = [clause for clause in every if may_read(who, clause.clause, in_force)]
     tier = Tier(student.tier) if student.tier else None
-    of_people = PROPOSAL in who.reads
-    held = held_of(standing_of(course.courses), course.student) if of_people else None
+    of_people, standing = PROPOSAL in who.reads, standing_of(course.courses)
+    held = held_of(standing, course.student) if of_people else None
+    supported = of_people and bool(standing.supported[course.student])
     proposal = await session.get(Proposal, student.proposal_id) if of_people and student.proposal_id else None
     override = await _override(session, runtime.vault, who, student, held) if held else None
     if of_people:  # who may not read that a proposal is open must not find it in this either
@@ -161,7 +162,9 @@ async def read_student(
         flapping=FlappingDocument.model_validate((await flapping_of(session, [student_id], today))[student_id]),
         closed_through=course.on(-1) if len(course) else None,
         clauses=[ClauseDocument.model_validate(clause) for clause in clauses],
-        what_would_change_it=what_would_change(tier, clauses, course.policy, held, partly=len(clauses) < len(every)),
+        what_would_change_it=what_would_change(
+            tier, clauses, course.policy, held, supported=supported, partly=len(clauses) < len(every)
+        ),
     )
 
 

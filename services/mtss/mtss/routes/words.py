@@ -14,8 +14,9 @@ from common.errors import NotFound
 from common.events import Tier
 from mtss.models import policies_in_force
 from mtss.routes.decisions import find_decision, held
-from mtss.routes.documents import Reader, may_read
+from mtss.routes.documents import PROPOSAL, Reader, may_read
 from mtss.rules import Audience, Language, asks_a_person, seen_again, words_of
+from mtss.ruling import supported_at
 
 router = Router("mtss")
 
@@ -59,7 +60,9 @@ async def read_words(
     readable = [each for each in decision.clauses if may_read(who, each["clause"], in_force)]
     tier, override = Tier(decision.tier) if decision.tier else None, held(who, decision, until)
     by_facts = override.beneath if override else tier
-    seen, asks = seen_again(policy, readable, by_facts), asks_a_person(policy, by_facts)
+    of_people = PROPOSAL in who.reads
+    supported = of_people and await supported_at(session, decision.student_id, decision.known_at)
+    seen, asks = seen_again(policy, readable, by_facts), asks_a_person(policy, by_facts, supported)
     words = words_of(tier, seen, audience, spoken, override, asks=asks)
     return WordsDocument(decision_id=decision_id, audience=audience, language=spoken, **asdict(words))
 

@@ -227,12 +227,18 @@ class Changing(Protocol):
 
 
 def what_would_change(
-    tier: Tier | None, clauses: Sequence[Changing], policy: Policy, held: Held | None = None, *, partly: bool = False
+    tier: Tier | None,
+    clauses: Sequence[Changing],
+    policy: Policy,
+    held: Held | None = None,
+    *,
+    supported: bool = False,
+    partly: bool = False,
 ) -> str:
     """What would change a tier: the end of each clause that extra support rests on; without such support the beginning of any.
 
-    ``held``: the override that says this tier; what follows it is what would change the tier beneath. ``partly``: ``clauses``
-    are not all of them, so nothing is said of how many the tier rests on.
+    ``held``: the override that says this tier; what follows it is what would change the tier beneath. ``supported``: a
+    support runs, so that the end is put before a person. ``partly``: ``clauses`` are not all of them, so nothing is said of how many the tier rests on.
     """
     by_facts = held.beneath if held else tier
     grounds = set(policy.support_of(by_facts).when.clauses())
@@ -240,13 +246,13 @@ def what_would_change(
     changes = [clause.what_would_change_it for clause in mine]
     if partly:
         return sentences.of_tier(Tier.UNIVERSAL, changes, held, asks=False)
-    return sentences.of_tier(by_facts, changes, held, asks=asks_a_person(policy, by_facts))
+    return sentences.of_tier(by_facts, changes, held, asks=asks_a_person(policy, by_facts, supported))
 
 
-def asks_a_person(policy: Policy, tier: Tier | None) -> bool:
-    """Whether what would change ``tier`` is put before a person."""
+def asks_a_person(policy: Policy, tier: Tier | None, supported: bool = False) -> bool:
+    """Whether what would change ``tier`` is put before a person, as its end always is while a support runs."""
     if tier is None:
         return False
     if tier is Tier.UNIVERSAL:
         return policy.targeted.entry == "proposed"
-    return policy.support_of(tier).exit == "proposed"
+    return supported or policy.support_of(tier).exit == "proposed"

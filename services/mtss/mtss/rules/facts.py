@@ -27,9 +27,9 @@ TARDY = KINDS.index(AttendanceKind.TARDY)
 TIERS = tuple(Tier)
 """Tiers from the least support to the most, named by their place from here on."""
 UNIVERSAL, TARGETED, INTENSIVE = range(len(TIERS))
-RULINGS = ("accepted", "declined", "overridden", "withdrawn")
-"""What a person may decide: about a proposal, or otherwise than the policy, and taking that back."""
-ACCEPTED, DECLINED, OVERRIDDEN, WITHDRAWN = range(len(RULINGS))
+RULINGS = ("accepted", "declined", "overridden", "withdrawn", "support_begun", "support_ended")
+"""What a person may decide: about a proposal, or otherwise than the policy, and taking that back; and what support is given."""
+ACCEPTED, DECLINED, OVERRIDDEN, WITHDRAWN, SUPPORT_BEGUN, SUPPORT_ENDED = range(len(RULINGS))
 OF_STUDENTS = ("enrolments", "absences", "referrals", "scores", "help_requests", "exclusions")
 """The kinds of facts that are about one student each."""
 DATED = OF_STUDENTS[1:]
@@ -179,7 +179,7 @@ class Rulings(_Columns):
     kind: Ints
     """Its place in ``RULINGS``."""
     tier: Ints
-    """What was proposed, or what an override says, by its place in ``TIERS``."""
+    """What was proposed, or what an override says, by its place in ``TIERS``; of a support, the tier without an override then."""
     day: Ints
     until: Ints
     """The last day of an override."""

@@ -2,7 +2,8 @@
 
 A policy assigns and ends a tier by itself, or proposes that to a person. A ruling counts from its own day on, above what the
 facts of that day say. An override stands above all that until the last day that it names, and ends with the first day of the
-student's course after it. Nothing here asks for the time: the same facts and rulings say the same, in whatever order they came.
+student's course after it. While a support runs that a person has begun, no tier ends by itself: its end is proposed, whatever the
+policy says. Nothing here asks for the time: the same facts and rulings say the same, in whatever order they came.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,8 @@ from mtss.rules.facts import (
     INTENSIVE,
     NEVER,
     OVERRIDDEN,
+    SUPPORT_BEGUN,
+    SUPPORT_ENDED,
     TARGETED,
     UNIVERSAL,
     WITHDRAWN,
@@ -68,6 +71,8 @@ class Stand:
     """The tier without the override: what the policy says, and what was accepted of it."""
     until: int = NEVER
     """The last day of the override."""
+    supported: bool = False
+    """Whether a support runs, so that no tier ends by itself."""
     proposal: int = NO_PROPOSAL
     """The tier that is proposed, or ``NO_PROPOSAL``."""
     proposal_since: int = NEVER
@@ -96,6 +101,7 @@ def stand_of(student: Days, rulings: Sequence[Ruling]) -> Stand:
         overridden=override is not None,
         beneath=walk.level,
         until=override.until if override else NEVER,
+        supported=walk.supports > 0,
         proposal=proposal,
         proposal_since=proposal_since,
     )
@@ -111,15 +117,15 @@ def tiers_of(student: Days, rulings: Sequence[Ruling]) -> Ints:
     return tiers
 
 
-def by_policy(level: int, targeted: bool, intensive: bool, policy: Policy) -> int:
-    """The tier after a day on which the facts call for these, of one who stood at ``level`` before."""
+def by_policy(level: int, targeted: bool, intensive: bool, policy: Policy, supported: bool) -> int:
+    """The tier after a day on which the facts call for these, of one who stood at ``level`` before; a running support keeps it."""
     if intensive and policy.intensive.entry == "assigned":
         return INTENSIVE
-    if level == INTENSIVE and (intensive or policy.intensive.exit == "proposed"):
+    if level == INTENSIVE and (intensive or supported or policy.intensive.exit == "proposed"):
         return INTENSIVE
     if targeted:
         return TARGETED if level > UNIVERSAL or policy.targeted.entry == "assigned" else UNIVERSAL
-    return TARGETED if level > UNIVERSAL and policy.targeted.exit == "proposed" else UNIVERSAL
+    return TARGETED if level > UNIVERSAL and (supported or policy.targeted.exit == "proposed") else UNIVERSAL
 
 
 @dataclass(slots=True)
@@ -130,6 +136,8 @@ class _Walk:
     level: int = UNIVERSAL
     by: int = 0
     override: Ruling | None = None
+    supports: int = 0
+    """How many run."""
     resumed: int = field(default=int(np.iinfo(np.int32).min))
     """The day on which the last override was over."""
 
@@ -144,7 +152,7 @@ class _Walk:
         else:
             day = int(student.days[row])
             called = student.targeted[row], student.intensive[row]
-            self.follow(day, by_policy(self.level, *called, student.policy_on(day)))
+            self.follow(day, by_policy(self.level, *called, student.policy_on(day), self.supports > 0))
 
     def follow(self, day: int, level: int) -> None:
         if self.override and day > self.override.until:
@@ -157,7 +165,9 @@ class _Walk:
             self.override = ruling
         if ruling.kind in (ACCEPTED, WITHDRAWN) and self.override:
             self.override, self.resumed = None, ruling.day
-        if ruling.kind == ACCEPTED:
+        self.supports += (ruling.kind == SUPPORT_BEGUN) - (ruling.kind == SUPPORT_ENDED)
+        # The tier in which a support begins stays too if what was heard later says that there was no ground for it.
+        if ruling.kind == ACCEPTED or (ruling.kind == SUPPORT_BEGUN and ruling.tier > self.level):
             self.level, self.since, self.by = ruling.tier, ruling.day, ruling.number
 
 
@@ -179,7 +189,7 @@ def _proposals(student: Days, rulings: Sequence[Ruling], walk: _Walk) -> Iterato
     """What the facts call for and the policy leaves to a person, unless one has just said no; the highest tier first."""
     targeted, intensive = bool(student.targeted[-1]), bool(student.intensive[-1])
     policy = student.policy_on(int(student.days[-1]))
-    if by_policy(walk.level, targeted, intensive, policy) != walk.level:
+    if by_policy(walk.level, targeted, intensive, policy, walk.supports > 0) != walk.level:
         return  # with the next day it happens by itself
     for tier, called in _called_for(student, walk.level):
         since, enters = _since(student.days, called), tier > walk.level

@@ -19,19 +19,19 @@ def due_on(school_days: Sequence[date], begun_on: date, within: int) -> date | N
     return school_days[place] if place < len(school_days) else None
 
 
-def check_override_end(school_days: Sequence[date], today: date, until: date, most: int) -> None:
-    """Nothing, if an override that begins today may end with ``until``.
+def check_ahead(field: str, school_days: Sequence[date], today: date, day: date, most: int) -> None:
+    """Nothing, if what begins today may last through ``day``: an override, or a support until it is reviewed.
 
     Raises:
         Invalid: that is no instructional day after today, or more than ``most`` of them away.
     """
     ahead = [day for day in school_days if day > today][:most]
-    if until not in ahead:
-        raise Invalid(field="until", rule=f"must be one of the next {most} instructional days of the student's school")
+    if day not in ahead:
+        raise Invalid(field=field, rule=f"must be one of the next {most} instructional days of the student's school")
 
 
 def ends_soon(school_days: Sequence[date], today: date, until: date, within: int) -> bool:
-    """Whether fewer than ``within`` instructional days lie between today and the last day of an override."""
+    """Whether fewer than ``within`` instructional days lie between today and ``until``."""
     return sum(today < day <= until for day in school_days) < within
 
 

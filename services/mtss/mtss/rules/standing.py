@@ -35,6 +35,8 @@ class Standing:
     """The tier without the override, if there is one."""
     until: Ints
     """The last day of the override."""
+    supported: Flags
+    """Whether a support runs, so that no tier ends by itself."""
     proposal: Ints
     """The tier that is put before a person, ``NO_PROPOSAL`` where none is."""
     proposal_since: Ints
@@ -59,6 +61,7 @@ def standing_of(courses: Courses) -> Standing:
         overridden=np.zeros(students, np.bool_),
         beneath=tier.copy(),
         until=np.full(students, NEVER, np.int32),
+        supported=np.zeros(students, np.bool_),
         proposal=np.where(proposed, np.int32(INTENSIVE), np.int32(NO_PROPOSAL)),
         proposal_since=np.where(proposed, _since(courses, courses.candidate, courses.candidate[at]), np.int32(NEVER)),
         asks=(last > 0) & courses.unknown[at] & ~_exempt(courses, at),
@@ -153,7 +156,17 @@ def _policies(courses: Courses) -> list[tuple[int, Policy]]:
 
 def _stand(courses: Courses, student: int, standing: Standing) -> None:
     stand = stand_of(_days(courses, student), rulings_of(courses.rulings, student))
-    for name in ("tier", "since", "ruling", "overridden", "beneath", "until", "proposal", "proposal_since"):
+    for name in (
+        "tier",
+        "since",
+        "ruling",
+        "overridden",
+        "beneath",
+        "until",
+        "supported",
+        "proposal",
+        "proposal_since",
+    ):
         getattr(standing, name)[student] = getattr(stand, name)
 
 

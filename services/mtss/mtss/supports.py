@@ -1,0 +1,84 @@
+"""The supports that the district gives, from ``policy.toml`` and the file that ``TRELLIS_MTSS_POLICY`` names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from common.errors import Invalid
+from common.events import Tier
+from common.policies import PolicyInvalid, policy_of
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A support that students may receive. ``outcomes``: what it is for; ``review_within``: instructional days."""
+
+    title: str
+    tier: Tier
+    outcomes: tuple[str, ...]
+    review_within: int
+    offered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a support may end."""
+
+    title: str
+    needs_review: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What the district gives, what for, and how it ends. Each is known by its name in the file."""
+
+    kinds: Mapping[str, Kind]
+    endings: Mapping[str, Ending]
+    outcomes: Mapping[str, str]
+    review_soon: int
+    """From so many instructional days before its review on a support waits in the queue."""
+
+    def offered(self, name: str) -> Kind:
+        """The kind of that name, if it may begin.
+
+        Raises:
+            Invalid: the district does not offer it.
+        """
+        kind = self.kinds.get(name)
+        if kind is None or not kind.offered:
+            raise Invalid(field="kind", rule="must be one of the supports that the district offers")
+        return kind
+
+    def ending(self, name: str) -> Ending:
+        """The way to end of that name.
+
+        Raises:
+            Invalid: there is none.
+        """
+        if name not in self.endings:
+            raise Invalid(field="ending", rule="must be one of the endings in the district's catalogue")
+        return self.endings[name]
+
+
+def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
+    """A catalogue from what its file says.
+
+    Raises:
+        PolicyInvalid: a support is of no tier, for what is no outcome, or never reviewed. The sentence holds no value.
+    """
+    for name, each in said["supports"].items():
+        if each["tier"] not in set(Tier):
+            raise PolicyInvalid(f"The policy of mtss: supports.{name}.tier must be one of {', '.join(Tier)}.")
+        if not said["outcomes"].keys() >= set(each["outcomes"]):
+            raise PolicyInvalid(f"The policy of mtss: supports.{name}.outcomes may only name entries of outcomes.")
+        if each["review_within"] < 1:
+            raise PolicyInvalid(f"The policy of mtss: supports.{name}.review_within must be at least 1.")
+    kinds = {
+        name: Kind(each["title"], Tier(each["tier"]), tuple(each["outcomes"]), each["review_within"], each["offered"])
+        for name, each in said["supports"].items()
+    }
+    endings = {name: Ending(each["title"], each["needs_review"]) for name, each in said["endings"].items()}
+    return Catalogue(kinds, endings, said["outcomes"], said["review_soon"])
+
+
+CATALOGUE = read_catalogue(policy_of("mtss", added_to=("outcomes", "endings", "supports")))

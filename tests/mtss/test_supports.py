@@ -1,0 +1,222 @@
+"""Supports that students receive: begun, reviewed, ended; and no tier that ends by itself while one runs."""
+
+import tomllib
+from collections.abc import AsyncIterator, Mapping
+from copy import deepcopy
+from datetime import date
+from importlib.resources import files
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+
+from common.events import Cause, Tier
+from common.policies import PolicyInvalid
+from mtss.rules.sentences import WORDS
+from mtss.supports import read_catalogue
+from tests.harness import Running
+from tests.mtss.made_up import STUDENT, School, school_days
+from tests.mtss.test_people import REASON, act, at_noon, call, decisions, differing, queue, student
+from tests.scoped import TEACHER, assigned
+
+SCHOOL = School("north", days=school_days(120))
+TRIED = "They met each Monday; she now has lunch with two others."
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def school(mtss: Running) -> AsyncIterator[Running]:
+    """A student who is targeted since day 19, by 2 days of 20; it is noon of day 30."""
+    mtss.clock.set(at_noon(30))
+    absent = [SCHOOL.absent(day) for day in (18, 19)]
+    await mtss.deliver(SCHOOL.calendar(), SCHOOL.enrols(), *absent, *SCHOOL.closes_through(30))
+    await mtss.deliver(assigned(begin_on=SCHOOL.days[0]))
+    yield mtss
+
+
+async def begun(mtss: Running, **other: Any) -> httpx.Response:
+    asked = {"kind": "mentor", "owner_id": str(TEACHER), "review_on": SCHOOL.days[40].isoformat()} | other
+    return await act(mtss, f"/students/{STUDENT}/supports", **asked)
+
+
+async def do(mtss: Running, support: Any, what: str, **body: Any) -> httpx.Response:
+    """Over what is seen now."""
+    seen = (await call(mtss, "GET", f"/supports/{support['id']}")).headers["ETag"]
+    return await call(mtss, "POST", f"/supports/{support['id']}/{what}", json=body, headers={"If-Match": seen})
+
+
+async def reviewed(mtss: Running, support: Any, next_day: int, progress: str = "same") -> httpx.Response:
+    next_on = SCHOOL.days[next_day].isoformat()
+    return await do(mtss, support, "attempts", progress=progress, tried=TRIED, next_review_on=next_on)
+
+
+async def ended(mtss: Running, support: Any, ending: str = "goal-met") -> httpx.Response:
+    return await do(mtss, support, "end", ending=ending, reason=REASON)
+
+
+async def test_with_a_running_support_the_end_of_a_tier_is_proposed_and_shows_the_support_and_its_review_date(
+    school: Running,
+) -> None:
+    support = (await begun(school)).json()
+    school.clock.set(at_noon(60))
+    await school.deliver(*SCHOOL.closes(*range(30, 60)))
+
+    now = await student(school)
+
+    assert (now["tier"], now["proposal"]["tier"]) == ("targeted", "universal")
+    shown = [(each["id"], each["kind"], each["review_on"]) for each in now["proposal"]["supports"]]
+    assert shown == [(support["id"], "mentor", SCHOOL.days[40].isoformat())]
+    assert "person" in now["what_would_change_it"]
+    assert (await act(school, f"/proposals/{now['proposal']['id']}/accept")).status_code == 201
+    assert (await decisions(school))[-1][:2] == (Tier.UNIVERSAL, Cause.ACCEPTED)
+    assert await differing(school) == []
+
+
+async def test_once_the_last_support_has_ended_the_policy_ends_the_tier_by_itself_again(school: Running) -> None:
+    support = (await begun(school)).json()
+    school.clock.set(at_noon(60))
+    await school.deliver(*SCHOOL.closes(*range(30, 60)))
+    assert (await ended(school, support)).status_code == 201
+    assert (await student(school))["proposal"] is None
+    await school.deliver(*SCHOOL.closes(60, 61))
+    assert (await decisions(school))[-1] == (Tier.UNIVERSAL, Cause.EXITED, SCHOOL.days[61])
+    assert await differing(school) == []
+
+
+async def test_a_tier_stays_too_if_its_ground_turns_out_never_to_have_been(school: Running) -> None:
+    await begun(school)
+    await school.deliver(SCHOOL.absent(19, deleted=True), SCHOOL.absent(18, deleted=True))
+    now = await student(school)
+    assert (now["tier"], now["proposal"]["tier"]) == ("targeted", "universal")
+    words = (await call(school, "GET", f"/decisions/{now['decision_id']}/words?for=staff")).json()
+    assert WORDS["en"]["staff"]["asks"] in words["changes"]
+    assert await differing(school) == []
+
+
+async def test_a_support_waits_in_the_queue_from_some_days_before_its_review_until_somebody_reviews_it(
+    school: Running,
+) -> None:
+    support = (await begun(school)).json()
+    assert await queue(school) == []
+    school.clock.set(at_noon(36))
+    (waits,) = await queue(school)
+    assert (waits["about"], waits["id"], waits["tier"]) == ("support", support["id"], "targeted")
+    assert (waits["due_on"], waits["late"]) == (SCHOOL.days[40].isoformat(), False)
+    assert waits["assigned"]["staff_id"] == support["owner"]["staff_id"] == str(TEACHER)
+    school.clock.set(at_noon(41))
+    assert [each["late"] for each in await queue(school)] == [True]
+
+    handed = {"staff_id": str(TEACHER), "reason": "She sees him every day."}
+    assert (await call(school, "POST", f"/reviews/{support['id']}/hand-over", json=handed)).status_code == 201
+    assert (await reviewed(school, support, 60)).status_code == 201
+
+    assert await queue(school) == []
+    now = (await call(school, "GET", f"/supports/{support['id']}")).json()
+    assert (now["review_on"], now["owner"]["reason"]) == (SCHOOL.days[60].isoformat(), handed["reason"])
+
+
+async def test_what_was_tried_is_kept_attempt_by_attempt_and_no_support_ends_for_no_progress_without_one(
+    school: Running,
+) -> None:
+    support = (await begun(school)).json()
+    early = await ended(school, support, "no-progress")
+    assert (early.status_code, early.json()["type"]) == (409, "urn:trellis:problem:support-not-reviewed")
+    await reviewed(school, support, 45, "too_early")
+    await reviewed(school, support, 50)
+    assert (await ended(school, support, "no-progress")).status_code == 201
+
+    (now,) = (await call(school, "GET", f"/students/{STUDENT}/supports")).json()["items"]
+
+    assert [(each["number"], each["progress"], each["tried"]) for each in now["attempts"]] == [
+        (1, "too_early", TRIED),
+        (2, "same", TRIED),
+    ]
+    assert (now["ended_on"], now["ending"]) == (SCHOOL.days[30].isoformat(), "no-progress")
+    rulings = (await call(school, "GET", f"/students/{STUDENT}/rulings")).json()["items"]
+    assert [(each["kind"], each["support_id"], each["reason"]) for each in rulings] == [
+        ("support_begun", support["id"], REASON),
+        ("support_ended", support["id"], REASON),
+    ]
+    assert (await student(school))["tier"] == "targeted"
+    over = await reviewed(school, support, 50)
+    assert (over.status_code, over.json()["type"]) == (409, "urn:trellis:problem:support-over")
+    async with school.admin.connect() as connection:
+        words = (await connection.execute(sa.text("SELECT tried FROM mtss_attempt"))).scalars()
+        assert all(TRIED.encode() not in each for each in words)
+
+
+async def test_a_support_is_begun_once_over_what_was_seen_and_by_who_sees_the_student(school: Running) -> None:
+    body = {"kind": "mentor", "owner_id": str(TEACHER), "review_on": SCHOOL.days[40].isoformat(), "reason": REASON}
+    path, seen = f"/students/{STUDENT}/supports", (await call(school, "GET", f"/students/{STUDENT}")).headers["ETag"]
+    once = {"If-Match": seen, "Idempotency-Key": str(uuid4())}
+    first = await call(school, "POST", path, json=body, headers=once)
+    again = await call(school, "POST", path, json=body, headers=once)
+    assert (first.status_code, again.json()) == (201, first.json())
+    assert len((await call(school, "GET", path)).json()["items"]) == 1
+    for away, status in (({"schools": ["south"]}, 404), ({"role": "teacher"}, 403)):
+        for method, where in (("GET", path), ("POST", path), ("GET", f"/supports/{first.json()['id']}")):
+            headers = {"If-Match": seen} if method == "POST" else {}
+            asked = await call(school, method, where, json=body, headers=headers, **away)
+            assert asked.status_code == status
+    attempts, attempt = f"/supports/{first.json()['id']}/attempts", {"progress": "same", "tried": TRIED}
+    attempt["next_review_on"] = SCHOOL.days[50].isoformat()
+    for seen_before, status in (({}, 428), ({"If-Match": '"before"'}, 412)):
+        refused = await call(school, "POST", attempts, json=attempt, headers=seen_before)
+        assert refused.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("kind", "detention"),
+        ("owner_id", str(UUID(int=9))),
+        ("review_on", date(2024, 10, 5).isoformat()),  # a Saturday
+        ("review_on", SCHOOL.days[61].isoformat()),
+    ],
+)
+async def test_a_support_is_of_the_catalogue_of_somebody_there_and_reviewed_in_time(
+    school: Running, field: str, value: str
+) -> None:
+    refused = await begun(school, **{field: value})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field)
+    assert value not in refused.text
+
+
+async def test_the_catalogue_says_what_there_is_what_for_and_how_it_ends(school: Running) -> None:
+    told = (await call(school, "GET", "/supports/catalogue", role="teacher")).json()
+    (mentor,) = [each for each in told["supports"] if each["name"] == "mentor"]
+    assert (mentor["tier"], set(mentor["outcomes"]) <= set(told["outcomes"])) == ("targeted", True)
+    assert {each["name"]: each["needs_review"] for each in told["endings"]}["no-progress"]
+
+
+DEFAULT: Mapping[str, Any] = tomllib.loads(files("mtss").joinpath("policy.toml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "sentence"),
+    [
+        ("tier", "secret", "must be one of universal, targeted, intensive"),
+        ("outcomes", ["secret"], "may only name entries of outcomes"),
+        ("review_within", 0, "must be at least 1"),
+    ],
+)
+def test_a_catalogue_that_cannot_be_is_refused_in_one_sentence(member: str, value: Any, sentence: str) -> None:
+    said = deepcopy(DEFAULT)
+    said["supports"]["mentor"][member] = value
+    with pytest.raises(PolicyInvalid, match=f"^The policy of mtss: supports.mentor.{member} {sentence}") as refused:
+        read_catalogue(said)
+    assert "secret" not in str(refused.value)
+
+
+def test_what_is_no_longer_offered_is_not_begun() -> None:
+    said = deepcopy(DEFAULT)
+    said["supports"]["mentor"]["offered"] = False
+    catalogue = read_catalogue(said)
+    assert catalogue.offered("small-group").tier is Tier.TARGETED
+    for name in ("mentor", "nothing"):
+        with pytest.raises(Exception, match="kind"):
+            catalogue.offered(name)
+    with pytest.raises(Exception, match="ending"):
+        catalogue.ending("nothing")
