@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from common.errors import TooLarge
-from common.outbox import LARGEST_EVENT_BYTES, Record, Send, drain, publish, publish_standing, relay
+from common.events import SurveyScored
+from common.outbox import LARGEST_EVENT_BYTES, Record, Send, drain, publish, publish_standing, publish_stored, relay
 from tests.common.echo.app import scored
 from tests.faults.patience import eventually, soon
 from tests.harness import Running
@@ -93,6 +94,19 @@ async def test_what_is_said_goes_with_its_transaction(echo: Running) -> None:
         await fail_after_saying()
 
     assert await echo.said() == []
+
+
+async def test_only_what_was_stored_is_said_and_in_the_order_it_was_given(echo: Running) -> None:
+    store = sa.text("SELECT id FROM unnest(CAST(:stored AS uuid[])) AS stored(id)")
+    ids = [uuid4() for _ in range(20)]
+    events = {each: scored(uuid4(), revision) for revision, each in enumerate(ids)}
+
+    async with echo.session() as session:
+        stored = await publish_stored(session, store, {"stored": sorted(ids[::2])}, events)
+        assert await publish_stored(session, store, {"stored": ids}, {}) == set(ids)
+
+    assert stored == set(ids[::2])
+    assert [event.revision for event in await echo.said(SurveyScored)] == list(range(1, 21, 2))
 
 
 async def test_an_event_over_one_mebibyte_is_refused_when_it_is_written(echo: Running) -> None:

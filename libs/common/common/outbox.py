@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -31,13 +32,21 @@ _RETRY_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
-_SAY = """
-    INSERT INTO outbox (id, type, subject, key, body, traceparent)
-    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:subjects AS text[]), CAST(:keys AS text[]),
-                         CAST(:bodies AS bytea[]), CAST(:traceparents AS text[]))
-    """
+_COLUMNS = "id, type, subject, key, body, traceparent"
+_GIVEN = """CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:subjects AS text[]), CAST(:keys AS text[]),
+        CAST(:bodies AS bytea[]), CAST(:traceparents AS text[])"""
+_SAY = f"INSERT INTO outbox ({_COLUMNS}) SELECT * FROM unnest({_GIVEN})"  # noqa: S608 (columns of our own)
 _INSERT = sa.text(_SAY)
-_INSERT_AGAIN = sa.text(_SAY + "ON CONFLICT (id) DO UPDATE SET published_at = NULL")
+_INSERT_AGAIN = sa.text(f"{_SAY} ON CONFLICT (id) DO UPDATE SET published_at = NULL")
+# Sorted, which waits for all that is stored: an event takes its place in the outbox once its aggregate's row is locked.
+_STORE_AND_SAY = f"""
+    WITH stored AS ({{store}}), said AS (
+        INSERT INTO outbox ({_COLUMNS})
+        SELECT {_COLUMNS} FROM unnest(CAST(:of AS uuid[]), {_GIVEN}) WITH ORDINALITY AS given(of, {_COLUMNS}, place)
+        WHERE of IN (SELECT id FROM stored) ORDER BY place
+    )
+    SELECT id FROM stored
+    """  # noqa: S608 (as above)
 _UNPUBLISHED = sa.text(
     """
     SELECT id, type, subject, key, body, traceparent, created_at FROM outbox
@@ -75,29 +84,47 @@ async def publish(session: AsyncSession, *events: Event) -> None:
     await _say(session, _INSERT, {new_id(): event for event in events})
 
 
+async def publish_stored(
+    session: AsyncSession, store: sa.TextClause, values: Mapping[str, Any], events: Mapping[UUID, Event]
+) -> set[UUID]:
+    """Execute ``store``, which returns the ids of what it stored, and say the events of those in this order, all in one trip.
+
+    Raises:
+        TooLarge: an event is larger than 1 MiB.
+    """
+    if events:
+        said = _values({new_id(): event for event in events.values()})
+        store, values = _and_say(store), {**values, **said, "of": list(events)}
+    return {identity for (identity,) in await fetch(session, store, values)}
+
+
 async def publish_standing(session: AsyncSession, events: Sequence[Event]) -> None:
     """Say again how facts stand, under ids that the same state always gets: whoever knows them already does nothing."""
     await _say(session, _INSERT_AGAIN, {event.standing_id(): event for event in events})
 
 
 async def _say(session: AsyncSession, insert: sa.TextClause, events: Mapping[UUID, Event]) -> None:
-    if not events:
-        return
+    if events:
+        await fetch(session, insert, _values(events))
+
+
+@cache
+def _and_say(store: sa.TextClause) -> sa.TextClause:
+    return sa.text(_STORE_AND_SAY.format(store=store.text))
+
+
+def _values(events: Mapping[UUID, Event]) -> dict[str, Any]:
     bodies = [event.model_dump_json().encode() for event in events.values()]
     if max(map(len, bodies)) > LARGEST_EVENT_BYTES:
         raise TooLarge(what="An event", limit=LARGEST_EVENT_BYTES)
-    await fetch(
-        session,
-        insert,
-        {
-            "ids": list(events),
-            "types": [event.type() for event in events.values()],
-            "subjects": [event.subject for event in events.values()],
-            "keys": [event.key for event in events.values()],
-            "bodies": bodies,
-            "traceparents": [traceparent()] * len(events),
-        },
-    )
+    return {
+        "ids": list(events),
+        "types": [event.type() for event in events.values()],
+        "subjects": [event.subject for event in events.values()],
+        "keys": [event.key for event in events.values()],
+        "bodies": bodies,
+        "traceparents": [traceparent()] * len(events),
+    }
 
 
 async def relay(runtime: Runtime, sending: Callable[[], Any]) -> None:

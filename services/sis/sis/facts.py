@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.db import fetch, next_revision
 from common.events import CATALOGUE, Event, by_type
 from common.ids import id_named
-from common.outbox import publish
+from common.outbox import publish_stored
 from common.routing import EventRouter
 from common.scope import HEARD, keep_scope
 
@@ -139,16 +139,16 @@ async def _say(
     while waiting:
         said, wanted = await look(waiting)
         rows = _rows(waiting, said, wanted, at)
-        stored = await _store(session, event, waiting, rows)
-        await _keep(session, {i: said[i] for i in stored if i in said and said[i].revision != rows[i].revision})
-        changed |= {
-            waiting[i]: _event(event, rows[i].fact, rows[i].revision)
-            for i in stored
+        news = {
+            i: _event(event, rows[i].fact, rows[i].revision)
+            for i in sorted(rows, key=waiting.__getitem__)
             if i not in said or said[i].revision != rows[i].revision
         }
+        stored = await _store(session, event, waiting, rows, news)
+        await _keep(session, {i: said[i] for i in news if i in stored and i in said})
+        changed |= {waiting[i]: one for i, one in news.items() if i in stored}
         waiting = {i: key for i, key in waiting.items() if i in rows and i not in stored}
     spoken = [changed[key] for key in sorted(changed)]
-    await publish(session, *spoken)
     if event in HEARD:
         await keep_scope(spoken, session)
     return spoken
@@ -202,7 +202,11 @@ async def _said(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, _Sai
 
 
 async def _store(
-    session: AsyncSession, event: type[Event], keys: Mapping[UUID, FactKey], rows: Mapping[UUID, _Said]
+    session: AsyncSession,
+    event: type[Event],
+    keys: Mapping[UUID, FactKey],
+    rows: Mapping[UUID, _Said],
+    news: Mapping[UUID, Event],
 ) -> set[UUID]:
     if not rows:
         return set()
@@ -213,7 +217,7 @@ async def _store(
         "on_date": [_day(keys[i]) for i in ids],
         "turn": [rows[i].turn for i in ids],
     }
-    return {identity for (identity,) in await fetch(session, _STORE, columns)}
+    return await publish_stored(session, _STORE, columns, news)
 
 
 async def _keep(session: AsyncSession, superseded: Mapping[UUID, _Said]) -> None:
