@@ -329,7 +329,11 @@ async def test_what_was_rehearsed_needs_no_reason(mtss: Running) -> None:
     assert await rehearse(mtss.runtime)
     assert (await approve(mtss, found, 21, without_rehearsal=None))[1]["type"].endswith("not-rehearsed")
     assert (await ask(mtss, "POST", "/rehearsals", {"policy": policy()}))[0] == 202
+    assert "nobody has rehearsed" in (await ask(mtss, "GET", "/policies/ours-1/difference"))[1][1]
     assert await rehearse(mtss.runtime)
+    assert (await ask(mtss, "GET", "/policies/ours-1/difference"))[1][1] == (
+        "Rehearsed over the school year 2025: 1 more student (1 instead of 0) for targeted support, as many students (0) for intensive support."
+    )
     assert (await ask(mtss, "GET", "/policies/ours-1"))[1]["state"] == "rehearsed"
     assert (await approve(mtss, found, 21, without_rehearsal=None))[0] == 202
 
@@ -374,10 +378,12 @@ async def test_a_policy_comes_and_goes_as_yaml(mtss: Running) -> None:
 
 async def test_the_difference_is_told_in_plain_words(mtss: Running) -> None:
     await drafted(mtss, policy())
-    said = ["Attendance: a student is now considered from 8.5 % instead of 10 % of enrolled days missed."]
-    assert (await ask(mtss, "GET", "/policies/ours-1/difference"))[1] == said
-    assert (await ask(mtss, "GET", "/policies/ours-1/difference?against=default-1"))[1] == said
-    assert (await ask(mtss, "GET", "/policies/default-1/difference?against=ours-1"))[1] != said
+    said = "Attendance: a student is now considered from 8.5 % instead of 10 % of enrolled days missed."
+    _, (found, how) = await ask(mtss, "GET", "/policies/ours-1/difference")
+    assert (found, "rehearse ours-1 against default-1" in how) == (said, True)
+    assert (await ask(mtss, "GET", "/policies/ours-1/difference?against=default-1"))[1] == [found, how]
+    assert said not in (await ask(mtss, "GET", "/policies/default-1/difference?against=ours-1"))[1]
+    assert (await ask(mtss, "GET", "/policies/ours-1/difference?against=ours-1"))[1] == []
 
 
 # A run that is killed

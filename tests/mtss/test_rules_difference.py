@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from mtss.rules import policy_of
-from mtss.rules.policy.difference import difference
+from mtss.rules.policy.difference import Rehearsed, difference, in_numbers
 from mtss.rules.policy.schema import schema
 from tests.mtss.test_rules_policy import ATTENDANCE, ENTRY, TEXT, changed
 
@@ -49,6 +49,37 @@ def test_a_policy_does_not_differ_from_itself_or_from_another_version() -> None:
 )
 def test_a_number(path: str, value: float, said: str) -> None:
     assert otherwise(path, value) == [f"Attendance: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("rehearsed", "said"),
+    [
+        (
+            Rehearsed([2026], [], (381, 412), (14, 14)),
+            (
+                "Rehearsed over the school year 2026: 31 more students (412 instead of 381) for targeted support, "
+                "as many students (14) for intensive support."
+            ),
+        ),
+        (
+            Rehearsed([2024, 2025, 2026], ["100", "200"], (2, 1), (0, 1)),
+            (
+                "Rehearsed over the school years 2024, 2025 and 2026 at schools 100 and 200: 1 fewer student (1 instead of 2) for targeted "
+                "support, 1 more student (1 instead of 0) for intensive support."
+            ),
+        ),
+        (
+            None,
+            (
+                "How many students more or fewer that is nobody has rehearsed: rehearse ours-1 against default-1 "
+                "(trellis rehearse, or POST /mtss/v1/rehearsals)."
+            ),
+        ),
+    ],
+)
+def test_how_many_students(rehearsed: Rehearsed | None, said: str) -> None:
+    before, after = (policy_of(changed("version", version)) for version in ("default-1", "ours-1"))
+    assert in_numbers(before, after, rehearsed) == said
 
 
 def test_what_people_are_bound_to() -> None:

@@ -87,6 +87,8 @@ def difference(before: File, after: File) -> None:
         said = difference_of(_read(before), _read(after))
     for each in said or ("Nothing differs.",):
         _say(each)
+    if said:
+        _say(f"How many students more or fewer that is: trellis rehearse {after} --against {before}")
 
 
 @app.command("list")

@@ -10,12 +10,13 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import Field
+from sqlmodel import Field, col
 
 from common.db import Table
 from mtss.models.knowing import Moment, facts_known
 from mtss.models.reading import facts_of
 from mtss.rules import NEVER, Facts, Policy, day_of
+from mtss.rules.policy.difference import Rehearsed
 from mtss.rules.rehearsal.then import Closings, Known, Moments
 
 STUDENTS_AT_ONCE = 5_000
@@ -155,6 +156,25 @@ class Rehearsal(Table, table=True):
     reason: str | None
     """Why it failed."""
     result: dict[str, Any] | None = Field(sa_type=JSONB)
+
+
+async def compared(session: AsyncSession, before: Policy, after: Policy) -> Rehearsed | None:
+    """How many students the newest finished rehearsal of ``after`` against ``before`` tells of, if there is one."""
+    report = col(Rehearsal.result)
+    asked = sa.select(report["school_years"], col(Rehearsal.schools), report["policies"]).where(
+        col(Rehearsal.state) == "done",
+        col(Rehearsal.policy) == after.document,
+        col(Rehearsal.against) == before.document,
+    )
+    found = (await session.execute(asked.order_by(col(Rehearsal.id).desc()).limit(1))).one_or_none()
+    if found is None:
+        return None
+    years, schools, policies = found
+    of_role = {each["role"]: each for each in policies}
+    targeted, intensive = (
+        tuple(of_role[role][of]["students"] for role in ("against", "policy")) for of in ("flow", "candidates")
+    )
+    return Rehearsed(years, schools, targeted, intensive)
 
 
 async def students_of(session: AsyncSession, schools: Sequence[str]) -> Sequence[UUID]:

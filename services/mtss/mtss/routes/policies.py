@@ -15,12 +15,13 @@ from common.idempotency import ONCE, repeatable
 from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from common.runtime import Now, Today
 from mtss.models import DEFAULT_POLICY, PolicyStep, StoredPolicy, find_policy, policies_in_force, policy_in_force
+from mtss.models.rehearsal import compared
 from mtss.routes.adoptions import AdoptionDocument, SecondPersonMissing, ask_for
 from mtss.routes.documents import District, Person
 from mtss.routes.policy_documents import PolicyDocument, PolicyLine, digest_told, line_of, rehearsal_of, told
 from mtss.rules import Policy, day_of, digest_of, policy_of
 from mtss.rules.policy.checking import findings
-from mtss.rules.policy.difference import difference
+from mtss.rules.policy.difference import difference, in_numbers
 from mtss.written import as_yaml, document_of
 
 router = Router("mtss")
@@ -214,10 +215,11 @@ async def read_difference(
     today: Today,
     against: Annotated[str | None, Query(max_length=80, description="A version; else the one in force today.")] = None,
 ) -> list[str]:
-    """What this policy says otherwise, one sentence each."""
+    """What this policy says otherwise, one sentence each; and in how many students that came out when it was rehearsed."""
     after, _stored = await _find(session, version)
     before = (await _find(session, against))[0] if against else await policy_in_force(session, today)
-    return list(difference(before, after))
+    said = difference(before, after)
+    return [*said, in_numbers(before, after, await compared(session, before, after))] if said else []
 
 
 def _require_checked(stored: StoredPolicy | None) -> None:

@@ -1,6 +1,7 @@
 """What differs between two policies, in plain words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mtss.rules.policy.conditions import Condition
@@ -17,6 +18,41 @@ _SAID: Mapping[str, str] = {
     "minimum_dwell.days": "it now stands for at least {new} instead of {old}{unit}",
     "window_days": "it now looks at {new} instead of {old}{unit}",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """For how many students, ever within the time rehearsed, either policy calls for support: before, and after."""
+
+    school_years: Sequence[int]
+    schools: Sequence[str]
+    """None: all."""
+    targeted: tuple[int, int]
+    intensive: tuple[int, int]
+
+
+def in_numbers(before: Policy, after: Policy, rehearsed: Rehearsed | None) -> str:
+    """What the difference comes to in students, or how to learn that; ``rehearsed`` holds ``after`` against ``before``."""
+    if rehearsed is None:
+        asked = f"rehearse {after.version} against {before.version} (trellis rehearse, or POST /mtss/v1/rehearsals)"
+        return f"How many students more or fewer that is nobody has rehearsed: {asked}."
+    over = [("over the school year", rehearsed.school_years), ("at school", rehearsed.schools)]
+    where = "".join(f" {one}{'s' * (len(of) > 1)} {_and(of)}" for one, of in over if of)
+    called = ((rehearsed.targeted, "targeted"), (rehearsed.intensive, "intensive"))
+    said = ", ".join(f"{_more(*counts)} for {tier} support" for counts, tier in called)
+    return f"Rehearsed{where}: {said}."
+
+
+def _and(of: Sequence[object]) -> str:
+    *first, last = map(str, of)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _more(before: int, after: int) -> str:
+    if before == after:
+        return f"as many students ({after})"
+    apart = abs(after - before)
+    return f"{apart} {'more' if after > before else 'fewer'} student{'s' * (apart != 1)} ({after} instead of {before})"
 
 
 def difference(before: Policy, after: Policy) -> tuple[str, ...]:
