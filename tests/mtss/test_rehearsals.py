@@ -31,6 +31,7 @@ from mtss.models import DEFAULT_POLICY, courses_of
 from mtss.models.rehearsal import facts_before, facts_in_parts, known_of, students_of
 from mtss.rehearsals import working
 from mtss.rehearsals.apart import Broken, Gone, Refused, apart
+from mtss.rehearsals.charts import of_schools
 from mtss.rehearsals.sheets import SHEETS, sheet
 from mtss.rules import day_number, policy_of
 from mtss.rules.rehearsal.district import district_of
@@ -300,6 +301,12 @@ async def test_a_report_is_given_as_sheets_and_as_one_page_without_script(
     assert all(sheets.values())
     assert page.text.count("<svg") == 7
     assert page.text.count('role="img"') >= 7
+    # What a chart draws by week the table beside it holds by week.
+    for table in ("Caseload by week", "Unknown by week"):
+        rows = page.text.partition(f'aria-label="{table}"')[2].partition("</table>")[0]
+        assert [f'class="day">{week}<' in rows for week in report["weeks"]] == [True] * len(report["weeks"])
+    months = page.text.partition('aria-label="Share of each school by month"')[2].partition("</table>")[0]
+    assert [month in months for month in of_schools(report)] == [True] * len(of_schools(report))
     assert "<script" not in page.text
     assert "<?xml" not in page.text
 
@@ -540,6 +547,6 @@ async def _typed(mtss: Running, folder: Path, document: dict[str, Any], *options
 
 def test_no_sheet_holds_a_formula() -> None:
     numbers = ("usual", "value", "caseload", "school_days_ahead", "in_time", "precision")
-    point: dict[str, Any] = {"path": "=cmd()", "unit": "days", **dict.fromkeys(numbers, -1)}
+    point: dict[str, Any] = {"path": "=cmd()", "tier": "targeted", "unit": "days", **dict.fromkeys(numbers, -1)}
 
-    assert sheet({"sensitivity": [point]}, "sensitivity").splitlines()[1] == "'=cmd(),days,-1,-1,-1,-1,-1,-1"
+    assert sheet({"sensitivity": [point]}, "sensitivity").splitlines()[1] == "'=cmd(),targeted,days,-1,-1,-1,-1,-1,-1"

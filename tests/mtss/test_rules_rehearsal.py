@@ -209,7 +209,11 @@ def test_each_clause_is_told_alone_with_those_whom_no_other_finds() -> None:
         "attendance": (1, 0),
         "adult_support": (0, 0),
         "referrals": (2, 1),
+        "severe_attendance": (1, 1),
+        "severe_referrals": (0, 0),
     }
+    assert {told[name]["tier"] for name in ("attendance", "referrals")} == {"targeted"}
+    assert {told[name]["tier"] for name in ("severe_attendance", "severe_referrals")} == {"intensive"}
 
 
 def test_what_is_unknown_is_told_by_clause_school_and_week() -> None:
@@ -259,7 +263,30 @@ def test_each_number_is_moved_a_little_each_way_on_its_own_grid() -> None:
     assert found["attendance.entry.at_least"] == [9, 11, 12]  # 8 is no longer above the exit
     assert found["attendance.exit.days_in_a_row"] == [16, 18, 22, 24]
     assert found["referrals.entry.at_least"] == [1, 3, 4]  # none is no number of referrals
-    assert not any("bands" in path or path.startswith("severe") for path in found)
+    assert found["severe_attendance.entry.at_least"] == [16, 18, 22, 24]
+    assert found["tiers.intensive.when.any[2].at_least"] == [1, 3]  # of three clauses
+    assert not any("bands" in path for path in found)
+
+
+def test_the_count_of_an_at_least_is_moved_where_it_stands_and_nothing_else() -> None:
+    of = [
+        "attendance",
+        {"at_least": {"value": 2, "unit": "clauses", "source": "local"}, "of": ["referrals", "adult_support"]},
+    ]
+    document = copy.deepcopy(dict(policy().document))
+    document["tiers"]["targeted"]["when"] = {"all": of}
+
+    (found,) = [each for each in moved(rules.policy_of(document), 10, 1) if each.path.startswith("tiers.targeted")]
+
+    assert [found.path, found.tier, found.usual, found.value] == [
+        "tiers.targeted.when.all[1].at_least",
+        "targeted",
+        2,
+        1,
+    ]
+    document["tiers"]["targeted"]["when"]["all"][1]["at_least"]["value"] = 1
+    expected = rules.policy_of(document)
+    assert (found.policy.targeted, found.policy.intensive) == (expected.targeted, expected.intensive)
 
 
 def test_a_score_is_moved_no_further_than_its_exit() -> None:
@@ -293,7 +320,22 @@ def test_a_later_first_look_is_a_later_decision() -> None:
     points = {(each["path"], each["value"]): each for each in report["sensitivity"]}
     later = points["clauses.attendance.minimum_data.enrolled_days", 22.0]
     assert later["school_days_ahead"] == _early(report, "default-1")["school_days_ahead"]["quartiles"][1] - 2
-    assert {each["usual"] for each in report["sensitivity"] if "entry" in each["path"]} == {10.0, 2.5, 2.0}
+    assert {each["usual"] for each in report["sensitivity"] if "entry" in each["path"]} == {10.0, 2.5, 2.0, 20.0, 6.0}
+
+
+def test_a_number_of_intensive_support_is_judged_by_those_whose_year_ended_at_twenty_percent() -> None:
+    asked = Asked(policy(), policy(), replace(COMPARISON, steps_each_way=1))
+    # 7 of 20 days on day 19; the 36th of 180 days, which is certain, on day 105.
+    events = _year(*range(0, 108, 3))
+
+    report = rehearse(_district(events, (ONE,), asked), asked, lambda: None)
+
+    points = {(each["path"], each["value"]): each for each in report["sensitivity"]}
+    usual, later = (points["clauses.severe_attendance.minimum_data.enrolled_days", days] for days in (20.0, 22.0))
+    assert (usual["tier"], usual["school_days_ahead"], later["school_days_ahead"]) == ("intensive", 105 - 19, 105 - 21)
+    two, three = (points["tiers.intensive.when.any[2].at_least", count] for count in (2.0, 3.0))
+    assert (two["caseload"], three["caseload"]) == (usual["caseload"], usual["caseload"])
+    assert points["tiers.intensive.when.any[2].at_least", 1.0]["caseload"] >= usual["caseload"]
 
 
 def test_a_clause_alone_asks_where_it_is_unknown() -> None:

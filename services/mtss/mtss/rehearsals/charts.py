@@ -75,26 +75,31 @@ def _caseload(report: Report, state: str) -> Any:
 
 
 def _schools(report: Report) -> Any:
-    targeted, enrolled = report["caseload"]["policy"]["targeted"], report["enrolled"]
     rows = [
-        {"week": week, "school": school, "share": 100 * targeted[at][place] / enrolled[at][place]}
-        for at, week in enumerate(report["weeks"])
-        for place, school in enumerate(report["schools"])
-        if enrolled[at][place]
+        {"month": month, "school": school, "percent": 100 * share}
+        for month, shares in of_schools(report).items()
+        for school, share in zip(report["schools"], shares, strict=True)
+        if share is not None
     ]
     return (
         alt.Chart(_values(rows), width=_WIDTH, height=alt.Step(_CELL))
         .mark_rect()
         .encode(
-            x=alt.X(
-                "week:O",
-                title="week through (month and day)",
-                axis=alt.Axis(values=report["weeks"][::4], labelExpr="slice(datum.label, 5)", labelAngle=0),
-            ),
+            x=alt.X("month:O", title="at the end of the last school week of the month", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("school:N", title="school", sort=list(report["schools"])),
-            color=alt.Color("share:Q", title="percent of enrolled students", scale=alt.Scale(scheme="blues")),
+            color=alt.Color("percent:Q", title="percent of enrolled students", scale=alt.Scale(scheme="blues")),
         )
     )
+
+
+def of_schools(report: Report) -> dict[str, list[float | None]]:
+    """By month of each school the share of its students who would be targeted at the end of the month's last school week."""
+    last = {week[:7]: at for at, week in enumerate(report["weeks"])}
+    targeted, enrolled = report["caseload"]["policy"]["targeted"], report["enrolled"]
+    return {
+        month: [count / of if of else None for count, of in zip(targeted[at], enrolled[at], strict=True)]
+        for month, at in last.items()
+    }
 
 
 def _early(report: Report) -> Any:
@@ -236,24 +241,16 @@ def _sensitivity(report: Report) -> Any:
 
 def curves(report: Report) -> dict[str, list[Mapping[str, Any]]]:
     """For each number of the policy its points, ascending by its value, the policy's own among them."""
-    own = report["policies"][0]
-    early = next(iter(own["early"].values()))
-    usual = {
-        "caseload": own["daily"]["mean"],
-        "school_days_ahead": early["school_days_ahead"]["quartiles"][1],
-        "in_time": early["in_time"]["share"],
-        "precision": early["precision"]["share"],
-    }
     found: dict[str, list[Mapping[str, Any]]] = {}
     for point in report["sensitivity"]:
-        found.setdefault(point["path"], [{**point, **usual, "value": point["usual"]}]).append(point)
-    return {path: sorted(points, key=lambda point: point["value"]) for path, points in found.items()}
+        found.setdefault(point["path"], []).append(point)
+    return found
 
 
 def short(path: str) -> str:
-    """The path of a number in words, such as ``attendance: entry at least``."""
-    clause, _, rest = path.removeprefix("clauses.").partition(".")
-    return f"{clause}: {rest}".replace("_", " ").replace(".", " ")
+    """The path of a number in words, such as ``attendance: entry at least`` or ``intensive: when any[2] at least``."""
+    of, _, rest = path.removeprefix("clauses.").removeprefix("tiers.").partition(".")
+    return f"{of}: {rest}".replace("_", " ").replace(".", " ")
 
 
 def _named(of: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from mtss.rehearsals.charts import charts, curves, group_named, short
+from mtss.rehearsals.charts import charts, curves, group_named, of_schools, short
 
 _pages = Environment(
     loader=PackageLoader("mtss"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -24,7 +24,8 @@ def rendered(report: Mapping[str, Any], asked_at: datetime) -> tuple[str, dict[s
         against=report["policies"][1],
         # Ours: drawn from numbers, and every text in it escaped by who drew it.
         charts={name: Markup(svg) for name, svg in charts(report).items()},  # noqa: S704 (as said above)
-        months=_months(report),
+        weeks=_weeks(report),
+        months=of_schools(report),
         curves=curves(report),
         asked_at=asked_at,
         nonce=nonce,
@@ -35,12 +36,11 @@ def rendered(report: Mapping[str, Any], asked_at: datetime) -> tuple[str, dict[s
     return html, {"Content-Security-Policy": policy}
 
 
-def _months(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The last school week of each month, with the sums over all schools."""
-    last = {week[:7]: at for at, week in enumerate(report["weeks"])}
+def _weeks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each school week, with the sums over all schools."""
     return [
         {
-            "week": report["weeks"][at],
+            "through": week,
             "enrolled": sum(report["enrolled"][at]),
             **{
                 f"{role}_{state}": sum(of[state][at])
@@ -48,7 +48,7 @@ def _months(report: Mapping[str, Any]) -> list[dict[str, Any]]:
                 for state in ("targeted", "candidate")
             },
         }
-        for at in last.values()
+        for at, week in enumerate(report["weeks"])
     ]
 
 

@@ -57,11 +57,11 @@ def _early(report: Report) -> Iterator[Row]:
 
 
 def _clauses(report: Report) -> Iterator[Row]:
-    yield ("clause", "mean", "most", "students", "students_of_no_other", "entries", "exits")
+    yield ("clause", "tier", "mean", "most", "students", "students_of_no_other", "entries", "exits")
     for of in report["alone"]:
         daily, flow = of["daily"], of["flow"]
         counts = flow["students"], of["students_of_no_other"], flow["entries"], flow["exits"]
-        yield (of["clause"], daily["mean"], daily["most"], *counts)
+        yield (of["clause"], of["tier"], daily["mean"], daily["most"], *counts)
 
 
 def _unknown(report: Report) -> Iterator[Row]:
@@ -101,7 +101,7 @@ def _risk(told: Mapping[str, Any] | None) -> Row:
 
 
 def _sensitivity(report: Report) -> Iterator[Row]:
-    names = ("path", "unit", "usual", "value", "caseload", "school_days_ahead", "in_time", "precision")
+    names = ("path", "tier", "unit", "usual", "value", "caseload", "school_days_ahead", "in_time", "precision")
     yield names
     for point in report["sensitivity"]:
         yield tuple(point[name] for name in names)

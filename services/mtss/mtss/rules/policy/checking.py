@@ -97,12 +97,9 @@ def _conditions(policy: Policy) -> Iterator[Finding]:
 def _condition(condition: Condition, at: str) -> Iterator[Finding]:
     named = Counter(part.clause for part in condition.parts if part.join == "clause")
     if any(count > 1 for count in named.values()):
-        yield Finding(f"{at}.{_LIST.get(condition.join, condition.join)}", "names one clause twice")
+        yield Finding(f"{at}.{condition.list_name}", "names one clause twice")
     for place, part in enumerate(condition.parts):
-        yield from _condition(part, f"{at}.{_LIST.get(condition.join, condition.join)}[{place}]")
-
-
-_LIST = {"at_least": "of"}
+        yield from _condition(part, f"{at}.{condition.list_name}[{place}]")
 
 
 def _unused(policy: Policy) -> Iterator[Finding]:

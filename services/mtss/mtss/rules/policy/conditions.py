@@ -27,6 +27,11 @@ class Condition:
     parts: "tuple[Condition, ...]" = ()
     count: int = 0
 
+    @property
+    def list_name(self) -> str:
+        """The member of the document that holds its parts."""
+        return "of" if self.join == "at_least" else self.join
+
     def clauses(self) -> Iterator[str]:
         """The names of the clauses it rests on, in their order; one that is named twice comes twice."""
         if self.join == "clause":

@@ -105,15 +105,17 @@ def quartiles(values: Ints) -> Figures:
     return {"quartiles": found, "of": len(values)}
 
 
-def early(past: Past, outcome: Outcome, end: YearEnd, place: int, decides: Decides = "every_day") -> Figures:
-    """How early a policy decides for students whose year ended so, whom it misses, and whom it supports besides.
+def early(
+    past: Past, outcome: Outcome, end: YearEnd, place: int, decides: Decides = "every_day", state: int = TARGETED
+) -> Figures:
+    """How early a policy calls for ``state`` for students whose year ended so, whom it misses, and whom it supports besides.
 
     In time is before the day on which the end of the year was certain.
     """
     years, rows = past.years, len(outcome.days)
     told = years.enrolled >= end.enrolled_days
     ended = told & (years.missed >= end.percent * years.enrolled)
-    on = decided(years, outcome, on_last_day=decides == "last_day_of_year")
+    on = decided(years, outcome, state, on_last_day=decides == "last_day_of_year")
     found, crossed = ended & (on < rows), years.crossed[place]
     in_time = found & (on < crossed)
     precision = share(int(np.count_nonzero(found)), int(np.count_nonzero(told & (on < rows))))

@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Literal, TypeAlias
 
 from mtss.rules.policy.conditions import Condition
 from mtss.rules.policy.document import Clause, Policy
-from mtss.rules.signals import SIGNALS
+from mtss.rules.signals import SIGNALS, Range
 from mtss.rules.signals.kinds import whole
+
+Tier: TypeAlias = Literal["targeted", "intensive"]
+_TIERS: tuple[Tier, ...] = ("targeted", "intensive")
 
 _SAYS_NOTHING = ("bands.", "scale.most")
 """What is shown beside a clause, or only bounds its numbers, and decides nothing."""
@@ -15,9 +19,11 @@ _OF_EVERY_SIGNAL = whole(1, 400)
 """Numbers that no signal names, such as a minimum dwell."""
 
 
-def grounds(policy: Policy) -> list[str]:
-    """The clauses that targeted support rests on, each once, in their order."""
-    return list(dict.fromkeys(policy.targeted.when.clauses()))
+def grounds(policy: Policy) -> dict[str, Tier]:
+    """By each clause that support rests on, in their order, the tier that does; targeted support, where both do."""
+    targeted: dict[str, Tier] = dict.fromkeys(policy.targeted.when.clauses(), "targeted")
+    intensive: dict[str, Tier] = dict.fromkeys(policy.intensive.when.clauses(), "intensive")
+    return targeted | {name: tier for name, tier in intensive.items() if name not in targeted}
 
 
 def alone(policy: Policy, name: str) -> Policy:
@@ -36,6 +42,8 @@ def alone(policy: Policy, name: str) -> Policy:
 class Moved:
     """A policy in which one number is another. Variants keep what they say of it."""
 
+    tier: Tier
+    """The support that rests on it."""
     path: str
     unit: str
     value: Decimal
@@ -44,26 +52,49 @@ class Moved:
 
 
 def moved(policy: Policy, percent: int, each_way: int) -> Iterator[Moved]:
-    """Each number on which targeted support rests, some steps lower and higher, where that still makes sense.
+    """Each number on which support rests, some steps lower and higher, where that still makes sense.
 
     A step is ``percent`` of the number, on the signal's own grid.
     """
-    for name in grounds(policy):
+    for name, tier in grounds(policy).items():
         clause = policy.clauses[name]
         for path, number in clause.numbers.items():
-            for value in _values(clause, path, percent, each_way):
+            for value in _around(number.value, _allowed(clause, path), percent, each_way):
                 changed = _with(clause, path, value)
                 if _makes_sense(changed):
                     clauses = {**policy.clauses, name: changed}
                     full = f"clauses.{name}.{path}"
-                    yield Moved(full, number.unit, value, number.value, replace(policy, clauses=clauses))
+                    yield Moved(tier, full, number.unit, value, number.value, replace(policy, clauses=clauses))
+    for tier in _TIERS:
+        support = getattr(policy, tier)
+        for path, was, value, when in _recounted(support.when, f"tiers.{tier}.when", percent, each_way):
+            yield Moved(tier, path, "clauses", value, was, replace(policy, **{tier: replace(support, when=when)}))
 
 
-def _values(clause: Clause, path: str, percent: int, each_way: int) -> list[Decimal]:
+def _recounted(
+    when: Condition, at: str, percent: int, each_way: int
+) -> Iterator[tuple[str, Decimal, Decimal, Condition]]:
+    """The condition with another count in one ``at_least`` of it: the place of that, the count, the other one, and the whole."""
+    if when.join == "at_least":
+        usual = Decimal(when.count)
+        for value in _around(usual, whole(1, len(when.parts)), percent, each_way):
+            yield f"{at}.at_least", usual, value, replace(when, count=int(value))
+    for place, part in enumerate(when.parts):
+        for path, usual, value, other in _recounted(part, f"{at}.{when.list_name}[{place}]", percent, each_way):
+            yield path, usual, value, replace(when, parts=(*when.parts[:place], other, *when.parts[place + 1 :]))
+
+
+def _allowed(clause: Clause, path: str) -> Range | None:
+    """Between what a number may lie; ``None`` for one that decides nothing."""
     if path.startswith(_SAYS_NOTHING):
+        return None
+    signal = SIGNALS[clause.signal]
+    return {**signal.numbers, **signal.may}.get(path, _OF_EVERY_SIGNAL)
+
+
+def _around(usual: Decimal, allowed: Range | None, percent: int, each_way: int) -> list[Decimal]:
+    if allowed is None:
         return []
-    signal, usual = SIGNALS[clause.signal], clause[path]
-    allowed = {**signal.numbers, **signal.may}.get(path, _OF_EVERY_SIGNAL)
     grain = Decimal(1).scaleb(-allowed.places)
     step = max((usual * percent / 100).quantize(grain), grain)
     values = [usual + step * times for times in range(-each_way, each_way + 1) if times]

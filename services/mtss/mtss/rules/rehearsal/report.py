@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from mtss.rules.rehearsal.district import District
 from mtss.rules.rehearsal.figures import Figures
 from mtss.rules.rehearsal.ground import tables_of
 from mtss.rules.rehearsal.kernel import run
-from mtss.rules.rehearsal.otherwise import Moved, alone, grounds, moved
-from mtss.rules.rehearsal.outcome import CANDIDATE, Outcome
+from mtss.rules.rehearsal.otherwise import Moved, Tier, alone, grounds, moved
+from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED, Outcome
 from mtss.rules.rehearsal.past import Past, past_of
 from mtss.rules.rehearsal.then import AsKnownThen
 from mtss.rules.rehearsal.who import Groups, who
@@ -87,7 +88,7 @@ class _Rehearsal:
             "places": figures.against_places(past, policy, asked.policy.places),
             "who": None if groups is None else who(past, outcomes, groups, asked.comparison.least),
             **self._clauses(past),
-            "sensitivity": self._sensitivity(past),
+            "sensitivity": self._sensitivity(past, policy),
         }
 
     def _run(self, policy: Policy) -> Outcome:
@@ -122,39 +123,48 @@ class _Rehearsal:
         ]
 
     def _clauses(self, past: Past) -> Figures:
-        """What each clause contributed alone, and where nothing was known of it."""
-        names = grounds(self._asked.policy)
-        outcomes = {name: self._run(alone(self._asked.policy, name)) for name in names}
+        """What each clause contributed alone to the support that rests on it, and where nothing was known of it."""
+        tiers = grounds(self._asked.policy)
+        outcomes = {name: self._run(alone(self._asked.policy, name)) for name in tiers}
         stood = {name: figures.ever(past, outcome) for name, outcome in outcomes.items()}
         return {
             "alone": [
                 {
                     "clause": name,
+                    "tier": tiers[name],
                     "daily": figures.daily(past, outcome),
                     "flow": figures.flow(past, outcome),
-                    "students_of_no_other": int(np.count_nonzero(_of_no_other(name, stood))),
+                    "students_of_no_other": _of_no_other(name, stood, tiers),
                 }
                 for name, outcome in outcomes.items()
             ],
             "unknown": [{"clause": name, **figures.unknown(past, outcome)} for name, outcome in outcomes.items()],
         }
 
-    def _sensitivity(self, past: Past) -> list[Figures]:
-        return [self._point(past, each) for each in self._asked.moved]
+    def _sensitivity(self, past: Past, policy: Outcome) -> list[Figures]:
+        """Of each number its curve: what came of each value, ascending, the policy's own among them."""
+        usual = {tier: self._point(past, policy, tier) for tier in _LOOKED_AT}
+        curves: dict[str, list[Figures]] = {}
+        for each in self._asked.moved:
+            number = {"path": each.path, "tier": each.tier, "unit": each.unit, "usual": float(each.usual)}
+            curve = curves.setdefault(each.path, [number | {"value": number["usual"]} | usual[each.tier]])
+            found = self._point(past, self._run(each.policy), each.tier)
+            curve.append(number | {"value": float(each.value)} | found)
+        return [point for curve in curves.values() for point in sorted(curve, key=itemgetter("value"))]
 
-    def _point(self, past: Past, moved: Moved) -> Figures:
-        outcome, end = self._run(moved.policy), self._asked.comparison.year_ends[0]
-        early = figures.early(past, outcome, end, 0)
+    def _point(self, past: Past, outcome: Outcome, tier: Tier) -> Figures:
+        state, place = _LOOKED_AT[tier]
+        early = figures.early(past, outcome, self._asked.comparison.year_ends[place], place, state=state)
         return {
-            "path": moved.path,
-            "unit": moved.unit,
-            "usual": float(moved.usual),
-            "value": float(moved.value),
-            "caseload": figures.daily(past, outcome)["mean"],
+            "caseload": figures.daily(past, outcome, state)["mean"],
             "school_days_ahead": early["school_days_ahead"]["quartiles"][1],
             "in_time": early["in_time"]["share"],
             "precision": early["precision"]["share"],
         }
+
+
+_LOOKED_AT: Mapping[Tier, tuple[int, int]] = {"targeted": (TARGETED, 0), "intensive": (CANDIDATE, -1)}
+"""For each tier whom a number is judged by: the state, and which way in which a year may end, the first or the last."""
 
 
 def _day_by_day(past: Past, outcome: Outcome) -> Figures:
@@ -165,10 +175,10 @@ def _day_by_day(past: Past, outcome: Outcome) -> Figures:
     }
 
 
-def _of_no_other(name: str, stood: dict[str, Flags]) -> Flags:
-    others = [flags for other, flags in stood.items() if other != name]
-    mine: Flags = stood[name] & ~np.logical_or.reduce([np.zeros_like(stood[name]), *others])
-    return mine
+def _of_no_other(name: str, stood: Mapping[str, Flags], tiers: Mapping[str, Tier]) -> int:
+    """For how many students no other clause calls for what this one calls for."""
+    others = [flags for other, flags in stood.items() if other != name and tiers[other] == tiers[name]]
+    return int(np.count_nonzero(stood[name] & ~np.logical_or.reduce([np.zeros_like(stood[name]), *others])))
 
 
 def _about(past: Past) -> dict[str, Any]:

@@ -91,12 +91,12 @@ class _Group:
         return (there + self.first).astype(np.int32), *(each[year][there] for each in columns)
 
 
-def decided(years: Years, outcome: Outcome, *, on_last_day: bool = False) -> Ints:
-    """The row of the first day of each year on which targeted support stood; as many as there are rows if on none.
+def decided(years: Years, outcome: Outcome, state: int = TARGETED, *, on_last_day: bool = False) -> Ints:
+    """The row of the first day of each year on which students were in ``state``; as many as there are rows if on none.
 
     ``on_last_day``: only the last counted day of each year is looked at.
     """
-    rows, stood = len(outcome.days), outcome.episodes(TARGETED)
+    rows, stood = len(outcome.days), outcome.episodes(state)
     since = years.last if on_last_day else years.first
     # Times of one student follow each other: the first that ends after the year began is the one, if it began in time.
     width = np.int64(rows + 2)
