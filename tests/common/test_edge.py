@@ -18,7 +18,7 @@ from common.errors import Overloaded
 from common.headers import guarding
 from common.limits import Limits, TooManyRequests
 from common.origins import open_to
-from common.policy import HEAD_BYTES, HEAD_FIELDS, LINK, MACHINE, PERSON, STRANGER
+from common.policy import HEAD_BYTES, HEAD_FIELDS, LINK, MACHINE, PERSON, STRANGER, STRANGERS_AT_WORK
 from common.process import Process
 from common.server import KEEP_ALIVE_SECONDS
 from common.settings import Settings
@@ -134,6 +134,32 @@ async def test_refusals_count_too_so_that_nobody_may_be_refused_without_end(echo
 
     assert refused.status_code == 403
     assert counted == {("counselor", str(who)): 1 / PERSON.per_second}
+
+
+async def test_strangers_take_no_place_of_who_has_a_token(echo: Running) -> None:
+    before, echo.app.state.limits = echo.app.state.limits, Limits.empty()
+    try:
+        assert (await echo.http.get("/echo/v1/open/1")).status_code == 200
+        assert echo.app.state.limits.strangers == 0
+        echo.app.state.limits.strangers = STRANGERS_AT_WORK
+        refused = await echo.http.get("/echo/v1/open/1")
+        known = await echo.http.get("/echo/v1/who", headers=echo.headers("principal"))
+    finally:
+        echo.app.state.limits = before
+    assert (refused.status_code, bool(refused.headers["Retry-After"]), known.status_code) == (503, True, 200)
+
+
+async def test_of_who_may_not_ask_no_body_is_read(echo: Running) -> None:
+    read: list[int] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        read.append(1)
+        yield b"{}"
+
+    for headers, status in (({}, 401), (echo.headers("counselor"), 403)):
+        headers = {"Content-Type": "application/json"} | headers
+        assert (await echo.http.post("/echo/v1/notes", content=body(), headers=headers)).status_code == status
+    assert read == []
 
 
 async def test_a_request_with_an_idempotency_key_counts_once(echo: Running) -> None:

@@ -1,13 +1,13 @@
 """Who may do what: each route declares it, and one filter bounds every query on student rows."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy import ColumnElement
@@ -16,6 +16,7 @@ from common.auth import DOOR_ROLE, PERMISSIONS, STAFF_ROLES, Principal, principa
 from common.errors import FieldsForbidden, Forbidden, PermissionMissing, SecondFactorMissing, Unauthenticated
 from common.runtime import Runtime
 from common.scope import FIELD_CLASSES, PURPOSES, access_policy, sight
+from common.security_log import log_let_in
 
 
 class UndeclaredPermission(Exception):
@@ -73,10 +74,10 @@ class Permission:
             FieldsForbidden: the route gives a class of fields that the role may not read.
             TooManyRequests, Overloaded: it asks too often.
         """
-        # Whoever looks up a kept answer has asked already, and one request counts once.
+        # Who may ask is asked before the body is read, and again where the route takes the principal: it counts once.
         known: Principal | None = getattr(request.state, "principal", None)
         if known is None:
-            asking = await self._asking(request)
+            asking = request.state.asking = await self._asking(request)
             self._count(request, asking)  # before anything is refused, so that refusals are bounded too
             known = request.state.principal = self._reading(self._permitted(asking))
         return known
@@ -95,7 +96,10 @@ class Permission:
             raise Unauthenticated(reason="there is none")
         runtime = request.app.state.runtime
         principal = await _principal(runtime, token.strip())
-        return await request.app.state.admit(runtime, principal) if principal.client else principal
+        if principal.client:
+            principal = await request.app.state.admit(runtime, principal)
+        log_let_in(principal, token, runtime.name)
+        return principal
 
     def _permitted(self, principal: Principal) -> Principal:
         if self.public:
@@ -186,6 +190,26 @@ def visible_numbers(principal: Principal, school: ColumnElement[str] | Any) -> C
 
 def _sees_all(principal: Principal) -> bool:
     return sight.sight_of(principal, date.min).all
+
+
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def admitting(handle: Handle, dependant: Dependant) -> Handle:
+    """``handle``, asked only by who may: of nobody else a body is read, and of strangers only so many are at work."""
+    declared_here = permissions_of(dependant)
+
+    async def admitted(request: Request) -> Response:
+        strange = False
+        for permission in declared_here:
+            await permission(request)
+            strange = strange or bool(permission.public)
+        if not strange:
+            return await handle(request)
+        with request.app.state.limits.stranger_at_work():
+            return await handle(request)
+
+    return admitted
 
 
 def check_declared(app: FastAPI) -> None:

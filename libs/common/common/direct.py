@@ -7,7 +7,7 @@ request is called without a search, and without a place for what such functions 
 """
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -16,9 +16,9 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from common.access import Handle
 from common.strict import StrictRoute
 
-Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 _ELSEWHERE = (
     "query_params",
     "cookie_params",

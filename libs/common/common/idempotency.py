@@ -11,7 +11,7 @@ being handled.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from http import HTTPStatus
@@ -22,14 +22,13 @@ from fastapi import Depends, Header, Request, Response
 from fastapi.dependencies.models import Dependant
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.access import permissions_of
+from common.access import Handle
 from common.auth import Principal
 from common.db import hold_session
 from common.errors import DomainError
 from common.scope import see_by_key, sight_of
 from common.sealed import Vault
 
-Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 Route = TypeVar("Route", bound=Callable[..., Any])
 
 _HEADER = "Idempotency-Key"
@@ -102,15 +101,14 @@ class _Asked:
         return int.from_bytes(self.id[:8], signed=True)
 
 
-def once(handle: Handle, dependant: Dependant, route: str) -> Handle:
+def once(handle: Handle, route: str) -> Handle:
     """``handle``, but a request that was answered before under its key is answered the same, and does nothing."""
-    (permission,) = permissions_of(dependant)
 
     async def answer(request: Request) -> Response:
         key = request.headers.get(_HEADER)
         if key is None or not re.match(_KEY, key):  # what is malformed is refused where all headers are checked
             return await handle(request)
-        asked = await _asked(request, await permission(request), route, key)
+        asked = await _asked(request, request.state.principal, route, key)
         session, vault = await hold_session(request), request.app.state.runtime.vault
         known = await _answered(session, vault, asked)
         if known is not None:

@@ -6,12 +6,13 @@ A sister service and a student information system are told to come later with 50
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from common.auth import Principal
 from common.errors import DomainError, Overloaded
-from common.policy import LINK, MACHINE, PERSON, STRANGER, Rate
+from common.policy import LINK, MACHINE, PERSON, STRANGER, STRANGERS_AT_WORK, Rate
 
 _MOST_REMEMBERED = 10_000
 _ROUNDING = 1e-6
@@ -29,6 +30,8 @@ class Limits:
 
     clock: Callable[[], float]
     full_at: dict[object, float]
+    strangers: int = 0
+    """Requests without a token that are at work."""
 
     @classmethod
     def empty(cls) -> "Limits":
@@ -54,6 +57,21 @@ class Limits:
             TooManyRequests: it is asked for too often.
         """
         self._take(hashlib.sha256(token.encode()).digest(), LINK)
+
+    @contextmanager
+    def stranger_at_work(self) -> Iterator[None]:
+        """Hold one of the few places for requests without a token.
+
+        Raises:
+            Overloaded: all are taken.
+        """
+        if self.strangers >= STRANGERS_AT_WORK:
+            raise Overloaded
+        self.strangers += 1
+        try:
+            yield
+        finally:
+            self.strangers -= 1
 
     def _take(self, key: object, rate: Rate, *, machine: bool = False) -> None:
         now = self.clock()

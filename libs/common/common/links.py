@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
@@ -14,6 +15,8 @@ from common.db import Table
 from common.scope import see_by_key, see_student
 
 _TOKEN_BYTES = 16
+
+log = structlog.get_logger(__name__)
 
 
 class PersonalLink(Table):
@@ -52,7 +55,9 @@ async def opened(session: AsyncSession, links: type[Link], token: str, *, lock: 
     await see_by_key(session, digest)
     asked = sa.select(links).where(col(links.digest) == digest, col(links.revoked_at).is_(None))
     link: Link | None = await session.scalar(asked.with_for_update() if lock else asked)
-    if link is not None:
+    if link is None:
+        log.warning("a personal link opened nothing", table=str(links.__tablename__))
+    else:
         await see_student(session, link.student_id)
     return link
 

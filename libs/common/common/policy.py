@@ -22,6 +22,8 @@ class Rate:
 PERSON, MACHINE, STRANGER, LINK = (
     Rate(**_DATA["requests"][name]) for name in ("person", "machine", "stranger", "link")
 )
+STRANGERS_AT_WORK: int = _DATA["strangers"]["at_work"]
+"""How many requests without a token one process works on at once, so that they cannot take the places of those with one."""
 LINK_DAYS: int = _DATA["links"]["good_days"]
 """For how many days a personal link works, if nothing else ends it."""
 HEAD_BYTES: int = _DATA["connections"]["head_bytes"]

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from common.errors import DomainError, Invalid, SecondFactorMissing
+from common.security_log import log_refusal
 
 _STEP_UP = 'Bearer error="insufficient_user_authentication"'
 """Sign in again, with more. Source: RFC 9470, section 3."""
@@ -65,7 +66,8 @@ def install(app: FastAPI) -> None:
     """Let ``app`` answer every error with a problem document."""
 
     @app.exception_handler(DomainError)
-    async def domain(_: Request, error: DomainError) -> JSONResponse:
+    async def domain(request: Request, error: DomainError) -> JSONResponse:
+        log_refusal(request, error)
         return response_of(problem_of(error), error.retry_after)
 
     @app.exception_handler(RequestValidationError)

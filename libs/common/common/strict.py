@@ -12,9 +12,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from common import json as strict_json
-from common.access import permissions_of
+from common.access import Handle, admitting
 from common.errors import BrokenEncoding, DomainError, Invalid, MalformedJson, TooLarge, TooSlow, UnknownEncoding
-from common.idempotency import Handle, happens_once, once
+from common.idempotency import happens_once, once
 
 BODY_SECONDS = 30
 """How long a body may take to arrive: a client that never ends it must not hold a place for ever."""
@@ -106,19 +106,20 @@ def _unpack(unpacker: "zlib._Decompress", chunk: bytes) -> bytes:
 
 
 class StrictRoute(APIRoute):
-    """A route whose request reads its body strictly."""
+    """A route that reads its body strictly, and only of who may ask."""
 
     def get_route_handler(self) -> Handle:
         """The handler, given such a request; where the route declares it, what was answered before is answered again."""
         handle = super().get_route_handler()
         if happens_once(self.dependant):
-            handle = once(handle, self.dependant, f"{sorted(self.methods or ())} {self.path_format}")
+            handle = once(handle, f"{sorted(self.methods or ())} {self.path_format}")
         return self.strictly(handle)
 
     def strictly(self, handle: Handle) -> Handle:
-        """``handle``, given a request that reads its body strictly and, where it reads by a path of ours, with no other parameters."""
+        """``handle``, for who may ask, given a request that reads its body strictly and, where it reads by a path of ours, with no other parameters."""
         own = "GET" in (self.methods or ()) and _OWN.match(self.path_format)
-        return _strictly(_asked_plainly(handle, self.dependant) if own else handle)
+        handle = _asked_plainly(handle, self.dependant) if own else handle
+        return _strictly(admitting(handle, self.dependant))
 
 
 def _asked_plainly(handle: Handle, dependant: Dependant) -> Handle:
@@ -127,9 +128,7 @@ def _asked_plainly(handle: Handle, dependant: Dependant) -> Handle:
 
     async def checked(request: Request) -> Response:
         for other in request.query_params.keys() - known:
-            (permission,) = permissions_of(dependant)
-            if not permission.public:  # who follows a link may bring what mail programs add to it
-                await permission(request)
+            if request.state.principal.role != "public":  # who follows a link may bring what mail programs add to it
                 raise Invalid(field=other, rule="is not a known parameter")
         return await handle(request)
 

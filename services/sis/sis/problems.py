@@ -171,8 +171,7 @@ class _Answer:
 
     def _note(self, problem: Mapping[str, Any]) -> None:
         route = getattr(self.scope.get("route"), "path", "")
-        say = log.warning if problem["status"] >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info
-        say(
+        log.info(
             "the Ed-Fi door refused",
             correlation_id=self.scope["correlation_id"],
             service="sis",

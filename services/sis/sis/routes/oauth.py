@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
+import structlog
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
@@ -23,6 +24,7 @@ from sis.resources import RESOURCES, key_text
 from sis.rules.oauth import TokenRefused, check_grant, credentials_of, fields_of
 
 router = Router("sis", tags=["OAuth"])
+log = structlog.get_logger(__name__)
 
 _BODY_BYTES = 16 * 1024
 """Many times what a request for a token holds; more is not read from somebody unknown."""
@@ -127,6 +129,7 @@ async def grant_token(request: Request, runtime: RuntimeOf) -> JSONResponse:
     client = await client_of(runtime, credentials_of(request.headers.get("authorization", ""), fields))
     if client is None:
         raise TokenRefused("invalid_client")
+    log.info("a client proved itself", service=runtime.name, subject=str(client))
     token = door_token(_door(runtime), client=str(client), lifetime_seconds=CLIENTS.token_seconds)
     granted = Token(access_token=token, expires_in=CLIENTS.token_seconds)
     return JSONResponse(granted.model_dump(), headers=_NOT_KEPT)
@@ -170,6 +173,7 @@ async def refuse(_: Request, refused: Exception) -> JSONResponse:
     """The answer to a request for a token that is refused."""
     if not isinstance(refused, TokenRefused):
         raise TypeError("only refused tokens are answered here") from refused
+    log.warning("a request for a token was refused", service="sis", reason=refused.error)
     answer = TokenError(error=refused.error, error_description=refused.description or None)
     unknown = refused.error == "invalid_client"
     challenge = {"WWW-Authenticate": 'Basic realm="trellis"'} if unknown else {}
