@@ -233,7 +233,7 @@ BAD = [
     (absence(category="Sunbathing"), "bad-request:data-validation-failed", "$.attendanceEventCategoryDescriptor"),
     (absence(eventDuration=1.01), "bad-request:data-validation-failed", "$.eventDuration"),
     (absence(eventDuration=-0.01), "bad-request:data-validation-failed", "$.eventDuration"),
-    (absence(eventDuration="1"), "bad-request:data-validation-failed", "$.eventDuration"),
+    (absence(eventDuration="half"), "bad-request:data-validation-failed", "$.eventDuration"),
     (
         json.dumps(absence(eventDuration=7)).replace("7}", "1e999}").encode(),
         "bad-request:data-validation-failed",

@@ -90,13 +90,11 @@ async def test_schools_are_answered_by_numbers_as_ed_fi_has_them(sis: Sis) -> No
         assert (await sis.call("GET", f"{EDFI}/schools/{identity}")).json()["schoolId"] == int(sent)
 
 
-@pytest.mark.parametrize("sent", ["SECRETVAL", -1, 10**30, "007", True, {}])
+@pytest.mark.parametrize("sent", ["SECRETVAL", -1, 10**30, "0x7", True, {}])
 async def test_what_is_no_number_of_a_school_is_refused_without_its_value(sis: Sis, sent: Any) -> None:
     refused = await sis.post("schools", {"schoolId": sent, "nameOfInstitution": "A"})
     assert refused.status_code == 400
-    assert refused.json()["validationErrors"] == {
-        "$.schoolId": ["must be a whole number from 0 to 2^63-1 without leading zeros"]
-    }
+    assert refused.json()["validationErrors"] == {"$.schoolId": ["must be a whole number from 0 to 2^63-1"]}
     assert "SECRETVAL" not in refused.text
 
 

@@ -187,7 +187,7 @@ def test_a_cell_is_what_its_reader_takes() -> None:
     assert document_of(cells, shape) == {
         "studentReference": {"studentUniqueId": "0012"},
         "schoolReference": {"schoolId": "7"},
-        "eventDuration": 0.25,
+        "eventDuration": "0.25",
     }
     assert document_of({"eventDuration": "half"}, shape) == {"eventDuration": "half"}
 

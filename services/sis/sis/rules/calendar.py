@@ -184,7 +184,7 @@ def _yes_no(value: str) -> bool:
 
 
 def _year(value: str) -> int:
-    return year(int(value) if value.isascii() and value.isdigit() else None)
+    return year(value)
 
 
 def _by_year(lines: Sequence[_Line]) -> tuple[dict[SchoolYear, tuple[date, ...]], Counter[SchoolYear]]:

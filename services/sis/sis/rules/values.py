@@ -11,7 +11,9 @@ from typing import Any
 from sis.rules.members import BrokenRule, Reader, takes
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_WHOLE = re.compile("0|[1-9][0-9]{0,18}")
+_DIGITS = re.compile("[0-9]{1,30}")
+_DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
+_FLAGS = {"true": True, "false": False}
 _MOST = 2**63 - 1
 """The largest number of an organisation. Source: Ed-Fi Data Standard 5.2, where it is an int64."""
 _UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -60,40 +62,51 @@ def identifiers(longest: int) -> Reader[str]:
 identifier = identifiers(60)
 
 
+def _whole(value: Any, least: int, most: int) -> int | None:
+    """``value`` if it is a whole number from ``least`` to ``most``, or the digits of one.
+
+    Source: the Ed-Fi ODS/API 7.x, whose readers take any text of digits for a number; exporters rely on it unawares.
+    """
+    of_float = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT
+    if of_float or (isinstance(value, str) and _DIGITS.fullmatch(value)):
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most else None
+
+
 @takes("integer", format="int64", minimum=0)
 def school_id(value: Any) -> str:
-    """The number of a school or another organisation as text, whether it came as a number or as its digits."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST:
-        return str(value)
-    if not isinstance(value, str) or not _WHOLE.fullmatch(value) or int(value) > _MOST:
-        raise BrokenRule("must be a whole number from 0 to 2^63-1 without leading zeros")
-    return value
+    """The number of a school or another organisation as text, without leading zeros."""
+    found = _whole(value, 0, _MOST)
+    if found is None:
+        raise BrokenRule("must be a whole number from 0 to 2^63-1")
+    return str(found)
 
 
 @takes("boolean")
 def flag(value: Any) -> bool:
-    """True or false."""
-    if not isinstance(value, bool):
+    """True or false, also in words, as the Ed-Fi ODS/API takes it."""
+    found = _FLAGS.get(value.lower()) if isinstance(value, str) else value
+    if not isinstance(found, bool):
         raise BrokenRule("must be true or false")
-    return value
+    return found
 
 
 @takes("integer", format="int32", minimum=0, maximum=10_000)
 def order(value: Any) -> int:
     """A place in an order: a whole number from 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10_000:
+    found = _whole(value, 0, 10_000)
+    if found is None:
         raise BrokenRule("must be a whole number from 0 to 10000")
-    return value
+    return found
 
 
 @takes("integer", format="int32", minimum=YEARS[0], maximum=YEARS[1])
 def year(value: Any) -> int:
     """A school year: the year in which it ends."""
-    if isinstance(value, bool) or not isinstance(value, int) or not YEARS[0] <= value <= YEARS[1]:
+    found = _whole(value, *YEARS)
+    if found is None:
         raise BrokenRule(f"must be a year from {YEARS[0]} to {YEARS[1]}")
-    return value
+    return found
 
 
 @takes("string", format="date")
@@ -169,10 +182,12 @@ def days(most: int) -> Reader[float]:
 
 
 def number(least: float, most: float) -> Reader[float]:
-    """A reader of a number from ``least`` to ``most``."""
+    """A reader of a number from ``least`` to ``most``, also as the digits of one."""
 
     @takes("number", format="double", minimum=least, maximum=most)
     def read(value: Any) -> float:
+        if isinstance(value, str) and _DECIMAL.fullmatch(value):
+            value = float(value)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise BrokenRule("must be a number")
         if not least <= value <= most:
