@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
+from xml.etree.ElementTree import fromstring
 
 import httpx
 import pytest
@@ -119,6 +120,20 @@ def test_what_is_referred_to_comes_first_and_descriptors_before_all() -> None:
     for name, resource in NAMED.items():
         for one in resource.references:
             assert orders[one.to] < orders[name]
+
+
+async def test_the_order_is_told_as_a_graph_to_who_asks_for_graphml(sis: Sis) -> None:
+    path, accepts = f"{METADATA}/dependencies", {"Accept": "application/graphml"}
+    told = await sis.running.http.get(path, headers=accepts)
+    assert (told.status_code, told.headers["Content-Type"].partition(";")[0]) == (200, "application/graphml")
+    (graph,) = fromstring(told.content)  # noqa: S314 (what we just said ourselves)
+
+    orders = {each["resource"]: each["order"] for each in (await asked(sis, path)).json()}
+    edges = [(each.get("source"), each.get("target")) for each in graph if each.tag.endswith("}edge")]
+    assert {each.get("id") for each in graph if each.tag.endswith("}node")} == set(orders)
+    assert all(orders[source] < orders[target] for source, target in edges)
+    assert ("/ed-fi/students", "/ed-fi/studentSchoolAssociations") in edges
+    assert ("/ed-fi/gradeLevelDescriptors", "/ed-fi/studentSchoolAssociations") in edges
 
 
 @pytest.mark.parametrize("section", ["resources", "descriptors"])

@@ -1,15 +1,15 @@
 """What clients ask before they push, each without a token: where everything is, what is accepted, in which order."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Response
+from fastapi import Header, Response
 from pydantic import BaseModel
 
 from common.access import public
 from common.app import Router
 from common.errors import NotFound
 from common.runtime import RuntimeOf
-from sis.metadata.documents import SECTIONS, dependencies, discovery, openapi, sections
+from sis.metadata.documents import SECTIONS, dependencies, dependency_graph, discovery, openapi, sections
 
 router = Router(
     "sis",
@@ -23,6 +23,8 @@ router = Router(
         )
     ],
 )
+
+_GRAPHML = "application/graphml"
 
 
 class DataModel(BaseModel):
@@ -93,10 +95,14 @@ async def list_sections(runtime: RuntimeOf) -> list[dict[str, str]]:
 @router.get(
     "/metadata/data/v3/{school_year:int}/dependencies", include_in_schema=False, response_model=list[Dependency]
 )
-@router.get("/metadata/data/v3/dependencies", response_model=list[Dependency])
-async def list_dependencies() -> list[dict[str, Any]]:
-    """In which order to push: what is of one order refers only to what comes before it."""
-    return dependencies()
+@router.get(
+    "/metadata/data/v3/dependencies",
+    response_model=list[Dependency],
+    responses={200: {"content": {_GRAPHML: {"schema": {"type": "string"}}}}},
+)
+async def list_dependencies(accept: Annotated[str, Header()] = "") -> Any:
+    """In which order to push: what is of one order refers only to what comes before it. As GraphML, what refers to what."""
+    return Response(dependency_graph(), media_type=_GRAPHML) if _GRAPHML in accept.lower() else dependencies()
 
 
 @router.get("/metadata/data/v3/{school_year:int}/{section}/swagger.json", include_in_schema=False)
