@@ -158,6 +158,14 @@ async def test_without_sis_a_month_is_told_later(mtss: Running, sis: Running, mo
     assert [each["month"] for each in (await _ask(mtss)).json()["items"]] == ["2024-09-01", "2024-08-01"]
 
 
+async def _support(mtss: Running, student: UUID) -> None:
+    await mtss.deliver(assigned(school="100", begin_on=date(2024, 8, 1)))
+    path, headers = f"/mtss/v1/students/{student}", mtss.headers("district")
+    headers["If-Match"] = (await mtss.http.get(path, headers=headers)).headers["ETag"]
+    said = {"kind": "mentor", "owner_id": str(TEACHER), "review_on": "2024-10-04", "reason": "Seen by the team."}
+    assert (await mtss.http.post(f"{path}/supports", json=said, headers=headers)).status_code == 201
+
+
 async def test_what_happened_to_whom_in_a_month(mtss: Running, sis: Running) -> None:
     entered, left, overridden, asked, elsewhere = (named("student", n) for n in range(5))
     every, gone = (entered, left, overridden, asked), SCHOOL.enrols(elsewhere, exit_on=SCHOOL.days[3])
@@ -176,6 +184,8 @@ async def test_what_happened_to_whom_in_a_month(mtss: Running, sis: Running) -> 
     headers["If-Match"] = (await mtss.http.get(path, headers=headers)).headers["ETag"]
     said = {"tier": "targeted", "until": "2024-09-30", "reason": "Seen by the team."}
     assert (await mtss.http.post(f"{path}/overrides", json=said, headers=headers)).status_code == 201
+    for student in (overridden, asked):  # who is in no tier of more support is not counted as served
+        await _support(mtss, student)
     async with mtss.admin.begin() as connection:
         await connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
         for table in ("mtss_decision", "mtss_ruling"):
@@ -192,7 +202,7 @@ async def test_what_happened_to_whom_in_a_month(mtss: Running, sis: Running) -> 
     assert (set(students), set(schools)) == (set(every), {"100"})
     assert who("supported") == {entered, left, overridden}
     assert who("entered") == {entered, overridden}
-    assert (who("left"), who("overridden")) == ({left}, {overridden})
+    assert (who("left"), who("overridden"), who("served")) == ({left}, {overridden}, {overridden})
     assert dict(zip(students, month.between.tolist(), strict=True)) == {entered: 7, overridden: 0, left: -1, asked: -1}
     assert who("waited") == {entered}  # its ground is that of day 19; the override took effect on the day it was made
     assert (who("help_due"), who("help_late")) == ({asked, entered}, {entered})

@@ -30,6 +30,7 @@ def lines(found: Report, measure: str, kind: str = "race") -> Mapping[str, Any]:
 
 
 TWO = {"race": groups_of(["asian"] * 40 + ["white"] * 40)}
+MANY = {"race": groups_of(["asian"] * 80 + ["white"] * 80)}
 UNEVEN = (*range(24), *range(40, 50))
 
 
@@ -45,6 +46,12 @@ def test_who_left_is_a_part_of_who_was_supported() -> None:
     supported, left = range(80), (*range(12), *range(40, 60))
     found = by_group(month(80, supported=supported, left=left), TWO, LEAST)
     assert [each["of"] for each in lines(found, "left").values()] == [40, 40]
+
+
+def test_who_is_served_is_told_as_a_part_of_who_is_supported_and_a_group_that_is_not_calls_for_a_person() -> None:
+    found = by_group(month(160, supported=range(160), served=(*range(60), *range(80, 100))), MANY, LEAST)
+    assert [(each["count"], each["of"]) for each in lines(found, "served").values()] == [(60, 80), (20, 80)]
+    assert [(each.measure, each.group) for each in inequities(found, 2.0)] == [("served", "asian")]
 
 
 def test_how_soon_is_told_of_a_group_only_if_how_many_entered_is() -> None:
@@ -107,7 +114,7 @@ def test_schools_and_those_of_whom_nothing_is_said_are_not_named() -> None:
 
 
 _student = st.tuples(
-    st.sampled_from(["asian", "black", "white", None]), st.lists(st.booleans(), min_size=7, max_size=7)
+    st.sampled_from(["asian", "black", "white", None]), st.lists(st.booleans(), min_size=8, max_size=8)
 )
 
 
@@ -120,6 +127,7 @@ def test_nothing_is_told_below_the_minimum_and_of_no_part_whose_whole_is_untold(
         flags[each.name] = np.array([happened[place] for _, happened in students], np.bool_)
     flags["waited"] &= flags["entered"]
     flags["left"] &= flags["supported"]
+    flags["served"] &= flags["supported"]
     flags["help_late"] &= flags["help_due"]
     found = by_group(Month(**flags), {"race": groups_of(race for race, _ in students)}, least)
     for measure in MEASURES:

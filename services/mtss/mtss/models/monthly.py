@@ -44,6 +44,8 @@ _HAPPENED = sa.text(
         FROM steps GROUP BY student_id
     ), ruled AS (
         SELECT DISTINCT student_id FROM mtss_ruling WHERE kind = 'overridden' AND known_at >= :begin AND known_at < :end
+    ), given AS (
+        SELECT DISTINCT student_id FROM mtss_support WHERE begun_on < :next AND coalesce(ended_on, 'infinity') >= :first
     ), helped AS (
         SELECT h.student_id, bool_or(h.answered_on IS NULL OR h.answered_on > due.day) AS late
         FROM mtss_help_request AS h JOIN mtss_student AS s USING (student_id), LATERAL (
@@ -54,10 +56,11 @@ _HAPPENED = sa.text(
         WHERE due.day >= :first AND due.day < :next GROUP BY h.student_id
     )
     SELECT s.student_id, s.school_id, true AS there, coalesce(before.tier <> :lowest OR entered, false) AS supported,
+           coalesce(before.tier <> :lowest OR entered, false) AND given.student_id IS NOT NULL AS served,
            coalesce(entered, false) AS entered, coalesce("left", false) AS "left", ruled.student_id IS NOT NULL AS overridden,
            coalesce(between, -1)::int AS between, coalesce(between >= :decided_within, false) AS waited, late IS NOT NULL AS help_due, coalesce(late, false) AS help_late
     FROM there JOIN mtss_student AS s USING (student_id) LEFT JOIN before USING (student_id) LEFT JOIN moved USING (student_id)
-    LEFT JOIN ruled USING (student_id) LEFT JOIN helped USING (student_id)
+    LEFT JOIN ruled USING (student_id) LEFT JOIN given USING (student_id) LEFT JOIN helped USING (student_id)
     ORDER BY s.student_id
     """
 )

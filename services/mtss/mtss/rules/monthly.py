@@ -14,6 +14,7 @@ from mtss.rules.rehearsal.who import NOT_SAID, OTHER, SCHOOL, Groups
 MEASURES: Mapping[str, tuple[str, str | None]] = {
     "entered": ("there", None),
     "left": ("supported", None),
+    "served": ("supported", None),
     "overridden": ("there", None),
     "waited": ("entered", "entered"),
     "help_late": ("help_due", None),
@@ -36,6 +37,8 @@ class Month:
     """Decided into a tier of more support."""
     left: Flags
     """Decided into a tier of less support."""
+    served: Flags
+    """In such a tier, and a support of the district's catalogue ran on a day of it."""
     overridden: Flags
     """A person decided otherwise than the policy."""
     waited: Flags
