@@ -85,6 +85,36 @@ async def test_a_request_waits_until_it_is_answered_with_what_was_done(school: R
         assert (await call(school, "POST", path, json={"answer": DONE}, **away)).status_code in (403, 404)
 
 
+async def test_staff_name_the_signs_they_noticed_and_an_urgent_one_is_due_on_the_same_day(school: Running) -> None:
+    path = f"/students/{STUDENT}/help-requests"
+    teacher: Any = {"role": "teacher", "staff": TEACHER, "schools": []}
+    usual = await call(school, "POST", path, json={"words": WORDS, "signs": ["withdrawn", "alone", "alone"]}, **teacher)
+    urgent = await call(school, "POST", path, json={"words": WORDS, "signs": ["alone", "danger"]}, **teacher)
+    assert (usual.json()["due_on"], urgent.json()["due_on"]) == (str(SCHOOL.days[13]), str(SCHOOL.days[10]))
+    first, second = (await call(school, "GET", "/schools/north/reviews")).json()["items"]
+    assert (first["id"], first["urgent"], first["due_on"]) == (urgent.json()["id"], True, str(SCHOOL.days[10]))
+    assert second["urgent"] is False
+    told = (await call(school, "GET", path)).json()["items"]
+    assert [(each["signs"], each["urgent"]) for each in told] == [
+        (["alone", "withdrawn"], False),
+        (["alone", "danger"], True),
+    ]
+    unknown = await call(school, "POST", path, json={"words": WORDS, "signs": ["secret"]}, **teacher)
+    assert (unknown.status_code, unknown.json()["errors"][0]["field"], "secret" in unknown.text) == (
+        422,
+        "signs",
+        False,
+    )
+    catalogue = (await call(school, "GET", "/supports/catalogue", **teacher)).json()["signs"]
+    assert [each["name"] for each in catalogue if each["urgent"]] == ["danger"]
+    async with school.admin.connect() as connection:
+        sealed = (await connection.execute(sa.text("SELECT signs FROM mtss_help_request"))).scalars()
+        assert all(b"alone" not in each for each in sealed)
+    school.clock.set(at_noon(11))
+    await measure_help_requests(school.runtime)
+    assert 'trellis_help_late{service="mtss"} 1.0' in bytes(metrics_page().body).decode()
+
+
 async def test_what_waits_and_what_is_late_is_measured(school: Running) -> None:
     await asks(school)
     for day, late in ((13, 0), (14, 1)):

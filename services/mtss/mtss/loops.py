@@ -15,7 +15,7 @@ _WAITING = sa.text(
         SELECT count(DISTINCT day) FROM mtss_calendar AS c, unnest(c.days) AS day
         WHERE c.school_id = s.school_id AND c.superseded_at IS NULL AND NOT c.deleted
           AND day > h.asked_on AND day < :today
-    ))
+    ) OR (h.urgent AND h.asked_on < :today))
     FROM mtss_help_request AS h JOIN mtss_student AS s USING (student_id) WHERE h.answered_on IS NULL
     """
 )

@@ -1,6 +1,6 @@
-"""The supports that the district gives, from ``policy.toml`` and the file that ``TRELLIS_MTSS_POLICY`` names."""
+"""The supports that the district gives, and what its staff look out for, from ``policy.toml`` and the file that ``TRELLIS_MTSS_POLICY`` names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +29,22 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class Sign:
+    """What staff may have noticed about a student."""
+
+    title: str
+    urgent: bool
+    """Whether it is to be answered on the day on which it is said."""
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What the district gives, what for, and how it ends. Each is known by its name in the file."""
+    """What staff notice, what the district gives, what for, and how it ends. Each is known by its name in the file."""
 
     kinds: Mapping[str, Kind]
     endings: Mapping[str, Ending]
     outcomes: Mapping[str, str]
+    signs: Mapping[str, Sign]
     review_soon: int
     """From so many instructional days before its review on a support waits in the queue."""
 
@@ -48,6 +58,16 @@ class Catalogue:
         if kind is None or not kind.offered:
             raise Invalid(field="kind", rule="must be one of the supports that the district offers")
         return kind
+
+    def noticed(self, names: Sequence[str]) -> bool:
+        """Whether one of these signs is urgent.
+
+        Raises:
+            Invalid: the district has no such sign.
+        """
+        if not self.signs.keys() >= set(names):
+            raise Invalid(field="signs", rule="must be among the signs in the district's catalogue")
+        return any(self.signs[name].urgent for name in names)
 
     def ending(self, name: str) -> Ending:
         """The way to end of that name.
@@ -78,7 +98,8 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
         for name, each in said["supports"].items()
     }
     endings = {name: Ending(each["title"], each["needs_review"]) for name, each in said["endings"].items()}
-    return Catalogue(kinds, endings, said["outcomes"], said["review_soon"])
+    signs = {name: Sign(each["title"], each["urgent"]) for name, each in said["signs"].items()}
+    return Catalogue(kinds, endings, said["outcomes"], signs, said["review_soon"])
 
 
-CATALOGUE = read_catalogue(policy_of("mtss", added_to=("outcomes", "endings", "supports")))
+CATALOGUE = read_catalogue(policy_of("mtss", added_to=("outcomes", "endings", "signs", "supports")))

@@ -40,7 +40,7 @@ def reviews(
     for each in found:
         ups, downs = each["flapping"]["ups"], each["flapping"]["downs"]
         said = (
-            " ".join(filter(None, [each["about"].replace("_", " "), each["tier"]])),
+            " ".join(filter(None, ["URGENT" * each["urgent"], each["about"].replace("_", " "), each["tier"]])),
             f"since {each['begun_on']}",
             _with(each),
             f"{ups} up and {downs} down this year" if ups or downs else "",

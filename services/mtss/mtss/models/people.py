@@ -129,6 +129,10 @@ class HelpRequest(Table, table=True):
     author: str = Author.STAFF
     by: str
     words: bytes = Field(default=None, sa_type=Sealed)
+    signs: bytes | None = Field(default=None, sa_type=Sealed)
+    """What staff noticed, by the names in the catalogue, each a line."""
+    urgent: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
+    """Whether it is to be answered on the same day."""
     known_at: datetime = moment()
     known_by: int = transaction()
     answered_on: date | None = None

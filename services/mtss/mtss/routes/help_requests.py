@@ -25,6 +25,7 @@ from mtss.models import Author, HelpRequest, Student
 from mtss.routes.documents import MIXES, PURPOSE, READS
 from mtss.rules.reviewing import due_on
 from mtss.ruling import days_within, school_days
+from mtss.supports import CATALOGUE
 
 router = Router("mtss")
 
@@ -62,6 +63,21 @@ class HelpAsked(BaseModel):
     words: Words
 
 
+class ConcernAsked(HelpAsked):
+    """What a member of staff has noticed: signs of the district's catalogue beside their own words."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"words": "He sits alone since the break and hardly speaks.", "signs": ["alone", "withdrawn"]}
+        }
+    )
+
+    signs: Annotated[
+        list[Annotated[str, Field(max_length=60)]],
+        Field(max_length=30, description="By their names in `GET /mtss/v1/supports/catalogue`; sealed like the words."),
+    ] = []
+
+
 class HelpDone(BaseModel):
     """What was done."""
 
@@ -79,7 +95,7 @@ class HelpTaken(BaseModel):
 
     id: UUID
     asked_on: date
-    due_on: Annotated[date | None, Field(description="Null while no calendar has that day.")]
+    due_on: Annotated[date | None, Field(description="The same day if urgent; null while no calendar has that day.")]
 
 
 class HelpRequestDocument(BaseModel):
@@ -96,6 +112,8 @@ class HelpRequestDocument(BaseModel):
         ),
     ]
     words: str
+    signs: list[str]
+    urgent: bool
     known_at: datetime
     answered_on: date | None
     answered_by: str | None
@@ -104,19 +122,23 @@ class HelpRequestDocument(BaseModel):
 
 @router.post("/v1/students/{student_id}/help-requests", status_code=201, dependencies=[ONCE])
 async def ask_for_help(
-    student_id: UUID, asked: HelpAsked, who: Asker, session: Session, runtime: RuntimeOf, today: Today
+    student_id: UUID, asked: ConcernAsked, who: Asker, session: Session, runtime: RuntimeOf, today: Today
 ) -> HelpTaken:
     """Ask for help for a student. It waits in the school's queue, and a policy may hear that it was asked."""
+    urgent = CATALOGUE.noticed(asked.signs)
     seen = col(Student.enrolled), visible_to(who, col(Student.student_id))
     found = sa.select(Student).where(col(Student.student_id) == student_id, *seen).with_for_update()
     student = (await session.scalars(found)).one_or_none()
     if student is None:
         raise NotFound(what="student")
-    request = HelpRequest(student_id=student_id, asked_on=today, by=who.subject)
+    request = HelpRequest(student_id=student_id, asked_on=today, by=who.subject, urgent=urgent)
+    if asked.signs:
+        signs = "\n".join(sorted(set(asked.signs)))
+        request.signs = runtime.vault.seal(signs, table=_TABLE, column="signs", row=request.id)
     await take(session, runtime.vault, request, asked.words)
     within = await days_within(session, "help_answered", today)
     days = await school_days(session, str(student.school_id), today)
-    return HelpTaken(id=request.id, asked_on=today, due_on=due_on(days, today, within))
+    return HelpTaken(id=request.id, asked_on=today, due_on=today if urgent else due_on(days, today, within))
 
 
 @router.post("/v1/help-requests/{request_id}/answer", status_code=201, dependencies=[ONCE])
@@ -172,7 +194,14 @@ def _shown(vault: Vault, who: Principal, request: HelpRequest) -> HelpRequestDoc
     words = vault.open(request.words, table=_TABLE, column="words", row=request.id)
     done = request.answer
     answer = None if done is None else vault.open(done, table=_TABLE, column="answer", row=request.id)
+    signs = "" if request.signs is None else vault.open(request.signs, table=_TABLE, column="signs", row=request.id)
     told = request.author != Author.FAMILY or "contact_address" in who.reads
     return HelpRequestDocument.model_validate(
-        {**request.model_dump(), "by": request.by if told else None, "words": words, "answer": answer}
+        {
+            **request.model_dump(),
+            "by": request.by if told else None,
+            "words": words,
+            "signs": signs.split(),
+            "answer": answer,
+        }
     )

@@ -45,6 +45,7 @@ class ReviewDocument(BaseModel):
     begun_on: date
     due_on: Annotated[date | None, Field(description="Null while no calendar has that day.")]
     late: bool
+    urgent: Annotated[bool, Field(description="A request for help that is to be answered on the same day.")] = False
     assigned: Assigned
     flapping: FlappingDocument
 
@@ -146,7 +147,10 @@ async def _supports(
 
 async def _help_requests(session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]]) -> list[ReviewDocument]:
     asked = await open_requests(session, mine)
-    return [_line("help_request", each.id, each.student_id, each.asked_on) for each in asked]
+    lines = [_line("help_request", each.id, each.student_id, each.asked_on) for each in asked]
+    for line, each in zip(lines, asked, strict=True):
+        line.urgent = each.urgent
+    return lines
 
 
 async def _due(
@@ -156,7 +160,7 @@ async def _due(
     days = await school_days(session, school_id, min((each.begun_on for each in found), default=today))
     most = await days_within(session, within, today)
     for each in found:
-        each.due_on = due_on(days, each.begun_on, most)
+        each.due_on = each.begun_on if each.urgent else due_on(days, each.begun_on, most)
         each.late = each.due_on is not None and each.due_on < today
     return found
 

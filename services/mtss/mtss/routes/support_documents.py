@@ -37,8 +37,18 @@ class EndingDocument(BaseModel):
     needs_review: Annotated[bool, Field(description="Whether it may end so only after somebody has reviewed it.")]
 
 
+class SignDocument(BaseModel):
+    """What staff may have noticed about a student for whom they ask for help."""
+
+    name: Annotated[str, Field(examples=["alone"])]
+    title: str
+    urgent: Annotated[bool, Field(description="Whether a request that names it is to be answered on the same day.")]
+
+
 class CatalogueDocument(BaseModel):
-    """What the district gives, what for, and how it ends."""
+    """What staff may have noticed, what the district gives, what for, and how it ends."""
+
+    signs: list[SignDocument]
 
     supports: list[KindDocument]
     outcomes: Annotated[dict[str, str], Field(examples=[{"attendance": "Fewer days missed"}])]

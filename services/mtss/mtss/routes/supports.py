@@ -33,6 +33,7 @@ from mtss.routes.support_documents import (
     EndingDocument,
     KindDocument,
     RunningDocument,
+    SignDocument,
     SupportAsked,
     SupportDocument,
     SupportEnded,
@@ -61,9 +62,10 @@ async def read_catalogue(
         require("district", "principal", "counselor", "teacher", reads=("non_personal",), purpose=PURPOSE),
     ],
 ) -> CatalogueDocument:
-    """The supports that the district gives, what they are for, and how they may end."""
-    kinds, endings = CATALOGUE.kinds.items(), CATALOGUE.endings.items()
+    """The supports that the district gives, what they are for and how they may end; and the signs that a request for help may name."""
+    kinds, endings, signs = CATALOGUE.kinds.items(), CATALOGUE.endings.items(), CATALOGUE.signs.items()
     return CatalogueDocument(
+        signs=[SignDocument.model_validate({"name": name} | asdict(each)) for name, each in signs],
         supports=[KindDocument.model_validate({"name": name} | asdict(each)) for name, each in kinds],
         outcomes=dict(CATALOGUE.outcomes),
         endings=[EndingDocument.model_validate({"name": name} | asdict(each)) for name, each in endings],
