@@ -95,7 +95,9 @@ async def _ruled(running: Running, who: UUID) -> Fill:
     support = why | {"kind": "mentor", "owner_id": str(sees_to_it), "review_on": "2024-11-08"}
     given = (await ask("POST", f"{path}/supports", json=support))["id"]
     found = {"request_id": asked["id"], "override_id": override, "proposal_id": proposal, "review_id": proposal}
-    return found | {"support_id": given}
+    team = why | {"team": "problem-solving", "members": dict.fromkeys(("pastoral_lead", "aln_lead"), str(sees_to_it))}
+    referral = (await ask("POST", f"{path}/team-referrals", json=team))["id"]
+    return found | {"support_id": given, "referral_id": referral}
 
 
 async def _who_asks_by_link(running: Running, families: Sisters) -> dict[str, str]:

@@ -210,6 +210,14 @@ def test_a_catalogue_that_cannot_be_is_refused_in_one_sentence(member: str, valu
     assert "secret" not in str(refused.value)
 
 
+def test_a_team_that_is_nobody_or_never_meets_is_refused() -> None:
+    for member, value in (("roles", []), ("meets_within", 0)):
+        said = deepcopy(DEFAULT)
+        said["teams"]["problem-solving"][member] = value
+        with pytest.raises(PolicyInvalid, match="needs roles, and meets_within of at least 1"):
+            read_catalogue(said)
+
+
 def test_what_is_no_longer_offered_is_not_begun() -> None:
     said = deepcopy(DEFAULT)
     said["supports"]["mentor"]["offered"] = False

@@ -38,6 +38,15 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True)
+class Team:
+    """Whom a student may be put before. Who has the first of the roles sees to it; ``meets_within``: instructional days."""
+
+    title: str
+    roles: tuple[str, ...]
+    meets_within: int
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
     """What staff notice, what the district gives, what for, and how it ends. Each is known by its name in the file."""
 
@@ -45,6 +54,7 @@ class Catalogue:
     endings: Mapping[str, Ending]
     outcomes: Mapping[str, str]
     signs: Mapping[str, Sign]
+    teams: Mapping[str, Team]
     review_soon: int
     """From so many instructional days before its review on a support waits in the queue."""
 
@@ -58,6 +68,16 @@ class Catalogue:
         if kind is None or not kind.offered:
             raise Invalid(field="kind", rule="must be one of the supports that the district offers")
         return kind
+
+    def team(self, name: str) -> Team:
+        """The team of that name.
+
+        Raises:
+            Invalid: there is none.
+        """
+        if name not in self.teams:
+            raise Invalid(field="team", rule="must be one of the teams in the district's catalogue")
+        return self.teams[name]
 
     def noticed(self, names: Sequence[str]) -> bool:
         """Whether one of these signs is urgent.
@@ -84,7 +104,7 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
     """A catalogue from what its file says.
 
     Raises:
-        PolicyInvalid: a support is of no tier, for what is no outcome, or never reviewed. The sentence holds no value.
+        PolicyInvalid: a support is of no tier, for what is no outcome, or never reviewed; a team is nobody or never meets. The sentence holds no value.
     """
     for name, each in said["supports"].items():
         if each["tier"] not in set(Tier):
@@ -93,13 +113,19 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
             raise PolicyInvalid(f"The policy of mtss: supports.{name}.outcomes may only name entries of outcomes.")
         if each["review_within"] < 1:
             raise PolicyInvalid(f"The policy of mtss: supports.{name}.review_within must be at least 1.")
+    for name, each in said["teams"].items():
+        if not each["roles"] or each["meets_within"] < 1:
+            raise PolicyInvalid(f"The policy of mtss: teams.{name} needs roles, and meets_within of at least 1.")
     kinds = {
         name: Kind(each["title"], Tier(each["tier"]), tuple(each["outcomes"]), each["review_within"], each["offered"])
         for name, each in said["supports"].items()
     }
     endings = {name: Ending(each["title"], each["needs_review"]) for name, each in said["endings"].items()}
     signs = {name: Sign(each["title"], each["urgent"]) for name, each in said["signs"].items()}
-    return Catalogue(kinds, endings, said["outcomes"], signs, said["review_soon"])
+    teams = {
+        name: Team(each["title"], tuple(each["roles"]), each["meets_within"]) for name, each in said["teams"].items()
+    }
+    return Catalogue(kinds, endings, said["outcomes"], signs, teams, said["review_soon"])
 
 
-CATALOGUE = read_catalogue(policy_of("mtss", added_to=("outcomes", "endings", "signs", "supports")))
+CATALOGUE = read_catalogue(policy_of("mtss", added_to=("outcomes", "endings", "signs", "teams", "supports")))

@@ -32,6 +32,7 @@ from mtss.models.tables import (
     Score,
     Student,
 )
+from mtss.models.teams import TeamReferral
 from mtss.models.verifying import verify
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "StoredPolicy",
     "Student",
     "Support",
+    "TeamReferral",
     "course_ahead",
     "courses_of",
     "facts_known",

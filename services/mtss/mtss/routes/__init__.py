@@ -19,6 +19,7 @@ from mtss.routes import (
     schools,
     students,
     supports,
+    team_referrals,
     verifying,
     words,
 )
@@ -32,6 +33,7 @@ _OF_STUDENTS = (
     proposals,
     overrides,
     supports,
+    team_referrals,
     help_requests,
     reviews,
     handing,

@@ -81,12 +81,7 @@ class Desk:
         Raises:
             NotFound: they are not seen, or no longer enrolled anywhere.
         """
-        seen = col(Student.enrolled), visible_to(self.who, col(Student.student_id))
-        asked = sa.select(Student).where(col(Student.student_id) == student_id, *seen).with_for_update()
-        student = (await self.session.scalars(asked)).one_or_none()
-        if student is None:
-            raise NotFound(what="student")
-        return student
+        return await locked_student(self.session, self.who, student_id)
 
     async def rule(self, student: Student, reason: str, **said: Any) -> RulingDocument:
         """Keep what was decided about a student who is locked; the answer has the next ETag."""
@@ -95,6 +90,20 @@ class Desk:
         ruling = await rule(self.session, self.vault, student, reason, **said)
         self.response.headers["ETag"] = version_of(student)
         return shown(self.vault, ruling)
+
+
+async def locked_student(session: AsyncSession, who: Principal, student_id: UUID) -> Student:
+    """A student whom ``who`` sees, locked until the end of the request.
+
+    Raises:
+        NotFound: they are not seen, or no longer enrolled anywhere.
+    """
+    seen = col(Student.enrolled), visible_to(who, col(Student.student_id))
+    asked = sa.select(Student).where(col(Student.student_id) == student_id, *seen).with_for_update()
+    student = (await session.scalars(asked)).one_or_none()
+    if student is None:
+        raise NotFound(what="student")
+    return student
 
 
 async def open_desk(

@@ -20,7 +20,7 @@ from common.idempotency import ONCE
 from common.runtime import RuntimeOf, Today
 from common.scope import see_all
 from common.sealed import Vault
-from mtss.models import Handover, HelpRequest, Proposal, Ruling, Student, Support
+from mtss.models import Handover, HelpRequest, Proposal, Ruling, Student, Support, TeamReferral
 from mtss.models.monthly import EquityAlert
 from mtss.routes.desk import Decider, Reasoned
 from mtss.silence import silences
@@ -146,7 +146,10 @@ async def _whose(session: AsyncSession, who: Principal, review_id: UUID) -> Stud
         col(HelpRequest.id) == review_id, col(HelpRequest.answered_on).is_(None)
     )
     supports = sa.select(col(Support.student_id)).where(col(Support.id) == review_id, col(Support.ended_on).is_(None))
-    waiting = col(Student.student_id).in_(overrides.union_all(proposals, requests, supports))
+    teams = sa.select(col(TeamReferral.student_id)).where(
+        col(TeamReferral.id) == review_id, col(TeamReferral.met_on).is_(None)
+    )
+    waiting = col(Student.student_id).in_(overrides.union_all(proposals, requests, supports, teams))
     asked = sa.select(Student).where(
         sa.or_(waiting, col(Student.question_id) == review_id), visible_to(who, col(Student.student_id))
     )

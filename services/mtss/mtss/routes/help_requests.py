@@ -22,6 +22,7 @@ from common.sealed import Vault
 from common.words import Words
 from mtss.deciding import Touched, reassess
 from mtss.models import Author, HelpRequest, Student
+from mtss.routes.desk import locked_student
 from mtss.routes.documents import MIXES, PURPOSE, READS
 from mtss.rules.reviewing import due_on
 from mtss.ruling import days_within, school_days
@@ -126,11 +127,7 @@ async def ask_for_help(
 ) -> HelpTaken:
     """Ask for help for a student. It waits in the school's queue, and a policy may hear that it was asked."""
     urgent = CATALOGUE.noticed(asked.signs)
-    seen = col(Student.enrolled), visible_to(who, col(Student.student_id))
-    found = sa.select(Student).where(col(Student.student_id) == student_id, *seen).with_for_update()
-    student = (await session.scalars(found)).one_or_none()
-    if student is None:
-        raise NotFound(what="student")
+    student = await locked_student(session, who, student_id)
     request = HelpRequest(student_id=student_id, asked_on=today, by=who.subject, urgent=urgent)
     if asked.signs:
         signs = "\n".join(sorted(set(asked.signs)))

@@ -19,7 +19,7 @@ from common.events import Tier
 from common.paging import Page
 from common.runtime import Runtime, RuntimeOf, Today
 from common.sealed import Vault
-from mtss.models import Proposal, Ruling, Student, Support, last_enrolment_is_open
+from mtss.models import Proposal, Ruling, Student, Support, TeamReferral, last_enrolment_is_open
 from mtss.routes.desk import Decider
 from mtss.routes.documents import NO_CONTROL
 from mtss.routes.handing import Assigned, handed
@@ -36,8 +36,13 @@ router = Router("mtss")
 class ReviewDocument(BaseModel):
     """Something that waits for a person."""
 
-    id: Annotated[UUID, Field(description="Of the proposal, the request, the override, the question or the support.")]
-    about: Annotated[str, Field(description="proposal, help_request, override, too_little_known or support")]
+    id: Annotated[
+        UUID,
+        Field(description="Of the proposal, the request, the override, the question, the support or the referral."),
+    ]
+    about: Annotated[
+        str, Field(description="proposal, help_request, override, too_little_known, support or team_referral")
+    ]
     student_id: UUID
     tier: Annotated[
         Tier | None, Field(description="What is proposed, or what the override says; of a support, its own.")
@@ -75,7 +80,7 @@ async def list_reviews(
 ) -> ReviewQueue:
     """All that waits at a school, what is due first first.
 
-    Proposals, requests for help, overrides that end soon, supports that are soon to be reviewed, and students of whom too little is known to say whether they need extra
+    Proposals, requests for help, overrides that end soon, supports that are soon to be reviewed, referrals to a team that has not met, and students of whom too little is known to say whether they need extra
     support, where the policy has a person asked.
     """
     mine = last_enrolment_is_open(today), col(Student.school_id) == school_id, visible_to(who, col(Student.student_id))
@@ -85,6 +90,7 @@ async def list_reviews(
         *await _due(session, school_id, today, "help_answered", await _help_requests(session, mine)),
         *await _overrides(session, mine, school_id, today),
         *await _supports(session, mine, school_id, today),
+        *await _team_referrals(session, mine, school_id, today),
     ]
     assigned = await handed(session, runtime.vault, [each.id for each in found])
     flapping = await flapping_of(session, [each.student_id for each in found], today)
@@ -142,6 +148,21 @@ async def _supports(
     ]
     for each in found:
         each.late = each.due_on is not None and each.due_on < today
+    return found
+
+
+async def _team_referrals(
+    session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]], school_id: str, today: date
+) -> list[ReviewDocument]:
+    waiting = sa.select(TeamReferral).join(Student, col(Student.student_id) == col(TeamReferral.student_id))
+    asked = (await session.scalars(waiting.where(*mine, col(TeamReferral.met_on).is_(None)))).all()
+    days = await school_days(session, school_id, min((each.asked_on for each in asked), default=today))
+    found = []
+    for each in asked:
+        team = CATALOGUE.teams.get(each.team)  # one that the district has removed meets when it can
+        due = due_on(days, each.asked_on, team.meets_within) if team else None
+        found.append(_line("team_referral", each.id, each.student_id, each.asked_on, due=due))
+        found[-1].late = due is not None and due < today
     return found
 
 

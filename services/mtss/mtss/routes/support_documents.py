@@ -45,10 +45,20 @@ class SignDocument(BaseModel):
     urgent: Annotated[bool, Field(description="Whether a request that names it is to be answered on the same day.")]
 
 
+class TeamDocument(BaseModel):
+    """A team that a student may be put before."""
+
+    name: Annotated[str, Field(examples=["problem-solving"])]
+    title: str
+    roles: Annotated[list[str], Field(description="Who has the first of them sees to it.")]
+    meets_within: Annotated[int, Field(description="Instructional days until it is to meet.")]
+
+
 class CatalogueDocument(BaseModel):
-    """What staff may have noticed, what the district gives, what for, and how it ends."""
+    """What staff may have noticed, who solves problems together, what the district gives, what for, and how it ends."""
 
     signs: list[SignDocument]
+    teams: list[TeamDocument]
 
     supports: list[KindDocument]
     outcomes: Annotated[dict[str, str], Field(examples=[{"attendance": "Fewer days missed"}])]

@@ -1,9 +1,9 @@
 """Supports: what a student receives, whose it is, what was tried, and by when somebody looks whether it helps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -30,10 +30,7 @@ from mtss.routes.support_documents import (
     AttemptAsked,
     AttemptDocument,
     CatalogueDocument,
-    EndingDocument,
-    KindDocument,
     RunningDocument,
-    SignDocument,
     SupportAsked,
     SupportDocument,
     SupportEnded,
@@ -63,12 +60,9 @@ async def read_catalogue(
     ],
 ) -> CatalogueDocument:
     """The supports that the district gives, what they are for and how they may end; and the signs that a request for help may name."""
-    kinds, endings, signs = CATALOGUE.kinds.items(), CATALOGUE.endings.items(), CATALOGUE.signs.items()
-    return CatalogueDocument(
-        signs=[SignDocument.model_validate({"name": name} | asdict(each)) for name, each in signs],
-        supports=[KindDocument.model_validate({"name": name} | asdict(each)) for name, each in kinds],
-        outcomes=dict(CATALOGUE.outcomes),
-        endings=[EndingDocument.model_validate({"name": name} | asdict(each)) for name, each in endings],
+    named = {part: _named(getattr(CATALOGUE, part)) for part in ("signs", "teams", "endings")}
+    return CatalogueDocument.model_validate(
+        {**named, "supports": _named(CATALOGUE.kinds), "outcomes": CATALOGUE.outcomes}
     )
 
 
@@ -154,6 +148,10 @@ async def list_supports(student_id: UUID, who: Decider, session: Session, runtim
     mine = col(Support.student_id) == student_id, visible_to(who, col(Support.student_id))
     found = (await session.scalars(sa.select(Support).where(*mine).order_by(col(Support.id)))).all()
     return Page(items=await _shown(session, runtime.vault, found), next=None)
+
+
+def _named(entries: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": name} | asdict(each) for name, each in entries.items()]
 
 
 async def running_of(session: AsyncSession, student_id: UUID) -> list[RunningDocument]:

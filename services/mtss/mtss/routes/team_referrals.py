@@ -1,0 +1,162 @@
+"""Team referrals: the leads of a school solve together what one adult alone does not, within a set time, and record it."""
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import col
+
+from common.access import visible_to
+from common.app import Router
+from common.db import Session
+from common.errors import DomainError, Invalid, NotFound
+from common.idempotency import ONCE
+from common.paging import Page
+from common.runtime import RuntimeOf, Today
+from common.sealed import Vault
+from common.words import Words
+from mtss.models import Student, TeamReferral
+from mtss.routes.desk import Decider, Reasoned, locked_student
+from mtss.routes.handing import Waits, check_works_there, hand
+from mtss.supports import CATALOGUE
+
+router = Router("mtss", tags=["supports"])
+
+Name = Annotated[str, Field(max_length=60)]
+_TABLE = "mtss_team_referral"
+
+
+class TeamHasMet(DomainError):
+    """What the team agreed about this referral is recorded; it is there to read."""
+
+
+class TeamAsked(Reasoned):
+    """Which team, who is in it for this student, and why."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "team": "problem-solving",
+                "members": {
+                    "pastoral_lead": "0190f6a8-0000-7000-8000-000000000001",
+                    "aln_lead": "0190f6a8-0000-7000-8000-000000000002",
+                },
+                "reason": "He has fallen out with his class again and again since September.",
+            }
+        }
+    )
+
+    team: Name
+    members: Annotated[
+        dict[Name, UUID],
+        Field(max_length=20, description="For each role of the team a member of staff, by the id that sis gives them."),
+    ]
+
+
+class MeetingHeld(BaseModel):
+    """When the team met, who was there, and what it agreed. The words are sealed."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={
+            "example": {
+                "met_on": "2024-11-01",
+                "present": ["pastoral_lead", "aln_lead"],
+                "agreed": "A mentor from Monday on; his seat changes; the family comes on Friday.",
+            }
+        },
+    )
+
+    met_on: date
+    present: Annotated[list[Name], Field(min_length=1, max_length=20, description="Roles of the team.")]
+    agreed: Words
+
+
+class TeamReferralDocument(BaseModel):
+    """A student put before a team, and once it has met what it agreed."""
+
+    id: UUID
+    student_id: UUID
+    team: str
+    members: dict[str, UUID]
+    asked_on: date
+    by: str
+    reason: str
+    met_on: Annotated[date | None, Field(description="Null: it waits.")]
+    present: list[str] | None
+    agreed: str | None
+    recorded_by: str | None
+
+
+@router.post("/v1/students/{student_id}/team-referrals", status_code=201, dependencies=[ONCE])
+async def refer_to_team(
+    student_id: UUID, asked: TeamAsked, who: Decider, session: Session, runtime: RuntimeOf, today: Today
+) -> TeamReferralDocument:
+    """Put a student before a team. It waits in the school's queue, with who has the team's first role, until the team has met."""
+    student, team = await locked_student(session, who, student_id), CATALOGUE.team(asked.team)
+    if asked.members.keys() != set(team.roles):
+        raise Invalid(field="members", rule="must name a member of staff for each role of the team, and for no other")
+    waits = Waits(student_id, student.school_id)
+    for each in set(asked.members.values()):
+        await check_works_there(session, "members", each, waits, today)
+    referral = TeamReferral(
+        student_id=student_id,
+        team=asked.team,
+        members={role: str(asked.members[role]) for role in team.roles},
+        asked_on=today,
+        by=who.subject,
+    )
+    referral.reason = runtime.vault.seal(asked.reason, table=_TABLE, column="reason", row=referral.id)
+    session.add(referral)
+    lead = asked.members[team.roles[0]]
+    await hand(session, runtime.vault, waits, lead, asked.reason, review_id=referral.id, by=who.subject)
+    return _shown(runtime.vault, referral)
+
+
+@router.post("/v1/team-referrals/{referral_id}/meeting", status_code=201, dependencies=[ONCE])
+async def record_meeting(
+    referral_id: UUID, held: MeetingHeld, who: Decider, session: Session, runtime: RuntimeOf, today: Today
+) -> TeamReferralDocument:
+    """Record when the team met, who was there and what it agreed. The referral leaves the queue.
+
+    Raises:
+        TeamHasMet: that is recorded already.
+    """
+    mine = col(TeamReferral.id) == referral_id, visible_to(who, col(TeamReferral.student_id))
+    referral = (await session.scalars(sa.select(TeamReferral).where(*mine).with_for_update())).one_or_none()
+    if referral is None:
+        raise NotFound(what="referral")
+    if referral.met_on is not None:
+        raise TeamHasMet
+    if not referral.asked_on <= held.met_on <= today:
+        raise Invalid(field="met_on", rule="must be a day from that of the referral on, and not after today")
+    if not referral.members.keys() >= set(held.present):
+        raise Invalid(field="present", rule="must be roles of the team")
+    referral.met_on, referral.present = held.met_on, sorted(set(held.present))
+    referral.agreed = runtime.vault.seal(held.agreed, table=_TABLE, column="agreed", row=referral.id)
+    referral.recorded_by = who.subject
+    session.add(referral)
+    return _shown(runtime.vault, referral)
+
+
+@router.get("/v1/students/{student_id}/team-referrals")
+async def list_team_referrals(
+    student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf
+) -> Page[TeamReferralDocument]:
+    """Every time a student was put before a team and what it agreed, from the first to the last."""
+    seen = visible_to(who, col(Student.student_id))
+    if not await session.scalar(sa.select(sa.exists().where(col(Student.student_id) == student_id, seen))):
+        raise NotFound(what="student")
+    mine = col(TeamReferral.student_id) == student_id, visible_to(who, col(TeamReferral.student_id))
+    found = await session.scalars(sa.select(TeamReferral).where(*mine).order_by(col(TeamReferral.id)))
+    return Page(items=[_shown(runtime.vault, each) for each in found], next=None)
+
+
+def _shown(vault: Vault, referral: TeamReferral) -> TeamReferralDocument:
+    reason = vault.open(referral.reason, table=_TABLE, column="reason", row=referral.id)
+    words = referral.agreed
+    agreed = None if words is None else vault.open(words, table=_TABLE, column="agreed", row=referral.id)
+    return TeamReferralDocument.model_validate({**referral.model_dump(), "reason": reason, "agreed": agreed})
