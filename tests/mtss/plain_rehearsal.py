@@ -101,8 +101,10 @@ class _Pencil:
         least = self.number(f"{name}.minimum_dwell.days", on, school)
         assert entry is not None
         if clause["signal"] == "survey_drop":
-            entry *= entry
-        enters = value is not None and (value <= entry if lowest else value >= entry)
+            # A drop is reliable if it is larger, not as large.
+            enters = value is not None and value > entry * entry
+        else:
+            enters = value is not None and (value <= entry if lowest else value >= entry)
         if leave is None:
             leaves, enough = value is not None and not enters, Fraction(1)
             memory["run"] = int(leaves)

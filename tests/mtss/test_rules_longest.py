@@ -2,15 +2,20 @@
 
 from copy import deepcopy
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.events import Event
 from mtss.rules import Course, always, course_of, follow, policy_of
 from mtss.rules.policy.checking import check
 from mtss.rules.policy.difference import difference
 from mtss.rules.rehearsal.otherwise import moved
+from mtss.rules.signals.survey_drop import exceeded
 from tests.mtss.made_up import STUDENT, School, facts_of, school_days
 from tests.mtss.test_rules_policy import ATTENDANCE, changed, number
 
@@ -75,6 +80,36 @@ def test_a_streak_that_lasts_so_long_as_the_year_has_no_exit_to_name() -> None:
 def test_a_drop_stands_from_the_number_of_standard_errors_that_the_policy_says(mean: float, stands: bool) -> None:
     said = [SCHOOL.scores(1, 4.0, window=1), SCHOOL.scores(5, mean, window=2)]
     assert holds(DROP, *said) == [None] * 5 + [stands] * 5
+
+
+# SD 0.5 and reliability 0.5: the unit is 0.5, so that 2 of them are a mean of 1 exactly.
+
+
+@pytest.mark.parametrize(
+    ("before", "mean", "stands"), [(4.0, 3.0, False), (4.0, 2.99, True), (11 / 3, 8 / 3, False), (11 / 3, 2.6, True)]
+)
+def test_a_drop_is_larger_than_the_number_and_not_as_large(before: float, mean: float, stands: bool) -> None:
+    document = deepcopy(DROP)
+    document["clauses"]["attendance"] |= {
+        "scale": {"sd": number(0.5), "reliability": number(0.5)},
+        "entry": {"at_least": number(2)},
+    }
+    said = [SCHOOL.scores(1, before, window=1), SCHOOL.scores(5, mean, window=2)]
+    assert holds(document, *said)[-1] is stands
+
+
+@given(*[st.integers(100, 700)] * 2, *[st.decimals("0.01", "0.99", places=2)] * 2)
+def test_a_drop_exceeds_so_many_hundredths_and_not_one_more(
+    before: int, now: int, sd: Decimal, reliability: Decimal
+) -> None:
+    document = deepcopy(DROP)
+    document["clauses"]["attendance"]["scale"] = {"sd": number(float(sd)), "reliability": number(float(reliability))}
+    clause = policy_of(document).clauses["attendance"]
+    (most,) = exceeded(np.array([before / 100]), np.array([now / 100]), clause).tolist()
+    # Δ > k · SD · √2 · √(1 − reliability), squared, and all of it in hundredths.
+    drop, unit = max(before - now, 0) ** 2 * 10**6, 2 * int(sd * 100) ** 2 * (100 - int(reliability * 100))
+    exceeds = [drop > step**2 * unit for step in (most, most + 1)]
+    assert exceeds == [before > now, False]
 
 
 def test_the_next_survey_is_compared_with_the_last_and_not_with_the_best() -> None:

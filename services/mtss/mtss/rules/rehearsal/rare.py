@@ -12,7 +12,7 @@ from mtss.rules.rehearsal.ground import ByRow, Ground, Places
 from mtss.rules.rehearsal.measures import Measure
 from mtss.rules.signals.excluded_days import HUNDREDTHS
 from mtss.rules.signals.no_trusted_adult import NO
-from mtss.rules.signals.survey_drop import unit_of
+from mtss.rules.signals.survey_drop import exceeded
 
 
 class Sparse(Measure):
@@ -61,15 +61,17 @@ class Level(Sparse):
 class Drop(Level):
     """How far it fell since it was heard before."""
 
+    unit = HUNDREDTHS
+
     def __init__(self, ground: Ground, clause: Clause) -> None:
         super().__init__(ground, clause)
-        self._unit, self._mean = unit_of(clause), np.full(self.size, np.nan)
+        self._clause, self._mean = clause, np.full(self.size, np.nan)
 
     def hear(self, places: Places, means: NDArray[Any]) -> None:
         """What was not heard before cannot have fallen."""
         before, self._mean[places] = self._mean[places], means
         again = ~np.isnan(before)
-        super().hear(places[again], (before[again] - means[again]) / self._unit)
+        super().hear(places[again], exceeded(before[again], means[again], self._clause))
 
 
 class NoAdult(Level):

@@ -1,18 +1,22 @@
 """How far the mean of one survey subscale fell from one wave to the next, in what chance alone makes of such a difference.
 
-The unit is the standard error of a difference: SD · √2 · √(1 − reliability), so that a drop of 1.96 and more is reliable at the
-level of 5 percent (Jacobson and Truax 1991). Both numbers are of the instrument in use, and stand in the policy.
+The unit is the standard error of a difference: SD · √2 · √(1 − reliability), so that a drop of more than 1.96 is reliable at the
+level of 5 percent (Jacobson and Truax 1991: |Δ| > 1.96 · SD · √2 · √(1 − reliability)). Both numbers are of the instrument in
+use, and stand in the policy. It is compared in squares of fractions, so that no root is ever rounded.
 """
 
 from collections.abc import Iterator
-from decimal import ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, Decimal
+from fractions import Fraction
+from math import ceil, isqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtss.rules.facts import Facts, Ints, day_of
+from mtss.rules.facts import Facts, Floats, Ints, day_of
 from mtss.rules.policy.document import Clause
+from mtss.rules.signals.excluded_days import HUNDREDTHS
 from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, broken
 from mtss.rules.signals.survey_level import GRAIN, LEAST, SCALE, most_of
 from mtss.rules.timeline import Timeline, carry, rows_at
@@ -23,9 +27,34 @@ def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
     scores, heard = facts.scores, heard_of(facts, clause)
     again = np.zeros(len(heard), np.bool_)
     again[1:] = np.diff(scores.student[heard]) == 0
-    drops = np.where(again, np.roll(scores.mean[heard], 1) - scores.mean[heard], 0.0) / unit_of(clause)
-    amount, telling, running = (carried(timeline, facts, heard, of) for of in (drops, again, scores.mean[heard]))
-    return Measure(amount, telling, running=running)
+    mean = scores.mean[heard]
+    drops = np.where(again, exceeded(np.roll(mean, 1), mean, clause), 0)
+    amount, telling, running = (carried(timeline, facts, heard, of) for of in (drops, again, mean))
+    return Measure(amount, telling, unit=HUNDREDTHS, running=running)
+
+
+def exceeded(before: Floats, now: Floats, clause: Clause) -> Ints:
+    """The most hundredths of the unit that each fall is *larger* than; 0 where nothing fell."""
+    pairs, place = np.unique(np.stack([before, now], axis=-1), axis=0, return_inverse=True)
+    variance = _variance(clause)
+    found = [_exceeded(exact(one), exact(other), variance) for one, other in pairs.tolist()]
+    return np.array(found, np.int32)[place.reshape(-1)]
+
+
+def _exceeded(before: Fraction, now: Fraction, variance: Fraction) -> int:
+    if now >= before:
+        return 0
+    return isqrt(ceil((before - now) ** 2 * HUNDREDTHS**2 / variance) - 1)
+
+
+def exact(mean: float) -> Fraction:
+    """The mean that a float stands for: of at most a hundred items, or in hundredths."""
+    return Fraction(mean).limit_denominator(100)
+
+
+def _variance(clause: Clause) -> Fraction:
+    """The square of the unit."""
+    return 2 * Fraction(clause["scale.sd"]) ** 2 * (1 - Fraction(clause["scale.reliability"]))
 
 
 def carried(timeline: Timeline, facts: Facts, heard: Ints, values: NDArray[Any]) -> NDArray[Any]:
@@ -38,11 +67,6 @@ def carried(timeline: Timeline, facts: Facts, heard: Ints, values: NDArray[Any])
     last = np.maximum(carry(any_heard[:, asked]) - 1, 0)
     on_day[:, asked] = np.take_along_axis(on_day[:, asked], last, axis=0)
     return on_day
-
-
-def unit_of(clause: Clause) -> float:
-    """The standard error of a difference between two waves."""
-    return float(clause["scale.sd"] * (2 * (1 - clause["scale.reliability"])).sqrt())
 
 
 def heard_of(facts: Facts, clause: Clause) -> Ints:
@@ -76,8 +100,7 @@ def suppose(going: Going) -> Supposed | None:
     if not (len(going.days) and going.running):
         return None
     subscale = going.clause.texts["subscale"]
-    fallen = Decimal(float(going.running) - float(going.clause["entry.at_least"]) * unit_of(going.clause))
-    mean = fallen.quantize(GRAIN, ROUND_FLOOR) + (GRAIN if going.stands else 0)
+    mean = _highest_drop(exact(going.running), going.clause) + (GRAIN if going.stands else 0)
     if not LEAST <= mean <= most_of(going.clause):
         return None
     score = (going.days[0], going.facts.subscales.index(subscale), float(mean), 1, 1, 0)
@@ -85,10 +108,18 @@ def suppose(going: Going) -> Supposed | None:
     return Supposed("score_of", float(mean), further, {"scores": [score]}, f"{subscale} {going.stands}")
 
 
+def _highest_drop(before: Fraction, clause: Clause) -> Decimal:
+    """The highest mean in hundredths that is a drop from ``before``."""
+    least, variance = clause["entry.at_least"], _variance(clause)
+    mean = Decimal(float(before) - float(least) * float(variance) ** 0.5).quantize(GRAIN, ROUND_CEILING) + GRAIN
+    while _exceeded(before, Fraction(mean), variance) < least * HUNDREDTHS:
+        mean -= GRAIN
+    return mean
+
+
 def wrong(clause: Clause) -> Iterator[tuple[str, str]]:
     """A drop that no two means of the scale are apart; in squares, which are exact."""
-    least, variance = clause["entry.at_least"], clause["scale.sd"] ** 2 * 2 * (1 - clause["scale.reliability"])
-    if least**2 * variance > (most_of(clause) - LEAST) ** 2:
+    if _exceeded(Fraction(most_of(clause)), Fraction(LEAST), _variance(clause)) < clause["entry.at_least"] * HUNDREDTHS:
         yield (
             "entry.at_least",
             "is never reached, so the clause can never hold: no two means of the scale are so far apart",
