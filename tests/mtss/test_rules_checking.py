@@ -243,7 +243,10 @@ def test_bounds_that_hold_nothing_or_not_the_district_s_own_number() -> None:
     [
         "race", "ethnicGroup", "Hispanic_students", "sex", "gender_identity", "girls", "family_income", "freeLunch",
         "FRL_status", "has_iep", "section504", "disability", "home_language", "ELL", "english_learner", "homeAddress",
-        "zip_code", "immigrant_family", "special_education",
+        "zip_code", "immigrant_family", "special_education", "minority", "minorities", "zipcodes", "IEPs", "studentrace",
+        "nativeamerican", "native_american", "freelunch", "reduced_price", "title_i", "TitleI", "foster", "fosterCare", "poor_families",
+        "is_poor", "homelanguage", "ellstatus", "nonwhite", "disabilities", "genders", "raza", "género", "ingresos", "discapacidad",
+        "idioma", "código_postal", "niños_pobres", "educación_especial", "inmigrantes",
     ],
 )  # fmt: skip
 def test_a_clause_named_for_a_protected_trait_or_what_stands_for_it(name: str) -> None:
@@ -261,7 +264,14 @@ def test_a_protected_trait_among_subscales_grades_and_names() -> None:
     refused(changed("exempt_grades", ["English learners"]), "exempt_grades", "language")
 
 
-@pytest.mark.parametrize("name", ["terrace", "attendance", "failing_english", "language_arts", "example", "listing"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "terrace", "attendance", "failing_english", "language_arts", "example", "listing", "racecourse", "contract", "snapshot",
+        "whiteboard", "ellis_hall", "called_home", "general", "poor_attendance", "poor_adult_relationship", "title", "embrace",
+        "family_contact", "free_period", "american_history", "is_late", "first_days", "elevated", "sesame",
+    ],
+)  # fmt: skip
 def test_what_only_looks_like_a_protected_trait_is_taken(name: str) -> None:
     text = TEXT.replace('"adult_support": {', f'"{name}": {{')
     text = text.replace('"attendance", "adult_support", "referrals"', f'"attendance", "{name}", "referrals"')

@@ -1,42 +1,65 @@
-"""What no policy may take as an input: traits that the law protects, and what stands in for them."""
+"""What no policy may take as an input: traits that the law protects, and what stands in for them, in English and Spanish."""
 
 import re
 import unicodedata
-from collections.abc import Mapping
 
-_WORDS = {
+# In the singular; plurals, and what is run together with the words of _BEFORE and _AFTER, are found too. _ may be a space or nothing.
+_NAMED = {
     "race or ethnicity": (
-        "race races racial ethnicity ethnic ethnicities hispanic latino latina latinx latine black white asian indian indigenous "
-        "african pacific islander multiracial biracial caucasian tribe tribal color colour skin"
+        "race racial ethnicity ethnic hispanic latino latina latinx latine black white asian indian indigenous "
+        "native african pacific islander multiracial biracial caucasian tribe tribal color colour skin minority "
+        "raza etnia etnico hispano indigena negro blanco native_american american_indian alaska_native "
+        "people_of_color bipoc"
     ),
     "sex, gender or orientation": (
-        "sex sexes sexual gender genders male males female females boy boys girl girls nonbinary transgender lgbt lgbtq lgbtqia "
-        "gay lesbian bisexual queer orientation pronoun pronouns pregnant pregnancy"
+        "sex sexual gender male female boy girl nonbinary transgender lgbt lgbtq lgbtqia gay lesbian bisexual "
+        "queer orientation pronoun pregnant pregnancy sexo genero masculino femenino mujer hombre embarazo "
+        "embarazada"
     ),
     "income": (
-        "income incomes poverty lunch lunches meal meals frl frpl snap tanf medicaid welfare economic economically disadvantaged "
-        "wealth socioeconomic ses homeless homelessness housing eviction"
+        "income poverty poor lunch lunches meal frl frpl frpm snap tanf medicaid welfare economic economically "
+        "disadvantaged wealth socioeconomic ses homeless homelessness housing eviction ingreso pobreza pobre "
+        "almuerzo reduced_price free_and_reduced free_reduced title_i title_1 title_one mckinney_vento"
     ),
+    "foster care": "foster ward_of_the_state acogida_familiar",
     "disability": (
-        "disability disabilities disabled iep ieps 504 sped impairment handicap diagnosis autism adhd dyslexia"
+        "disability disabled iep 504 sped impairment handicap handicapped diagnosis autism autistic adhd dyslexia "
+        "discapacidad discapacitado special_education special_ed special_needs educacion_especial"
     ),
-    "language": ("language languages lingual bilingual multilingual ell el els esl eld lep esol accent"),
+    "language": (
+        "language lingual bilingual multilingual ell el esl eld lep esol accent idioma lengua lenguaje bilingue "
+        "english_learner english_proficiency limited_english native_speaker aprendiz_de_ingles"
+    ),
     "origin or religion": (
-        "religion religious religions faith muslim christian jewish hindu nationality citizenship citizen immigrant immigration "
-        "migrant refugee undocumented birthplace birthcountry"
+        "religion religious faith muslim christian jewish hindu nationality citizenship citizen immigrant "
+        "immigration migrant refugee undocumented birthplace birthcountry nacionalidad ciudadania ciudadano "
+        "inmigrante migrante refugiado indocumentado national_origin country_of_birth pais_de_origen "
+        "lugar_de_nacimiento"
     ),
     "home address": (
-        "address addresses zip zipcode postcode postal neighborhood neighbourhood census tract residence street"
+        "address zip zipcode postcode postal neighborhood neighbourhood census tract residence street direccion "
+        "domicilio calle vecindario barrio attendance_zone bus_route codigo_postal"
     ),
 }
-_OF = {trait: frozenset(words.split()) for trait, words in _WORDS.items()}
-_PHRASES: Mapping[str, tuple[str, ...]] = {
-    "disability": ("special education", "special ed", "special needs"),
-    "language": ("english learner", "english learners", "english proficiency", "limited english"),
-    "origin or religion": ("national origin", "country of birth"),
-    "home address": ("attendance zone", "bus route"),
-}
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_ORDINARY = re.compile(
+    r" (?:(?:english )?language arts|poor (?:attendance|adult|relationship|relation|belonging|behaviou?r|conduct|grade|mark)s?)(?= )"
+)
+"""What speaks of school and only sounds like a trait."""
+_BOTH = "student pupil child children family home parent household"
+_BEFORE = f"is has non low first {_BOTH} free reduced"
+_AFTER = f"{_BOTH} status code flag group level category count share rate percent learner speaker speaking price code american"
+_WORD = re.compile(r"[A-Z]{2,}s(?![a-z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+def _pattern(words: str) -> re.Pattern[str]:
+    """Any of the words, in the singular or plural, among those that may go before and after."""
+    plural = [each[:-1] + "ies" if each.endswith("y") else f"{each}(?:e?s)?" for each in words.split()]
+    any_of = "|".join((*words.split(), *plural)).replace("_", " ?")
+    before, after = ("|".join(each.split()) for each in (_BEFORE, _AFTER))
+    return re.compile(f" (?:{before})*(?:{any_of})(?:{after})*s? ")
+
+
+_OF = {trait: _pattern(words) for trait, words in _NAMED.items()}
 
 
 def trait_in(text: str) -> str | None:
@@ -45,10 +68,7 @@ def trait_in(text: str) -> str | None:
     Source: Title VI, Title IX, Section 504 and Title II of the ADA; Wisconsin's early-warning system took race, income and
     disability as inputs and was wrong about three times in four when it predicted failure.
     """
-    plain = unicodedata.normalize("NFKD", text)
-    words = [word.lower() for word in _WORD.findall(plain)]
-    spoken = f" {' '.join(words)} ".replace(" english language arts ", " ").replace(" language arts ", " ")
-    for trait, of in _OF.items():
-        if of.intersection(spoken.split()) or any(f" {each} " in spoken for each in _PHRASES.get(trait, ())):
-            return trait
-    return None
+    plain = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
+    words = " ".join(word.lower() for word in _WORD.findall(plain))
+    spoken = _ORDINARY.sub(" ", f" {words} ")
+    return next((trait for trait, named in _OF.items() if named.search(spoken)), None)
