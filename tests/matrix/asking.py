@@ -23,6 +23,7 @@ _DRAWN = re.compile(r'(?<=correlationId": ")[^"]+|(?<=nonce=")[^"]+|(?<=name="on
 _BOUNDED = frozenset({"principal", "counselor", "facilitator", "teacher"})
 """Roles that see some students and not others."""
 _ANY = {"resource": "students", "section": "descriptors", "school_year": "2026", "day": "2026-09-01", "source": "a"}
+_OF_A_SCHOOL = frozenset({"school_id", "source"})
 _NOBODY = str(UUID(int=7))
 
 
@@ -163,4 +164,11 @@ class Matrix:
         of_one = not route.places.isdisjoint(fill)
         if about := self._asked(route).about:
             return whose if about(answer, fill) else "zeros" * of_one
-        return whose if of_one or route.method != "GET" or fill["student_id"] in answer.text else ""
+        if route.method != "GET" or fill["student_id"] in answer.text:
+            return whose
+        if route.permission and route.permission.reads == {"non_personal"}:
+            return whose * of_one
+        # That a page is there says that its student is seen, and nothing of a school's or an empty one.
+        named = {fill[place] for place in route.places & fill.keys() - _OF_A_SCHOOL}
+        assert not of_one or any(each in answer.text for each in named), f"{route.name} needs an `about` of its own"
+        return whose * of_one

@@ -34,7 +34,7 @@ from tests.notifications.made_up import (
     weekdays,
     work,
 )
-from tests.restorative.conftest import Restorative
+from tests.restorative.conftest import Conference, Restorative, ago
 from tests.scoped import ANA, BEN, GRADE, enrolled, related
 from tests.surveys.conftest import TODAY, Surveys
 
@@ -57,12 +57,15 @@ async def mtss(running: Running, families: Sisters) -> District:
         families.families[UUID(fill["student_id"])] = [aunt]
         fill["contact_id"] = aunt["contact_id"]
         fill["link_id"], _ = await _help_link(running, fill["student_id"], aunt)
+    listed = Asked(about=lambda answer, _: answer.json()["items"])
     return District(
         ana,
         ben,
         {
             "GET /mtss/v1/students/{student_id}/known": Asked(query=lambda _: {"on": "2024-09-30"}),
             "GET /mtss/v1/schools/{school_id}/summary": Asked(about=lambda answer, _: answer.json()["students"]),
+            "GET /mtss/v1/schools/{school_id}/reviews": listed,
+            "GET /mtss/v1/students/{student_id}/course": listed,
             "GET /mtss/v1/freshness": Asked(
                 query=lambda fill: {"school": fill["school_id"]}, about=lambda answer, _: answer.json()["items"]
             ),
@@ -120,7 +123,7 @@ async def _help_link(running: Running, student: str, to: dict[str, Any] | None) 
 
 
 async def restorative(running: Running) -> District:
-    """Two students who were excluded, so that a referral is open for each."""
+    """Two students who were excluded, each of whom was offered a conference."""
     made = Restorative(running)
     fills = []
     for name, who in ((NORTH, ANA), (SOUTH, BEN)):
@@ -132,6 +135,18 @@ async def restorative(running: Running) -> District:
     lines = (await made.get("/referrals", "district")).json()["items"]
     ids = {line["student_id"]: line["id"] for line in lines}
     ana, ben = (fill | {"referral_id": ids[fill["student_id"]]} for fill in fills)
+    for fill in (ana, ben):
+        conference = Conference(made, fill["referral_id"])
+        somewhere = {"schools": [fill["school_id"]]}
+        student = {"kind": "student", "role": "caused_harm", "student_id": fill["student_id"]}
+        for step, body in (
+            ("screen", {"suitable": True, "reason": "Both of them want to talk."}),
+            ("parties", student),
+            ("parties", {"kind": "named", "role": "harmed", "name": "Alma Example"}),
+            ("offer", {"offered_on": str(ago(9))}),
+        ):
+            taken = await conference.step(step, body, **somewhere)
+            assert taken.status_code in (200, 201), taken.text
     somebody = {"kind": "named", "role": "supporter", "name": "Rosa Example"}
     return District(
         ana,
@@ -141,6 +156,7 @@ async def restorative(running: Running) -> District:
                 body=lambda fill: {name: fill[name] for name in ("student_id", "incident_id")}
             ),
             "POST /restorative/v1/referrals/{referral_id}/parties": Asked(body=lambda _: somebody),
+            "GET /restorative/v1/schools/{school_id}/summary": Asked(about=lambda answer, _: answer.json()["offered"]),
         },
     )
 
@@ -167,7 +183,13 @@ async def notifications(running: Running, families: Sisters) -> District:
     no_contact = contact(emails=[f"{RESTRICTED}@example.org"], restriction=restricted("coded", "no_contact"))
     families.families[ANA].append(no_contact)
     held = {column: await _stop_link(running, f"{column}@example.org") for column in (FAMILY, RESTRICTED)}
-    return District(ana, ben, {"POST /notifications/v1/tasks/{task_id}/resolve": never}, held)
+    printed = Asked(about=lambda answer, _: answer.content.startswith(b"%PDF"))
+    asked = {
+        "POST /notifications/v1/tasks/{task_id}/resolve": never,
+        "GET /notifications/v1/letters/{letter_id}.pdf": printed,
+        "GET /notifications/v1/notices/{student_id}": Asked(about=lambda answer, _: answer.json()["items"]),
+    }
+    return District(ana, ben, asked, held)
 
 
 async def _stop_link(running: Running, email: str) -> str:

@@ -29,6 +29,9 @@ async def sis(running: Running) -> District:
         await tell(running, [enrolled(UUID(who), name, date(2026, 8, 17))])
         about = {"staff_id": staff, "kind": "caseload", "student_id": who}
         made_one = await made.call("POST", "/sis/v1/relations", "district", json=about)
+        wrong = enrolment(key, int(name)) | {"entryDate": "never"}
+        refused = await held[column].call("POST", "/sis/data/v3/ed-fi/studentSchoolAssociations", json=wrong)
+        assert refused.status_code == 400, refused.text
         fills.append(
             {
                 "student_id": who,
@@ -86,7 +89,10 @@ def _door(staff: str) -> dict[str, Asked]:
             body=lambda fill: event | {"id": str(uuid4()), "data": row(fill)},
             headers={"Content-Type": "application/cloudevents+json"},
         ),
-        "GET /sis/v1/sources/{source}/rejected.csv": Asked(query=lambda _: {"resource": "students"}),
+        "GET /sis/v1/sources/{source}/rejected.csv": Asked(
+            query=lambda _: {"resource": "studentSchoolAssociations"},
+            about=lambda answer, fill: fill["key"] in answer.text,
+        ),
         "PUT /sis/v1/sources/{source}/counts": Asked(
             body=lambda fill: {"items": [{"resource": "students", "school_id": fill["school_id"], "count": 1}]}
         ),
