@@ -136,6 +136,7 @@ def test_what_is_well_formed_is_kept(read, value, kept):
         (identifier, 1.5, "must be text"),
         (identifier, 1e300, "must be text"),
         (identifier, " ", "must not be empty"),
+        *((identifier, padded, "must not begin or end with a space") for padded in (" 1", "1 ", "1\u00a0")),
         (identifier, "x" * 61, "must have at most 60 characters"),
         (identifier, "a\x00b", "must not hold control characters"),
         (identifier, "a\nb", "must not hold control characters"),

@@ -45,7 +45,10 @@ def text(longest: int, *, lines: bool = False) -> Reader[str]:
 
 
 def identifiers(longest: int) -> Reader[str]:
-    """A reader of identifiers of at most ``longest`` characters, whether they came as text or as a whole number."""
+    """A reader of identifiers of at most ``longest`` characters, whether they came as text or as a whole number.
+
+    One with a space around it is refused, as the Ed-Fi ODS/API does: it would be somebody else's.
+    """
     words = text(longest)
 
     @takes("string", minLength=1, maxLength=longest)
@@ -54,7 +57,10 @@ def identifiers(longest: int) -> Reader[str]:
             value = int(value)
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
-        return words(value)
+        found = words(value)
+        if found != found.strip():
+            raise BrokenRule("must not begin or end with a space")
+        return found
 
     return read
 
