@@ -163,15 +163,25 @@ class _Pencil:
     def excluded(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
         if not today["year"]:
             return None
-        if clause["window"] == "school_year":
-            mine = self.district.exclusions.get(self.student)
-            first = self.district.year_begins(self.student, today["year"]) if mine else today["on"]
+        length, last, mine = (
+            _length(clause),
+            today["on"],
+            self.district.exclusions.get(self.student),
+        )
+        known = [each["on"] for each in self.past if each["known"]]
+        if clause["window"] == "last_school_days":
+            first = known[-length - 1] + timedelta(days=1) if len(known) > length else date.min
+        elif clause["window"] == "last_days":
+            first = last - timedelta(days=length - 1)
         else:
-            first = today["on"] - timedelta(days=int(clause["window_days"]["value"]) - 1)
+            first = self.district.year_begins(self.student, today["year"]) if mine else last
+        if clause["window"] == "first_school_days":
+            of_year = [each["on"] for each in self.past if each["known"] and each["year"] == today["year"]]
+            last = min(last, of_year[length - 1]) if len(of_year) >= length else last
         named = {code.lower() for code in clause["actions"]["codes"]}
         days = Fraction(0)
         for each in self.district.exclusions.get(self.student, []):
-            if first <= each.on <= today["on"] and named & {code.lower() for code in each.actions}:
+            if first <= each.on <= last and named & {code.lower() for code in each.actions}:
                 served = each.hundredths_served
                 days += Fraction(each.hundredths_proposed if served is None else served, 100)
         return days
@@ -185,12 +195,16 @@ class _Pencil:
     def late(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
         if not today["known"]:
             return None
+        days, length = [each for each in self.past if each["known"]], _length(clause)
         if clause["window"] == "last_days":
-            since = today["on"] - timedelta(days=int(clause["window_days"]["value"]))
-            days = [each for each in self.past if each["on"] > since]
+            days = [each for each in days if each["on"] > today["on"] - timedelta(days=length)]
+        elif clause["window"] == "last_school_days":
+            days = days[-length:]
         else:
-            days = [each for each in self.past if each["year"] == today["year"]]
-        return Fraction(sum(each["known"] and each["kind"] == AttendanceKind.TARDY for each in days))
+            days = [each for each in days if each["year"] == today["year"]]
+        if clause["window"] == "first_school_days":
+            days = days[:length]
+        return Fraction(sum(each["kind"] == AttendanceKind.TARDY for each in days))
 
     def fell(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
         """Squared with its sign, so that no root has to be drawn; so is what it is compared with."""
@@ -232,6 +246,10 @@ class _Pencil:
 
 
 _COUNTED = {"unexcused": AttendanceKind.UNEXCUSED, "excused": AttendanceKind.EXCUSED}
+
+
+def _length(clause: dict[str, Any]) -> int:
+    return int(clause["window_days"]["value"]) if "window_days" in clause else 0
 
 
 def _named(condition: Any) -> list[str]:

@@ -45,7 +45,7 @@ from tests.mtss.test_rules_adult import NOBODY
 from tests.mtss.test_rules_excluded import EXCLUDED, EXCLUDED_LATELY
 from tests.mtss.test_rules_longest import DROP, LONGEST
 from tests.mtss.test_rules_policy import TEXT
-from tests.mtss.test_rules_tardies import LATELY, TARDIES, late
+from tests.mtss.test_rules_tardies import FIRST_SCHOOL_DAYS, LAST_SCHOOL_DAYS, LATELY, TARDIES, late
 
 _ALL: Any = list(HealthCheck)
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
@@ -366,6 +366,12 @@ def test_late_days_are_told_as_far_as_they_fit_into_the_window() -> None:
     assert found.clause == Least(2, school.days[31])
     begun = [late(day, school) for day in (27, 28, 29)]
     assert after(school, *begun, through=30, document=LATELY)["attendance"].by == "school_days"
+    found = after(school, late(29, school), through=30, document=LAST_SCHOOL_DAYS)["attendance"]
+    assert found.clause == Least(2, school.days[31])
+    # Two late days are missing, and only the fourth and the fifth day of school are left of the first five.
+    for at, expected in ((2, Least(2, school.days[4])), (None, None)):
+        told = [] if at is None else [late(at, school)]
+        assert after(school, *told, through=3, document=FIRST_SCHOOL_DAYS)["attendance"].clause == expected
     assert after(school, through=49, document=TARDIES)["attendance"].clause is None
     assert after(school, through=50, document=LATELY)["attendance"].clause is None
 

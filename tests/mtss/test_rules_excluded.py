@@ -29,6 +29,9 @@ CLAUSE = {
 EXCLUDED = changed(ATTENDANCE, CLAUSE)
 EXCLUDED_LATELY = changed(ATTENDANCE, CLAUSE | {"window": "last_days", "window_days": number(7)})
 
+LAST_SCHOOL_DAYS = changed(ATTENDANCE, CLAUSE | {"window": "last_school_days", "window_days": number(5)})
+FIRST_SCHOOL_DAYS = changed(ATTENDANCE, CLAUSE | {"window": "first_school_days", "window_days": number(5)})
+
 
 def course(document: dict[str, Any], *events: Event, through: int = 10) -> Course:
     facts = facts_of([SCHOOL.calendar(), SCHOOL.enrols(), *SCHOOL.closes_through(through), *events], [STUDENT])
@@ -82,6 +85,21 @@ def test_in_the_last_days_those_that_are_longer_ago_no_longer_count_and_a_school
     assert holds(EXCLUDED, SCHOOL.excludes(59, 1, 2), *later, through=60)[-3:] == [True, False, False]
 
 
+def test_in_school_days_a_weekend_does_not_pass() -> None:
+    # Day 1 is among the last five school days up to day 5, the Monday after.
+    assert holds(LAST_SCHOOL_DAYS, SCHOOL.excludes(1, 1, 2)) == [False] + [True] * 5 + [False] * 4
+    assert holds(FIRST_SCHOOL_DAYS, SCHOOL.excludes(4, 1, 2)) == [False] * 4 + [True] * 6
+    assert not any(holds(FIRST_SCHOOL_DAYS, SCHOOL.excludes(5, 1, 2)))
+
+
+def test_no_action_counts_any_more_once_the_first_days_are_over() -> None:
+    policies = always(policy_of(FIRST_SCHOOL_DAYS))
+    for through, least in ((4, Least(1.5, SCHOOL.days[4])), (5, None)):
+        facts = facts_of([SCHOOL.calendar(), SCHOOL.enrols(), *SCHOOL.closes_through(through)], [STUDENT])
+        change = what_may_change(facts, follow(facts, policies), policies, [0])[0]["attendance"]
+        assert change.clause == least
+
+
 def test_what_would_begin_it_is_one_action_of_the_days_that_are_missing() -> None:
     policies = always(policy_of(EXCLUDED))
     said = [SCHOOL.calendar(), SCHOOL.enrols(), *SCHOOL.closes_through(30)]
@@ -124,7 +142,7 @@ def test_other_actions_are_told_in_plain_words() -> None:
     assert difference(policy_of(EXCLUDED), sourced) == ("Attendance: actions have another source: Board policy.",)
 
 
-@pytest.mark.parametrize("document", [EXCLUDED, EXCLUDED_LATELY])
+@pytest.mark.parametrize("document", [EXCLUDED, EXCLUDED_LATELY, LAST_SCHOOL_DAYS, FIRST_SCHOOL_DAYS])
 def test_a_rehearsal_says_what_the_closed_form_says(document: dict[str, Any]) -> None:
     said = [SCHOOL.excludes(2, 1, 0.5), SCHOOL.excludes(5, 2, 1), SCHOOL.excludes(13, 3, 1)]
     facts = facts_of([SCHOOL.calendar(), SCHOOL.enrols(), *SCHOOL.closes_through(20), *said], [STUDENT])

@@ -335,7 +335,7 @@ def clauses(*, overlapping: bool) -> st.SearchStrategy[dict[str, Any]]:
     tardies = st.fixed_dictionaries(
         {
             "signal": st.just("tardies"),
-            "window": st.sampled_from(["school_year", "last_days"]),
+            "window": st.sampled_from(["school_year", "last_days", "last_school_days", "first_school_days"]),
             "window_days": numbers(1, 10, 30),
             "entry": st.fixed_dictionaries({"at_least": numbers(1, 2, 3)}),
             "when_unknown": WHEN_UNKNOWN,
@@ -360,7 +360,7 @@ def clauses(*, overlapping: bool) -> st.SearchStrategy[dict[str, Any]]:
             "actions": st.sampled_from(
                 [{"codes": ["suspended"], "source": "local"}, {"codes": ["talk"], "source": "local"}]
             ),
-            "window": st.sampled_from(["school_year", "last_days"]),
+            "window": st.sampled_from(["school_year", "last_days", "last_school_days", "first_school_days"]),
             "window_days": numbers(1, 10, 30),
             "entry": st.fixed_dictionaries({"at_least": numbers(0.5, 1.5, 3)}),
             "when_unknown": WHEN_UNKNOWN,

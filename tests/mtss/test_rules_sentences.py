@@ -31,9 +31,11 @@ from mtss.rules.signals import SIGNALS
 from tests.mtss.made_up import STUDENT, School, facts_of, policy, school_days
 from tests.mtss.test_rules_adult import NOBODY, TWICE
 from tests.mtss.test_rules_excluded import EXCLUDED, EXCLUDED_LATELY
+from tests.mtss.test_rules_excluded import FIRST_SCHOOL_DAYS as EXCLUDED_FIRST
+from tests.mtss.test_rules_excluded import LAST_SCHOOL_DAYS as EXCLUDED_LAST
 from tests.mtss.test_rules_longest import DROP, LONGEST
 from tests.mtss.test_rules_policy import ATTENDANCE, changed, number
-from tests.mtss.test_rules_tardies import LATELY, TARDIES, late
+from tests.mtss.test_rules_tardies import FIRST_SCHOOL_DAYS, LAST_SCHOOL_DAYS, LATELY, TARDIES, late
 
 SCHOOL = School(days=school_days(60))
 STREAK = changed(
@@ -47,7 +49,23 @@ STREAK = changed(
     },
 )
 UNEXCUSED = changed(f"{ATTENDANCE}/counts", "unexcused")
-DOCUMENTS = (None, STREAK, LONGEST, DROP, UNEXCUSED, TARDIES, LATELY, EXCLUDED, EXCLUDED_LATELY, NOBODY, TWICE)
+DOCUMENTS = (
+    None,
+    STREAK,
+    LONGEST,
+    DROP,
+    UNEXCUSED,
+    TARDIES,
+    LATELY,
+    EXCLUDED,
+    EXCLUDED_LATELY,
+    NOBODY,
+    TWICE,
+    FIRST_SCHOOL_DAYS,
+    LAST_SCHOOL_DAYS,
+    EXCLUDED_FIRST,
+    EXCLUDED_LAST,
+)
 LANGUAGES, AUDIENCES = get_args(Language), get_args(Audience)
 MISSED = [SCHOOL.absent(0), SCHOOL.absent(1), SCHOOL.absent(2, hundredths=50)]
 REFERRED = [SCHOOL.refers(3, 1), SCHOOL.refers(4, 2)]
@@ -254,6 +272,9 @@ def test_late_days_are_told_in_their_window() -> None:
     assert words("some days were begun late", "staff", "en", TARDIES).grounds == (
         "4 late arrivals in this school year, counted through September 27, 2024.",
     )
+    few = words("all goes well", "staff", "en", FIRST_SCHOOL_DAYS)
+    assert few.strengths[0].startswith("Fewer than 3 late arrivals in the first 5 school days of this school year: 0")
+    assert "in the last 5 school days" in words("all goes well", "staff", "en", LAST_SCHOOL_DAYS).strengths[0]
     assert words("some days were begun late", "parent", "es", LATELY).grounds[0].startswith("Llegó tarde 4 días.")
     assert words("all goes well", "student", "en", LATELY).strengths[0].startswith("You come to school on time")
 

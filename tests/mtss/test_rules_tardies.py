@@ -17,6 +17,9 @@ CLAUSE = {"signal": "tardies", "window": "school_year", "entry": {"at_least": nu
 TARDIES = changed(ATTENDANCE, CLAUSE)
 LATELY = changed(ATTENDANCE, CLAUSE | {"window": "last_days", "window_days": number(7), "exit": {"below": number(1)}})
 
+LAST_SCHOOL_DAYS = changed(ATTENDANCE, CLAUSE | {"window": "last_school_days", "window_days": number(5)})
+FIRST_SCHOOL_DAYS = changed(ATTENDANCE, CLAUSE | {"window": "first_school_days", "window_days": number(5)})
+
 
 def late(day: int, school: School = SCHOOL, hundredths: int = 0) -> AttendanceRecorded:
     return school.absent(day, hundredths=hundredths).model_copy(update={"kind": AttendanceKind.TARDY})
@@ -70,13 +73,33 @@ def test_in_the_last_days_those_that_are_longer_ago_no_longer_count() -> None:
     assert not any(holds(LATELY, late(1), late(4), late(8)))
 
 
-def test_a_window_without_its_length_is_refused() -> None:
-    assert check(TARDIES) == check(LATELY) == ()
-    (found,) = check(changed(ATTENDANCE, CLAUSE | {"window": "last_days"}))
+def test_in_the_last_school_days_only_days_of_school_pass() -> None:
+    # The third stands as long as the first of them, on day 1, is among the last five school days.
+    said = [late(day) for day in (1, 2, 3)]
+    assert holds(LAST_SCHOOL_DAYS, *said) == [False] * 3 + [True] * 3 + [False] * 4
+    # A day that the school left open is none of them.
+    open_day = [SCHOOL.calendar(), SCHOOL.enrols(), *said, *SCHOOL.closes(0, 1, 2, 3, 5, 6, 7)]
+    facts = facts_of(open_day, [STUDENT])
+    course = course_of(facts, follow(facts, always(policy_of(LAST_SCHOOL_DAYS))), 0)
+    assert [day.clauses["attendance"] for day in course.days()] == [False] * 3 + [True] * 4 + [False]
+
+
+def test_of_the_first_school_days_of_each_year_later_ones_are_none() -> None:
+    assert holds(FIRST_SCHOOL_DAYS, *(late(day) for day in (1, 2, 4))) == [False] * 4 + [True] * 6
+    assert not any(holds(FIRST_SCHOOL_DAYS, *(late(day) for day in (1, 2, 5))))
+    autumn = School(days=school_days(6, date(2025, 8, 18)), year=2026)
+    said = [autumn.calendar(), *autumn.closes_through(6), *(late(day, autumn) for day in (0, 1, 2))]
+    assert holds(FIRST_SCHOOL_DAYS, *said, through=20)[-6:] == [False] * 2 + [True] * 4
+
+
+@pytest.mark.parametrize("window", ["last_days", "last_school_days", "first_school_days"])
+def test_a_window_without_its_length_is_refused(window: str) -> None:
+    assert check(TARDIES) == check(LATELY) == check(LAST_SCHOOL_DAYS) == check(FIRST_SCHOOL_DAYS) == ()
+    (found,) = check(changed(ATTENDANCE, CLAUSE | {"window": window}))
     assert found.field == "clauses.attendance.window_days"
 
 
-@pytest.mark.parametrize("document", [TARDIES, LATELY])
+@pytest.mark.parametrize("document", [TARDIES, LATELY, LAST_SCHOOL_DAYS, FIRST_SCHOOL_DAYS])
 def test_a_rehearsal_says_what_the_closed_form_says(document: dict[str, Any]) -> None:
     said = [SCHOOL.calendar(), SCHOOL.enrols(), *SCHOOL.closes_through(15), *(late(day) for day in (1, 2, 3, 9, 12))]
     facts, policy = facts_of(said, [STUDENT]), policy_of(document)

@@ -74,6 +74,23 @@ class Timeline:
         within: Ints = total[1:] - total[before]
         return within
 
+    def in_last_school_days(self, happened: Ints, length: int) -> Ints:
+        """How much since so many of the student's enrolled days, whatever the school year; those before the first are none."""
+        enrolled = np.cumsum(self.known, axis=0, dtype=np.int32)
+        total = np.cumsum(happened, axis=0, dtype=np.int32)
+        # How much up to each enrolled day, by the number of that day; in front the nothing before the first.
+        by_day = np.zeros((len(enrolled) + 1, enrolled.shape[1]), np.int32)
+        rows, students = np.nonzero(self.known)
+        by_day[enrolled[rows, students], students] = total[rows, students]
+        within: Ints = total - np.take_along_axis(by_day, np.maximum(enrolled - length, 0), axis=0)
+        return within
+
+    def in_first_school_days(self, year: int, length: int) -> Flags:
+        """Days before which fewer than ``length`` days were enrolled in this school year, those of other years too."""
+        enrolled = self.known & (self.year == year)
+        within: Flags = np.cumsum(enrolled, axis=0, dtype=np.int32) - enrolled < length
+        return within
+
     def of_kind(self, facts: Facts, kind: int) -> Flags:
         """Which closed days were of one kind."""
         found: Flags = np.zeros(self.known.shape, np.bool_)

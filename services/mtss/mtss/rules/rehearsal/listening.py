@@ -9,14 +9,25 @@ from mtss.rules.rehearsal.measures import FirstDays, LastDays, LongestStreak, Me
 from mtss.rules.rehearsal.rare import (
     Count,
     Drop,
-    Excluded,
     Level,
     NoAdult,
     RecentCount,
-    RecentExcluded,
-    RecentTardies,
+    RecentSchoolCount,
     Tardies,
 )
+from mtss.rules.signals.excluded_days import HUNDREDTHS
+
+
+def _tardies(measure: type[Count]) -> Callable[[Ground, Clause], Measure]:
+    return lambda ground, clause: measure(ground, clause, ground.district.tardies, closed=True)
+
+
+def _excluded(measure: type[Count]) -> Callable[[Ground, Clause], Measure]:
+    def of_actions(ground: Ground, clause: Clause) -> Measure:
+        return measure(ground, clause, ground.district.exclusions[clause.lists["actions"]], unit=HUNDREDTHS)
+
+    return of_actions
+
 
 _OF: Mapping[tuple[str, str | None], Callable[[Ground, Clause], Measure]] = {
     ("absence_streak", None): Streak,
@@ -29,10 +40,14 @@ _OF: Mapping[tuple[str, str | None], Callable[[Ground, Clause], Measure]] = {
     ("no_trusted_adult", None): NoAdult,
     ("referrals", "school_year"): lambda ground, clause: Count(ground, clause, ground.district.referrals),
     ("referrals", "last_days"): lambda ground, clause: RecentCount(ground, clause, ground.district.referrals),
-    ("excluded_days", "school_year"): Excluded,
-    ("excluded_days", "last_days"): RecentExcluded,
-    ("tardies", "school_year"): Tardies,
-    ("tardies", "last_days"): RecentTardies,
+    ("excluded_days", "school_year"): _excluded(Count),
+    ("excluded_days", "last_days"): _excluded(RecentCount),
+    ("excluded_days", "last_school_days"): _excluded(RecentSchoolCount),
+    ("excluded_days", "first_school_days"): _excluded(Count),
+    ("tardies", "school_year"): _tardies(Tardies),
+    ("tardies", "last_days"): _tardies(RecentCount),
+    ("tardies", "last_school_days"): _tardies(RecentSchoolCount),
+    ("tardies", "first_school_days"): _tardies(Tardies),
     ("help_requested", None): lambda ground, clause: RecentCount(ground, clause, ground.district.help_requests),
 }
 
@@ -51,7 +66,7 @@ def require_runnable(district: District, clause: Clause) -> None:
     at, texts = f"clauses.{clause.name}", clause.texts
     if (clause.signal, texts.get("window")) not in _OF:
         raise PolicyInvalid(field=f"{at}.signal", rule="cannot be rehearsed yet")
-    if texts.get("window") in ("first_days", "last_days") and "window_days" not in clause.numbers:
+    if texts.get("window", "").endswith("_days") and "window_days" not in clause.numbers:
         raise PolicyInvalid(field=f"{at}.window_days", rule="is missing")
     if texts.get("counts", "all") not in district.missed:
         raise PolicyInvalid(field=f"{at}.counts", rule="is not among the days that were given")

@@ -11,6 +11,7 @@ from mtss.rules.rehearsal.district import Happened
 from mtss.rules.rehearsal.ground import ByRow, Ground, Places
 from mtss.rules.rehearsal.measures import Measure
 from mtss.rules.signals.excluded_days import HUNDREDTHS
+from mtss.rules.signals.kinds import FIRST_SCHOOL_DAYS
 from mtss.rules.signals.no_trusted_adult import NO
 from mtss.rules.signals.survey_drop import exceeded
 
@@ -83,14 +84,20 @@ class NoAdult(Level):
 
 
 class Count(Sparse):
-    """How much in the school year."""
+    """How much in the school year, or in its first days."""
 
-    def __init__(self, ground: Ground, clause: Clause, happened: Happened) -> None:
+    def __init__(
+        self, ground: Ground, clause: Clause, happened: Happened, *, unit: int = 1, closed: bool = False
+    ) -> None:
+        """``closed``: only closed days say anything."""
         super().__init__(ground, clause, happened)
+        self.unit, self._closed = unit, closed
         self.amount = np.zeros(self.size, np.int32)
         self._much = self.happened.columns[0].astype(np.int32)
         self._sums = {year: np.zeros(self.size, np.int32) for year in ground.district.begins}
         self._begins = {year: row[ground.first : ground.end][self.mine] for year, row in ground.district.begins.items()}
+        self._first = int(clause["window_days"]) if clause.texts.get("window") == FIRST_SCHOOL_DAYS else None
+        self._enrolled = {year: np.zeros(self.size, np.int32) for year in ground.district.begins}
         self.quiet = not self.size
 
     def turn(self) -> None:
@@ -102,27 +109,35 @@ class Count(Sparse):
             self.ask_only_who_may_be()
 
     def count(self, places: Places, much: Ints) -> None:
-        """Count those of today for each school year that has begun for the student."""
+        """Count those of today for each school year that they are of."""
         for year, so_far in self._sums.items():
-            begun = self._begins[year][places] <= self.ground.row
-            np.add.at(so_far, places[begun], much[begun])
+            counts = self.are_of(year, places)
+            if self._first is not None:
+                counts &= self._enrolled[year][places] < self._first
+            np.add.at(so_far, places[counts], much[counts])
         for year, mine in self.ground.of_year:
             self.amount = np.where(mine[self.mine], self._sums[year], self.amount)
+            self._enrolled[year] += (mine & self.ground.known)[self.mine]
+
+    def are_of(self, year: int, places: Places) -> Flags:
+        """Whether what happens today counts for a school year: it has begun for the student."""
+        begun: Flags = self._begins[year][places] <= self.ground.row
+        return begun
 
     def tells(self) -> Flags:
         """That there was none is known too."""
         return self.days() if self.ground.asked is None else self.days() & self.ground.asked
 
     def days(self) -> Flags:
-        """Of whom today says something: all who have school."""
-        return self.ground.there
+        """Of whom today says something: all who have school, or whose school closed the day."""
+        return self.ground.known if self._closed else self.ground.there
 
 
 class RecentCount(Count):
     """How much in so many last calendar days, the day itself included."""
 
-    def __init__(self, ground: Ground, clause: Clause, happened: Happened) -> None:
-        super().__init__(ground, clause, happened)
+    def __init__(self, ground: Ground, clause: Clause, happened: Happened, **how: Any) -> None:
+        super().__init__(ground, clause, happened, **how)
         days = ground.district.days
         until = np.searchsorted(days, days[self.happened.row] + int(clause["window_days"]))
         order = np.argsort(until, kind="stable")
@@ -136,48 +151,31 @@ class RecentCount(Count):
         np.subtract.at(self.amount, self._over[over], self._over_much[over])
 
 
-class Excluded(Count):
-    """How many days of exclusion in the school year."""
+class RecentSchoolCount(Count):
+    """How much since so many of the student's enrolled days, whatever the school year."""
 
-    unit = HUNDREDTHS
+    def __init__(self, ground: Ground, clause: Clause, happened: Happened, **how: Any) -> None:
+        super().__init__(ground, clause, happened, **how)
+        self._recent = np.zeros((int(clause["window_days"]), self.size), np.int32)
+        self._since_school = np.zeros(self.size, np.int32)
+        self._place, self._everyone = np.zeros(self.size, np.intp), np.arange(self.size)
 
-    def __init__(self, ground: Ground, clause: Clause) -> None:
-        super().__init__(ground, clause, ground.district.exclusions[clause.lists["actions"]])
-
-
-class RecentExcluded(RecentCount):
-    """How many in so many last calendar days."""
-
-    unit = HUNDREDTHS
-
-    def __init__(self, ground: Ground, clause: Clause) -> None:
-        super().__init__(ground, clause, ground.district.exclusions[clause.lists["actions"]])
+    def count(self, places: Places, much: Ints) -> None:
+        """What happened since the last enrolled day goes with the next one; so it leaves the window with it."""
+        np.add.at(self.amount, places, much)
+        np.add.at(self._since_school, places, much)
+        known, at = self.ground.known[self.mine], (self._place, self._everyone)
+        out = self._recent[at]
+        self.amount -= out * known
+        self._recent[at] = np.where(known, self._since_school, out)
+        self._since_school[known] = 0
+        self._place = (self._place + known) % len(self._recent)
 
 
 class Tardies(Count):
     """How many in the school year that their days are of."""
 
-    def __init__(self, ground: Ground, clause: Clause) -> None:
-        super().__init__(ground, clause, ground.district.tardies)
-
-    def count(self, places: Places, much: Ints) -> None:
-        """Count those of today for the school year of today."""
-        for year, mine in self.ground.of_year:
-            now, so_far = mine[self.mine], self._sums[year]
-            np.add.at(so_far, places[now[places]], much[now[places]])
-            self.amount = np.where(now, so_far, self.amount)
-
-    def days(self) -> Flags:
-        """Only closed days say anything."""
-        return self.ground.known
-
-
-class RecentTardies(RecentCount):
-    """How many in so many last calendar days."""
-
-    def __init__(self, ground: Ground, clause: Clause) -> None:
-        super().__init__(ground, clause, ground.district.tardies)
-
-    def days(self) -> Flags:
-        """Only closed days say anything."""
-        return self.ground.known
+    def are_of(self, year: int, places: Places) -> Flags:
+        """Whether today is a day of that school year."""
+        now = dict(self.ground.of_year).get(year)
+        return np.zeros(len(places), np.bool_) if now is None else now[self.mine][places]

@@ -48,13 +48,7 @@ def _first_days(timeline: Timeline, absent: Ints, clause: Clause) -> tuple[Ints,
 def _last_days(timeline: Timeline, absent: Ints, clause: Clause) -> tuple[Ints, Ints]:
     """Over so many of the student's enrolled days, whatever the school year: those before the first day are none."""
     length, enrolled = int(clause[_WINDOW]), np.cumsum(timeline.known, axis=0, dtype=np.int32)
-    missed = np.cumsum(absent, axis=0, dtype=np.int32)
-    # What was missed up to each enrolled day, by the number of that day; in front the nothing before the first.
-    by_day = np.zeros((len(enrolled) + 1, enrolled.shape[1]), np.int32)
-    rows, students = np.nonzero(timeline.known)
-    by_day[enrolled[rows, students], students] = missed[rows, students]
-    before = np.maximum(enrolled - length, 0)
-    return missed - np.take_along_axis(by_day, before, axis=0), np.minimum(enrolled, length)
+    return timeline.in_last_school_days(absent, length), np.minimum(enrolled, length)
 
 
 _WINDOWS: dict[str, Any] = {"year_to_date": _year_to_date, "first_days": _first_days, "last_days": _last_days}

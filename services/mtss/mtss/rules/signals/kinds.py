@@ -178,14 +178,18 @@ class Signal:
         return {"at_least": "below", "at_most": "above"}[self.entry]
 
 
-def in_window(name: str, most: Range, minimum: str = "", **other: Any) -> Signal:
-    """A signal that counts in one school year, or in so many last days, of which there must be as many as ``minimum`` says."""
+LAST_DAYS, LAST_SCHOOL_DAYS, FIRST_SCHOOL_DAYS = "last_days", "last_school_days", "first_school_days"
+"""Windows: so many calendar days; so many of the student's own enrolled days, the last, or the first of a school year."""
+
+
+def in_window(name: str, most: Range, minimum: str = "", timed: tuple[str, ...] = (LAST_DAYS,), **other: Any) -> Signal:
+    """A signal that counts in one school year, or in ``timed`` windows, whose days must be as many as ``minimum`` says."""
     return Signal(
         name=name,
         entry="at_least",
-        texts={"window": frozenset({"school_year", "last_days"})},
+        texts={"window": frozenset({"school_year", *timed})},
         numbers={"entry.at_least": most},
         may={"window_days": whole(1, 400), "exit.below": most, "exit.days_in_a_row": whole(1, 400)},
-        wrong=partial(wrong_window, timed=("last_days",), minimum=minimum),
+        wrong=partial(wrong_window, timed=timed, minimum=minimum),
         **other,
     )

@@ -4,7 +4,16 @@ import numpy as np
 
 from mtss.rules.facts import NEVER, Facts, Ints
 from mtss.rules.policy.document import Clause
-from mtss.rules.signals.kinds import Measure, counted, in_window, on_the_next_day, whole
+from mtss.rules.signals.kinds import (
+    FIRST_SCHOOL_DAYS,
+    LAST_DAYS,
+    LAST_SCHOOL_DAYS,
+    Measure,
+    counted,
+    in_window,
+    on_the_next_day,
+    whole,
+)
 from mtss.rules.timeline import Timeline
 
 
@@ -18,19 +27,28 @@ def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
 
 def measured(timeline: Timeline, facts: Facts, clause: Clause, happened: Ints, unit: int = 1) -> Measure:
     """How much of what ``happened`` on each day there was up to each day, in the clause's window."""
-    if clause.texts["window"] == "last_days":
+    window, running = clause.texts["window"], None
+    if window == LAST_DAYS:
         amount = timeline.in_last_days(happened, int(clause["window_days"]))
+    elif window == LAST_SCHOOL_DAYS:
+        amount = timeline.in_last_school_days(happened, int(clause["window_days"]))
     else:
-        amount = _in_school_year(timeline, facts, happened, np.flatnonzero(happened.any(axis=0)).astype(np.int32))
-    return Measure(amount, timeline.year > 0, unit=unit)
+        first = int(clause["window_days"]) if window == FIRST_SCHOOL_DAYS else None
+        running = None if first is None else timeline.year_to_date(timeline.known)
+        whose = np.flatnonzero(happened.any(axis=0)).astype(np.int32)
+        amount = _in_school_year(timeline, facts, happened, whose, first)
+    return Measure(amount, timeline.year > 0, unit=unit, running=running)
 
 
-def _in_school_year(timeline: Timeline, facts: Facts, happened: Ints, whose: Ints) -> Ints:
+def _in_school_year(timeline: Timeline, facts: Facts, happened: Ints, whose: Ints, first: int | None) -> Ints:
+    """In each school year so far; with ``first`` in no more than so many of its days."""
     so_much = np.zeros(timeline.known.shape, np.int32)
     year_at, mine = timeline.year[:, whose], happened[:, whose]
     for year, span in timeline.rows_of_year.items():
-        begun = timeline.days[:, None] >= first_days(facts, year)[whose]
-        so_far = np.cumsum(mine * begun, axis=0, dtype=np.int32)
+        counts = timeline.days[:, None] >= first_days(facts, year)[whose]
+        if first is not None:
+            counts &= timeline.in_first_school_days(year, first)[:, whose]
+        so_far = np.cumsum(mine * counts, axis=0, dtype=np.int32)
         so_much[span, whose] += so_far[span] * (year_at[span] == year)
     return so_much
 
