@@ -100,6 +100,7 @@ async def _ruled(running: Running, who: UUID) -> Fill:
     found = {"request_id": asked["id"], "override_id": override, "proposal_id": proposal, "review_id": proposal}
     team = why | {"team": "problem-solving", "members": dict.fromkeys(("pastoral_lead", "aln_lead"), str(sees_to_it))}
     referral = (await ask("POST", f"{path}/team-referrals", json=team))["id"]
+    await ask("POST", f"{path}/pulses", json={"wellbeing": 3, "words": "Seen at lunch, with two others."})
     return found | {"support_id": given, "referral_id": referral}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import Invalid
 from common.events import Tier
-from mtss.rules.reviewing import Flapping, Line, check_ahead, due_on, ends_soon, flapping
+from mtss.rules.reviewing import Flapping, Line, check_ahead, due_on, ends_soon, flapping, followed_up_by
 from tests.mtss.made_up import school_days
 
 DAYS = school_days(30)  # from a Monday on
@@ -27,6 +27,15 @@ SATURDAY = DAYS[4] + timedelta(days=1)
 )
 def test_what_begins_on_a_day_is_due_so_many_school_days_later(begun_on: date, within: int, due: date | None) -> None:
     assert due_on(DAYS, begun_on, within) == due
+
+
+@pytest.mark.parametrize(
+    ("last", "due"), [(None, DAYS[8]), (DAYS[2], DAYS[8]), (DAYS[3], DAYS[13]), (DAYS[6], DAYS[16])]
+)
+def test_a_student_is_asked_soon_after_a_survey_calls_for_it_and_then_after_each_time(
+    last: date | None, due: date
+) -> None:
+    assert followed_up_by(DAYS, DAYS[3], last, 5, 10) == due
 
 
 def test_an_override_may_end_with_each_of_the_next_school_days() -> None:

@@ -218,6 +218,14 @@ def test_a_team_that_is_nobody_or_never_meets_is_refused() -> None:
             read_catalogue(said)
 
 
+def test_a_follow_up_of_no_signal_or_never_is_refused() -> None:
+    for member, value in (("signals", ["secret"]), ("first_within", 0), ("again_within", 0)):
+        said = deepcopy(DEFAULT)
+        said["follow_up"][member] = value
+        with pytest.raises(PolicyInvalid, match="follow_up names signals that there are, and numbers of at least 1"):
+            read_catalogue(said)
+
+
 def test_what_is_no_longer_offered_is_not_begun() -> None:
     said = deepcopy(DEFAULT)
     said["supports"]["mentor"]["offered"] = False

@@ -7,6 +7,7 @@ from typing import Any
 from common.errors import Invalid
 from common.events import Tier
 from common.policies import PolicyInvalid, policy_of
+from mtss.rules import SIGNALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,15 @@ class Team:
 
 
 @dataclass(frozen=True, slots=True)
+class Following:
+    """Where somebody asks a student how they are, by what the clause listens to, and within how many instructional days."""
+
+    signals: frozenset[str]
+    first_within: int
+    again_within: int
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
     """What staff notice, what the district gives, what for, and how it ends. Each is known by its name in the file."""
 
@@ -55,6 +65,7 @@ class Catalogue:
     outcomes: Mapping[str, str]
     signs: Mapping[str, Sign]
     teams: Mapping[str, Team]
+    follow_up: Following
     review_soon: int
     """From so many instructional days before its review on a support waits in the queue."""
 
@@ -104,7 +115,8 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
     """A catalogue from what its file says.
 
     Raises:
-        PolicyInvalid: a support is of no tier, for what is no outcome, or never reviewed; a team is nobody or never meets. The sentence holds no value.
+        PolicyInvalid: a support is of no tier, for what is no outcome, or never reviewed; a team is nobody or never meets;
+            a follow-up is of no signal or never. The sentence holds no value.
     """
     for name, each in said["supports"].items():
         if each["tier"] not in set(Tier):
@@ -121,11 +133,15 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
         for name, each in said["supports"].items()
     }
     endings = {name: Ending(each["title"], each["needs_review"]) for name, each in said["endings"].items()}
+    each = said["follow_up"]
+    if not SIGNALS.keys() >= set(each["signals"]) or min(each["first_within"], each["again_within"]) < 1:
+        raise PolicyInvalid("The policy of mtss: follow_up names signals that there are, and numbers of at least 1.")
+    follow_up = Following(frozenset(each["signals"]), each["first_within"], each["again_within"])
     signs = {name: Sign(each["title"], each["urgent"]) for name, each in said["signs"].items()}
     teams = {
         name: Team(each["title"], tuple(each["roles"]), each["meets_within"]) for name, each in said["teams"].items()
     }
-    return Catalogue(kinds, endings, said["outcomes"], signs, teams, said["review_soon"])
+    return Catalogue(kinds, endings, said["outcomes"], signs, teams, follow_up, said["review_soon"])
 
 
 CATALOGUE = read_catalogue(policy_of("mtss", added_to=("outcomes", "endings", "signs", "teams", "supports")))

@@ -16,6 +16,7 @@ from mtss.models.policy import (
     policies_known,
     policy_in_force,
 )
+from mtss.models.pulses import Pulse
 from mtss.models.reading import facts_of
 from mtss.models.rehearsal import Rehearsal
 from mtss.models.supports import Attempt, Support
@@ -56,6 +57,7 @@ __all__ = [
     "Moment",
     "PolicyStep",
     "Proposal",
+    "Pulse",
     "Push",
     "Rehearsal",
     "Ruling",

@@ -151,7 +151,8 @@ async def _whose(session: AsyncSession, who: Principal, review_id: UUID) -> Stud
     )
     waiting = col(Student.student_id).in_(overrides.union_all(proposals, requests, supports, teams))
     asked = sa.select(Student).where(
-        sa.or_(waiting, col(Student.question_id) == review_id), visible_to(who, col(Student.student_id))
+        sa.or_(waiting, col(Student.question_id) == review_id, col(Student.student_id) == review_id),
+        visible_to(who, col(Student.student_id)),
     )
     return (await session.scalars(asked)).one_or_none()
 

@@ -24,8 +24,9 @@ from mtss.routes.desk import Decider
 from mtss.routes.documents import NO_CONTROL
 from mtss.routes.handing import Assigned, handed
 from mtss.routes.help_requests import open_requests
+from mtss.routes.pulses import follow_ups
 from mtss.routes.students import FlappingDocument
-from mtss.rules.reviewing import due_on, ends_soon
+from mtss.rules.reviewing import due_on, ends_soon, followed_up_by
 from mtss.ruling import days_within, flapping_of, school_days
 from mtss.silence import silences
 from mtss.supports import CATALOGUE
@@ -38,10 +39,13 @@ class ReviewDocument(BaseModel):
 
     id: Annotated[
         UUID,
-        Field(description="Of the proposal, the request, the override, the question, the support or the referral."),
+        Field(
+            description="Of the proposal, the request, the override, the question, the support or the referral; of a follow-up, of the student."
+        ),
     ]
     about: Annotated[
-        str, Field(description="proposal, help_request, override, too_little_known, support or team_referral")
+        str,
+        Field(description="proposal, help_request, override, too_little_known, support, team_referral or follow_up"),
     ]
     student_id: UUID
     tier: Annotated[
@@ -80,8 +84,9 @@ async def list_reviews(
 ) -> ReviewQueue:
     """All that waits at a school, what is due first first.
 
-    Proposals, requests for help, overrides that end soon, supports that are soon to be reviewed, referrals to a team that has not met, and students of whom too little is known to say whether they need extra
-    support, where the policy has a person asked.
+    Proposals, requests for help, overrides that end soon, supports that are soon to be reviewed, referrals to a team that has not
+    met, students whom somebody is to ask how they are since a survey calls for it, and students of whom too little is known to
+    say whether they need extra support, where the policy has a person asked.
     """
     mine = last_enrolment_is_open(today), col(Student.school_id) == school_id, visible_to(who, col(Student.student_id))
     asked = [*await _proposals(session, runtime, mine), *await _too_little_known(session, runtime, mine)]
@@ -91,6 +96,7 @@ async def list_reviews(
         *await _overrides(session, mine, school_id, today),
         *await _supports(session, mine, school_id, today),
         *await _team_referrals(session, mine, school_id, today),
+        *await _follow_ups(session, mine, school_id, today),
     ]
     assigned = await handed(session, runtime.vault, [each.id for each in found])
     flapping = await flapping_of(session, [each.student_id for each in found], today)
@@ -163,6 +169,25 @@ async def _team_referrals(
         due = due_on(days, each.asked_on, team.meets_within) if team else None
         found.append(_line("team_referral", each.id, each.student_id, each.asked_on, due=due))
         found[-1].late = due is not None and due < today
+    return found
+
+
+async def _follow_ups(
+    session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]], school_id: str, today: date
+) -> list[ReviewDocument]:
+    asked, following = await follow_ups(session, mine), CATALOGUE.follow_up
+    days = await school_days(session, school_id, min((each.since for each in asked), default=today))
+    found = []
+    for each in asked:
+        due = followed_up_by(days, each.since, each.last, following.first_within, following.again_within)
+        if (
+            each.last is None
+            or each.last < each.since
+            or due is None
+            or ends_soon(days, today, due, CATALOGUE.review_soon)
+        ):
+            found.append(_line("follow_up", each.student_id, each.student_id, each.since, due=due))
+            found[-1].late = due is not None and due < today
     return found
 
 

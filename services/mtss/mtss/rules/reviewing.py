@@ -19,6 +19,15 @@ def due_on(school_days: Sequence[date], begun_on: date, within: int) -> date | N
     return school_days[place] if place < len(school_days) else None
 
 
+def followed_up_by(
+    school_days: Sequence[date], since: date, last: date | None, first_within: int, again_within: int
+) -> date | None:
+    """By when somebody is to ask a student how they are, if they are to be asked since a day and were last asked on another."""
+    if last is None or last < since:
+        return due_on(school_days, since, first_within)
+    return due_on(school_days, last, again_within)
+
+
 def check_ahead(field: str, school_days: Sequence[date], today: date, day: date, most: int) -> None:
     """Nothing, if what begins today may last through ``day``: an override, or a support until it is reviewed.
 

@@ -1,0 +1,119 @@
+"""Following up: where a survey calls for support, somebody asks the student how they are, again and again until it does not."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from common.access import visible_to
+from common.app import Router
+from common.db import Session
+from common.errors import NotFound
+from common.events import Tier
+from common.idempotency import ONCE
+from common.paging import Page
+from common.runtime import RuntimeOf, Today
+from common.sealed import Vault
+from common.words import Words
+from mtss.models import Pulse, Student, Support, courses_of
+from mtss.routes.desk import Decider, locked_student
+from mtss.rules import Course
+from mtss.supports import CATALOGUE
+
+router = Router("mtss", tags=["supports"])
+
+_TABLE = "mtss_pulse"
+
+
+class PulseAsked(BaseModel):
+    """How a student is, and what was said and done. The words are sealed."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={"example": {"wellbeing": 3, "words": "He would like to change seats; his teacher agrees."}},
+    )
+
+    wellbeing: Annotated[
+        int, Field(ge=1, le=5, description="From very bad to very good, in the student's own judgement.")
+    ]
+    words: Words
+
+
+class PulseDocument(BaseModel):
+    """How a student was on a day."""
+
+    id: UUID
+    student_id: UUID
+    asked_on: date
+    wellbeing: int
+    words: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A student whose survey calls for somebody to ask how they are: since when it does, and when somebody last did."""
+
+    student_id: UUID
+    since: date
+    last: date | None
+
+
+@router.post("/v1/students/{student_id}/pulses", status_code=201, dependencies=[ONCE])
+async def record_pulse(
+    student_id: UUID, asked: PulseAsked, who: Decider, session: Session, runtime: RuntimeOf, today: Today
+) -> PulseDocument:
+    """Record how a student is. Where it was to be asked, it is to be asked again after the days that the catalogue says."""
+    await locked_student(session, who, student_id)
+    pulse = Pulse(student_id=student_id, asked_on=today, wellbeing=asked.wellbeing, by=who.subject)
+    pulse.words = runtime.vault.seal(asked.words, table=_TABLE, column="words", row=pulse.id)
+    session.add(pulse)
+    return _shown(runtime.vault, pulse)
+
+
+@router.get("/v1/students/{student_id}/pulses")
+async def list_pulses(student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf) -> Page[PulseDocument]:
+    """How a student was, from the first time that somebody asked to the last."""
+    seen = visible_to(who, col(Student.student_id))
+    if not await session.scalar(sa.select(sa.exists().where(col(Student.student_id) == student_id, seen))):
+        raise NotFound(what="student")
+    mine = col(Pulse.student_id) == student_id, visible_to(who, col(Pulse.student_id))
+    found = await session.scalars(sa.select(Pulse).where(*mine).order_by(col(Pulse.id)))
+    return Page(items=[_shown(runtime.vault, each) for each in found], next=None)
+
+
+async def follow_ups(session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]]) -> list[FollowUp]:
+    """Who of some students is to be followed up: they are in a tier of more support, a survey is among its grounds, and no support runs.
+
+    While one runs, its reviews are what somebody looks at.
+    """
+    running = sa.exists().where(col(Support.student_id) == col(Student.student_id), col(Support.ended_on).is_(None))
+    asked = sa.select(col(Student.student_id)).where(*mine, col(Student.tier) != Tier.UNIVERSAL, ~running)
+    students = (await session.scalars(asked)).all()
+    if not students:
+        return []
+    found = await courses_of(session, students)
+    since = {student: min(days) for student, each in zip(students, found, strict=True) if (days := [*_began(each)])}
+    last = sa.select(col(Pulse.student_id), sa.func.max(col(Pulse.asked_on))).group_by(col(Pulse.student_id))
+    last = last.where(col(Pulse.student_id).in_(list(since)))
+    pulses: dict[UUID, date] = {row[0]: row[1] for row in await session.execute(last)}
+    return [FollowUp(student, began, pulses.get(student)) for student, began in since.items()]
+
+
+def _began(course: Course) -> Iterator[date]:
+    """The days on which clauses began that listen to surveys and hold on the last closed day."""
+    for each in course.found() if len(course) else ():
+        if each.clause.signal in CATALOGUE.follow_up.signals and each.since is not None:
+            yield each.since
+
+
+def _shown(vault: Vault, pulse: Pulse) -> PulseDocument:
+    words = vault.open(pulse.words, table=_TABLE, column="words", row=pulse.id)
+    return PulseDocument.model_validate(pulse.model_dump() | {"words": words})
