@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.auth import Principal
 from common.scope.policy import access_policy
 
-_SAY_ALL = "SELECT set_config('trellis.sees', 'all', true)"
+_SAY_ALL = "SET LOCAL trellis.sees = 'all'"  # not by a function: that would be planned anew for each transaction
 _SAY_ONE = sa.text("SELECT set_config(:name, :value, true)")
 _SIGHT = sa.table("scope_sight", sa.column("student_id", sa.Uuid))
 _LEFT = sa.table("scope_left", sa.column("school_id", sa.String))
