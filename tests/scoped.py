@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 
 from common.events import Event, SectionAttended, SectionTaught, StaffAssigned, StaffRelated, StudentEnrolled
 from common.events.sis import Relation
+from sis.routes.relations import RelationAsked
 
 _NAMES = UUID("73636f70-0000-0000-0000-000000000000")
 _revisions = count(2_000_000)
@@ -65,15 +66,10 @@ def attends(
 def related(
     kind: Relation, student: UUID | None = ANA, staff: UUID = TEACHER, begin_on: date = LONG_AGO, **other: Any
 ) -> StaffRelated:
-    return StaffRelated(
-        relation_id=named(kind, student, staff, other.get("grade")),
-        staff_id=staff,
-        kind=kind,
-        student_id=student,
-        begin_on=begin_on,
-        revision=next(_revisions),
-        **other,
-    )
+    said: dict[str, Any] = {"staff_id": staff, "kind": kind, "student_id": student, "begin_on": begin_on} | other
+    RelationAsked.model_validate({name: value for name, value in said.items() if name != "deleted"})  # as it is made
+    relation_id = named(kind, student, staff, other.get("grade"))
+    return StaffRelated(relation_id=relation_id, revision=next(_revisions), **said)
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,27 @@ async def test_who_works_nowhere_any_more_sees_nobody_by_a_relation_wherever_the
     assert await whom(mtss, teacher("caseload")) == {ANA}
 
 
+@pytest.mark.parametrize(
+    ("works", "sees"),
+    [
+        (("north",), False),
+        (("south",), True),
+        (("north", "south"), True),
+        (("district",), True),
+        ((), True),
+    ],
+)
+async def test_a_caseload_shows_a_student_where_its_keeper_works_and_who_moves_away_is_gone(
+    mtss: Running, works: tuple[str, ...], sees: bool
+) -> None:
+    elsewhere = enrolled(CAM, "south")
+    await mtss.deliver(enrolled(), elsewhere, related(Relation.CASELOAD), *(assigned(school=at) for at in works))
+    assert await whom(mtss, teacher("caseload")) == (set() if works == ("south",) else {ANA})
+
+    await mtss.deliver(enrolled(exit_on=YESTERDAY), enrolled(school="south", entry_on=TODAY))
+    assert await whom(mtss, teacher("caseload")) == ({ANA} if sees else set())
+
+
 async def test_a_grade_is_that_of_one_school(mtss: Running) -> None:
     await mtss.deliver(
         enrolled(), enrolled(BEN, grade="10"), enrolled(CAM, "south"),
@@ -230,7 +251,7 @@ def at(school: str, today: date = TODAY) -> Sight:
 
 
 async def test_a_student_who_moves_takes_the_view_along(mtss: Running) -> None:
-    sections = [teaches(), attends(), related(Relation.CASELOAD, school_id="north")]
+    sections = [teaches(), attends(), related(Relation.CASELOAD), assigned()]
     await mtss.deliver(enrolled(), *sections)
     await mtss.deliver(enrolled(exit_on=YESTERDAY), enrolled(school="south", entry_on=TODAY))
 

@@ -59,8 +59,15 @@ def _mine(columns: str, table: str, also: str = "true") -> str:
     return f"SELECT {columns} FROM scope_{table} AS m WHERE m.{_MINE} AND {_open('m')} AND {also}"  # noqa: S608 (made of our own names only)
 
 
-# Who was ever assigned somewhere must still be so today; nobody ever assigned is bound to no school.
-_WORKS_HERE = f"(SELECT coalesce(bool_or({_open('a')}), true) FROM scope_assignment AS a WHERE a.{_MINE})"  # noqa: S608 (made of our own names only)
+_ASSIGNED = f"SELECT a.school_id FROM scope_assignment AS a WHERE a.{_MINE}"  # noqa: S608 (made of our own names only)
+# Whom a relation names is seen where the member of staff works today. Nobody ever assigned is bound to no school, and neither is
+# who works for the district: at an organisation that enrols nobody.
+_WORKS_THERE = f"""
+    (e.school_id = ANY (ARRAY({_ASSIGNED} AND {_open("a")}))
+    OR (SELECT NOT EXISTS ({_ASSIGNED}) OR EXISTS (
+        {_ASSIGNED} AND {_open("a")} AND NOT EXISTS (SELECT FROM scope_enrolment AS o WHERE o.school_id = a.school_id)
+    )))
+"""  # noqa: S608 (the same)
 _OF_STUDENTS = "m.kind <> 'grade' AND m.kind = ANY ((SELECT scope_grounds())::text[])"
 
 # Every part is an index look-up by student, so that one row costs microseconds. What hangs on the settings alone, such as which
@@ -96,9 +103,9 @@ _VIEWS = (
     )
     UNION ALL
     (
-        WITH mine AS MATERIALIZED ({_mine("m.student_id, m.school_id", "relation", _OF_STUDENTS)})
+        WITH mine AS MATERIALIZED ({_mine("m.student_id", "relation", _OF_STUDENTS)})
         SELECT e.student_id FROM mine JOIN scope_enrolment e ON e.student_id = mine.student_id
-        WHERE e.school_id = coalesce(mine.school_id, e.school_id) AND {_BELONGS} AND {_NOT_LEFT} AND {_WORKS_HERE}
+        WHERE {_BELONGS} AND {_WORKS_THERE}
     )
     UNION ALL
     SELECT scope_student()
