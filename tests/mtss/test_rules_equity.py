@@ -1,19 +1,18 @@
 """Ratios of whole groups: what can be calculated, what may be told, and that nobody can be had from what is told."""
 
-from importlib.resources import files
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats.contingency import relative_risk
 
+from common.policies import policy_of
 from mtss.rules.equity import Minimum, read_minimum, risk_ratio, told
 
-LEAST = read_minimum(files("mtss").joinpath("policies", "equity.json").read_text("utf-8"))
+LEAST = Minimum(10, 30)
 
 
 def test_the_minimum_is_that_of_the_regulation() -> None:
-    assert Minimum(cell=10, students=30) == LEAST
+    assert read_minimum(policy_of("mtss")["groups"]) == LEAST
 
 
 @pytest.mark.parametrize(

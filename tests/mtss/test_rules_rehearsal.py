@@ -13,6 +13,7 @@ import pytest
 from scipy.stats import binomtest
 
 from common.events import Event
+from common.policies import policy_of as district_policy
 from mtss import rules
 from mtss.rules.equity import Minimum
 from mtss.rules.intervals import needed, share
@@ -25,7 +26,9 @@ from mtss.rules.rehearsal.report import Asked, rehearse
 from tests.mtss.made_up import School, facts_of, named, policy, school_days
 
 COMPARISON: Comparison = read_comparison(
-    files("mtss").joinpath("policies", "comparison.json").read_text("utf-8"), Minimum(10, 30)
+    files("mtss").joinpath("policies", "comparison.json").read_text("utf-8"),
+    district_policy("mtss")["rehearsal"],
+    Minimum(10, 30),
 )
 ONE, TWO, THREE = (named("student", number) for number in range(3))
 

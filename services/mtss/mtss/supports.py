@@ -144,4 +144,5 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
     return Catalogue(kinds, endings, said["outcomes"], signs, teams, follow_up, said["review_soon"])
 
 
-CATALOGUE = read_catalogue(policy_of("mtss", added_to=("outcomes", "endings", "signs", "teams", "supports")))
+POLICY = policy_of("mtss", added_to=("outcomes", "endings", "signs", "teams", "supports"))
+CATALOGUE = read_catalogue(POLICY)

@@ -4,8 +4,7 @@ A group is told if it is large enough, and enough of it are on either side. What
 told from the total; so as many more groups stay untold, the smallest first, until the untold together could be told.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import exp, log, sqrt
 from typing import Any
@@ -25,9 +24,8 @@ class Minimum:
         return of >= self.students and min(count, of - count) >= self.cell
 
 
-def read_minimum(text: str) -> Minimum:
-    """The minimum that ``text`` says in JSON."""
-    said = json.loads(text)
+def read_minimum(said: Mapping[str, Any]) -> Minimum:
+    """The minimum that ``[groups]`` of the policy file says."""
     return Minimum(said["cell"]["value"], said["students"]["value"])
 
 

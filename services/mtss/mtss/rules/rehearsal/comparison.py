@@ -1,7 +1,7 @@
 """What a rehearsal is compared with: how a year may end, public rules as policies, and how far each number is moved."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -48,15 +48,15 @@ class Comparison:
     """Of groups."""
 
 
-def read_comparison(text: str, least: Minimum) -> Comparison:
-    """The comparison that ``text`` says in JSON, and the ``least`` that is told of groups."""
+def read_comparison(text: str, moved: Mapping[str, Any], least: Minimum) -> Comparison:
+    """What ``text`` says in JSON and ``[rehearsal]`` of the policy file, and the ``least`` that is told of groups."""
     said = json.loads(text)
     return Comparison(
         year_ends=tuple(map(_year_end, said["outcomes"])),
         rules=tuple(PublicRule(policy_of(each["policy"]), each["decides"], each["source"]) for each in said["rules"]),
-        step_percent=said["steps"]["percent"]["value"],
-        steps_each_way=said["steps"]["each_way"]["value"],
-        late_days=said["late"]["value"],
+        step_percent=moved["step_percent"]["value"],
+        steps_each_way=moved["steps_each_way"]["value"],
+        late_days=moved["late_days"]["value"],
         least=least,
     )
 
