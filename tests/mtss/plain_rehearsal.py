@@ -13,14 +13,19 @@ from common.events import AttendanceKind, AttendanceRecorded, Event, StudentEnro
 from tests.mtss.oracle import District, standing
 
 
-def states_of(events: Sequence[Event], document: dict[str, Any], student: UUID) -> dict[date, int]:
-    """For each day of the student's course 1 if targeted, and 2 if a candidate, and 4 if it hangs on what is unknown."""
-    return _Pencil(events, document, student).states()
+def states_of(
+    events: Sequence[Event], document: dict[str, Any], student: UUID, asked: Sequence[date] = ()
+) -> dict[date, int]:
+    """For each day of the student's course 1 if targeted, and 2 if a candidate, and 4 if it hangs on what is unknown.
+
+    ``asked``: the days on which somebody asked for help for the student; no event says that.
+    """
+    return _Pencil(events, document, student, asked).states()
 
 
 class _Pencil:
-    def __init__(self, events: Sequence[Event], document: dict[str, Any], student: UUID) -> None:
-        self.district, self.document, self.student = District(events), document, student
+    def __init__(self, events: Sequence[Event], document: dict[str, Any], student: UUID, asked: Sequence[date]) -> None:
+        self.district, self.document, self.student, self.asked = District(events), document, student, asked
         self.kind = {
             (each.school_id, each.on): each.kind
             for each in standing(events)
@@ -38,6 +43,7 @@ class _Pencil:
         dates |= {on for on, _ in self.district.scores.get(self.student, [])}
         dates |= set(self.district.incidents.get(self.student, {}).values())
         dates |= {each.on for each in self.district.exclusions.get(self.student, [])}
+        dates |= set(self.asked)
         last = max((on for _, on in self.district.closed), default=date.min)
         found = {}
         for on in sorted(dates):
@@ -137,6 +143,7 @@ class _Pencil:
             "tardies": self.late,
             "excluded_days": self.excluded,
             "referrals": self.referrals,
+            "help_requested": self.helped,
         }
         found: Fraction | None = by[clause["signal"]](clause, today)
         return found
@@ -149,6 +156,10 @@ class _Pencil:
         since = today["on"] - timedelta(days=int(clause["window_days"]["value"]))
         incidents = self.district.incidents.get(self.student, {}).values()
         return Fraction(sum(since < when <= today["on"] for when in incidents))
+
+    def helped(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
+        since = today["on"] - timedelta(days=_length(clause))
+        return Fraction(sum(since < when <= today["on"] for when in self.asked)) if today["year"] else None
 
     def nobody(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
         days = sorted({each[0] for each in self.district.scores.get(self.student, []) if each[0] <= today["on"]})

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.events import AttendanceKind, AttendanceRecorded, Event, StudentEnrolled
-from mtss.rules import Facts, Policy, PolicyInvalid, always, day_number, follow, policy_of, read_policy
+from mtss.rules import Facts, HelpRequests, Policy, PolicyInvalid, always, day_number, follow, policy_of, read_policy
 from mtss.rules.rehearsal.district import district_of
 from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED, UNKNOWN, Outcome
-from tests.mtss.made_up import STUDENT, School, districts, facts_of, named, school_days
+from tests.mtss.made_up import FIRST, STUDENT, School, districts, facts_of, named, school_days
 from tests.mtss.oracle import District as Oracle
 from tests.mtss.plain_rehearsal import states_of
 
@@ -253,6 +253,7 @@ def numbers(*values: float) -> st.SearchStrategy[dict[str, Any]]:
 
 
 WHEN_UNKNOWN = st.sampled_from(["hold", "ask"])
+ASKED = st.integers(0, 130).map(lambda days: FIRST + timedelta(days=days))
 DWELL = st.fixed_dictionaries({"days": numbers(1, 3, 8)})
 IN_A_ROW = numbers(1, 2, 5)
 
@@ -370,7 +371,17 @@ def clauses(*, overlapping: bool) -> st.SearchStrategy[dict[str, Any]]:
             "minimum_dwell": DWELL,
         },
     )
-    return st.one_of(attendance, attendance, survey, referrals, streak, longest, drop, tardies, excluded, nobody)
+    helped = st.fixed_dictionaries(
+        {
+            "signal": st.just("help_requested"),
+            "window_days": numbers(1, 10, 30),
+            "entry": st.fixed_dictionaries({"at_least": numbers(1, 2)}),
+            "when_unknown": WHEN_UNKNOWN,
+        },
+        optional={"minimum_dwell": DWELL},
+    )
+    rare = (survey, referrals, drop, excluded, nobody, helped)
+    return st.one_of(attendance, attendance, streak, longest, tardies, *rare)
 
 
 def conditions(names: Sequence[str]) -> st.SearchStrategy[Any]:
@@ -434,17 +445,19 @@ def graded(draw: st.DrawFn) -> list[Event]:
 
 
 @settings(max_examples=120)
-@given(graded(), documents(), st.sampled_from([1, 3, 100]))
+@given(graded(), documents(), st.sampled_from([1, 3, 100]), st.lists(st.tuples(st.integers(0, 3), ASKED), max_size=6))
 def test_under_any_policy_it_says_what_the_closed_form_and_a_pencil_say(
-    events: list[Event], document: dict[str, Any], at_once: int
+    events: list[Event], document: dict[str, Any], at_once: int, asked: list[tuple[int, date]]
 ) -> None:
     students, policy = students_of(events), policy_of(document)
-    facts = facts_of(events, students)
+    whose, when = [place % len(students) for place, _ in asked], [day_number(on) for _, on in asked]
+    facts = replace(facts_of(events, students), help_requests=HelpRequests.of(whose, when))
     outcome = rehearsed(facts, policy, at_once=at_once)
     rows = {day: row for row, day in enumerate(outcome.days.tolist())}
     assert outcome.states is not None
     for place, student in enumerate(students):
-        for on, state in states_of(events, document, student).items():
+        mine = [on for at, (_, on) in zip(whose, asked, strict=True) if at == place]
+        for on, state in states_of(events, document, student, mine).items():
             assert outcome.states[rows[day_number(on)], place] == state, on
     check_against_closed_form(facts, policy, outcome)
     check_counts(facts, policy, outcome)
