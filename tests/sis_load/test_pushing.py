@@ -24,11 +24,14 @@ PUBLIC = Path(os.environ.get("TRELLIS_PUBLIC_SAMPLE") or Path(__file__).parents[
 CATEGORY = "uri://ed-fi.org/AttendanceEventCategoryDescriptor#"
 
 
-async def load(sis: Running, folder: Path, *, single: bool = False, token: Path | None = None) -> Report:
+async def load(
+    sis: Running, folder: Path, *, single: bool = False, replace: bool = False, token: Path | None = None
+) -> Report:
     report = Report(Silent())
     tokens = TokenFromFile(token) if token else MintedTokens(read_signing_key(sis.keys / "staff"))
     transport = httpx.ASGITransport(sis.app)
-    await push(Folder(folder), report, "http://testserver", tokens, single=single, transport=transport)
+    source = Folder(folder)
+    await push(source, report, "http://testserver", tokens, single=single, replace=replace, transport=transport)
     return report
 
 
@@ -212,6 +215,18 @@ async def test_a_school_year_that_lost_a_line_is_named_and_its_lines_are_not_cou
         assert one.taken == {"schools": 2, "calendar.csv": 1}
         assert isinstance(one.progress, Silent)
         assert one.progress.done["calendar.csv"] == one.progress.totals["calendar.csv"] == 3
+
+
+async def test_a_truncated_calendar_is_named_and_taken_only_if_asked(sis, fill):
+    header, line = "school_id,date,instructional\n", "1,2025-09-01,true\n"
+    await load(sis, fill(f"{header}{line}1,2025-09-02,true\n", schools=[school(1)]))
+
+    truncated = await load(sis, fill(header + line))
+    meant = await load(sis, fill(header + line), replace=True)
+
+    assert (truncated.left_years, truncated.rejected_count) == ([("1", 2025)], 1)
+    assert (meant.left_years, meant.rejected_count) == ([], 0)
+    assert (truncated.taken["calendar.csv"], meant.taken["calendar.csv"]) == (0, 1)
 
 
 @pytest.mark.parametrize("single", [False, True])

@@ -39,6 +39,9 @@ def load(
     single: Annotated[
         bool, typer.Option("--single", help="One request for each row, as a SIS does, not in bulk.")
     ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Let calendar.csv take a large part of a school year's days away.")
+    ] = False,
 ) -> None:
     """Push a folder of exported files through the HTTP doors. It may be interrupted and repeated.
 
@@ -67,7 +70,7 @@ def load(
                 tokens = (
                     TokenFromFile(token_file) if token_file else MintedTokens(read_signing_key(data / "keys" / "staff"))
                 )
-                asyncio.run(push(source, report, url, tokens, single=single, say=bars.say))
+                asyncio.run(push(source, report, url, tokens, single=single, replace=replace, say=bars.say))
         _tell(console, report, source.unread_names(), dry_run=dry_run)
     raise typer.Exit(1 if report.rejected_count or report.waiting_count else 0)
 
@@ -79,6 +82,7 @@ async def push(
     tokens: Tokens,
     *,
     single: bool = False,
+    replace: bool = False,
     say: Callable[[str], None] = say_nothing,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> None:
@@ -90,7 +94,7 @@ async def push(
     async with httpx.AsyncClient(base_url=url, timeout=_TIMEOUT, transport=transport, trust_env=False) as http:
         door = Door(http, tokens, say=say)
         async with clock_held(door):
-            pusher = Pusher(door, folder, report, single=single)
+            pusher = Pusher(door, folder, report, single=single, replace=replace)
             await pusher.push_all()
             surveys = SurveyPusher(pusher)
             await surveys.push_all()

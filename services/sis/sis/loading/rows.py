@@ -30,6 +30,8 @@ class Pusher:
     folder: Folder
     report: Report
     single: bool = False
+    replace: bool = False
+    """Whether the calendar may take a large part of a school year's days away."""
     ids: dict[tuple[str, str], str] = field(default_factory=dict)
     not_attended: set[int] = field(default_factory=set)
     """Lines of the attendance file that were rejected or wait: they close no day."""
@@ -98,10 +100,9 @@ class Pusher:
             return
         self.report.begin(CALENDAR_FILE, max(0, len(body.splitlines()) - 1))
         for part in calendars_of(body, _LARGEST_CALENDAR):
+            asked, headers = {"replace": self.replace}, {"Content-Type": "text/csv"}
             try:
-                answer = await self.door.send(
-                    "POST", "/sis/v1/calendars", content=part, headers={"Content-Type": "text/csv"}
-                )
+                answer = await self.door.send("POST", "/sis/v1/calendars", params=asked, content=part, headers=headers)
             except NotPermitted:
                 self.report.leave_out(CALENDAR_FILE)
                 return
