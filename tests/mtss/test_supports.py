@@ -12,13 +12,15 @@ import httpx
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from sqlmodel import col
 
 from common.events import Cause, Tier
 from common.policies import PolicyInvalid
+from mtss.models import Student, Support
 from mtss.rules.sentences import WORDS
 from mtss.supports import read_catalogue
 from tests.harness import Running
-from tests.mtss.made_up import STUDENT, School, school_days
+from tests.mtss.made_up import STUDENT, School, named, school_days
 from tests.mtss.test_people import REASON, act, at_noon, call, decisions, differing, queue, student
 from tests.scoped import TEACHER, assigned
 
@@ -191,6 +193,44 @@ async def test_the_catalogue_says_what_there_is_what_for_and_how_it_ends(school:
     assert {each["name"]: each["needs_review"] for each in told["endings"]}["no-progress"]
 
 
+async def test_what_came_of_a_support_is_told_of_thirty_students_and_beside_those_who_received_none(
+    mtss: Running,
+) -> None:
+    everybody = [named("student", n) for n in range(90)]
+    await mtss.deliver(SCHOOL.calendar(), *(SCHOOL.enrols(each) for each in everybody), *SCHOOL.closes_through(70))
+    await mtss.deliver(*(SCHOOL.absent(day, each) for each in everybody for day in (30, 31, 32)))
+    await mtss.deliver(*(SCHOOL.absent(39, each) for each in everybody[:30]), SCHOOL.refers(38, 1, everybody[0]))
+    await mtss.deliver(*(SCHOOL.absent(45, each) for each in everybody[:10]))
+    async with mtss.session() as session:
+        for number, each in enumerate(everybody[:40]):
+            kind, begun = ("mentor" if number < 30 else "small-group"), SCHOOL.days[40]
+            review_on = SCHOOL.days[60]
+            session.add(Support(student_id=each, kind=kind, tier="targeted", begun_on=begun, review_on=review_on))
+        await session.execute(
+            sa.update(Student)
+            .where(col(Student.student_id).in_(everybody[40:]))
+            .values(tier="targeted", since=SCHOOL.days[31])
+        )
+
+    told = (await call(mtss, "GET", "/supports/outcomes", role="district")).json()
+
+    assert (told["days"], told["minimum"]) == (30, 30)
+    lines = {each["kind"]: each["told"] for each in told["items"]}
+    assert lines.keys() == {"mentor", "small-group", None}
+    assert lines["small-group"] is None
+    mentor, none = lines["mentor"], lines[None]
+    assert (mentor["students"], none["students"]) == (30, 50)
+    missed = mentor["percent_missed_before"], mentor["percent_missed_after"]
+    assert missed == (pytest.approx(400 / 30), pytest.approx(100 / 30 * 10 / 30))
+    assert (mentor["referrals_before"], mentor["referrals_after"]) == (None, None)  # of too few
+    assert (none["percent_missed_before"], none["percent_missed_after"]) == (
+        pytest.approx(100 / 30),
+        pytest.approx(200 / 30),
+    )
+    for role in ("principal", "counselor", "teacher"):
+        assert (await call(mtss, "GET", "/supports/outcomes", role=role)).status_code == 403
+
+
 DEFAULT: Mapping[str, Any] = tomllib.loads(files("mtss").joinpath("policy.toml").read_text("utf-8"))
 
 
@@ -216,6 +256,11 @@ def test_a_team_that_is_nobody_or_never_meets_is_refused() -> None:
         said["teams"]["problem-solving"][member] = value
         with pytest.raises(PolicyInvalid, match="needs roles, and meets_within of at least 1"):
             read_catalogue(said)
+
+
+def test_a_comparison_over_no_days_is_refused() -> None:
+    with pytest.raises(PolicyInvalid, match="compare_days must be at least 1"):
+        read_catalogue(dict(DEFAULT) | {"compare_days": 0})
 
 
 def test_a_follow_up_of_no_signal_or_never_is_refused() -> None:

@@ -68,6 +68,8 @@ class Catalogue:
     follow_up: Following
     review_soon: int
     """From so many instructional days before its review on a support waits in the queue."""
+    compare_days: int
+    """What came of supports is told over so many closed days on either side."""
 
     def offered(self, name: str) -> Kind:
         """The kind of that name, if it may begin.
@@ -133,6 +135,8 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
         for name, each in said["supports"].items()
     }
     endings = {name: Ending(each["title"], each["needs_review"]) for name, each in said["endings"].items()}
+    if said["compare_days"] < 1:
+        raise PolicyInvalid("The policy of mtss: compare_days must be at least 1.")
     each = said["follow_up"]
     if not SIGNALS.keys() >= set(each["signals"]) or min(each["first_within"], each["again_within"]) < 1:
         raise PolicyInvalid("The policy of mtss: follow_up names signals that there are, and numbers of at least 1.")
@@ -141,7 +145,9 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
     teams = {
         name: Team(each["title"], tuple(each["roles"]), each["meets_within"]) for name, each in said["teams"].items()
     }
-    return Catalogue(kinds, endings, said["outcomes"], signs, teams, follow_up, said["review_soon"])
+    return Catalogue(
+        kinds, endings, said["outcomes"], signs, teams, follow_up, said["review_soon"], said["compare_days"]
+    )
 
 
 POLICY = policy_of("mtss", added_to=("outcomes", "endings", "signs", "teams", "supports"))

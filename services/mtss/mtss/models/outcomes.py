@@ -1,0 +1,60 @@
+"""What came of supports: the same students before and after, and beside them those who are supported by none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+# A student counts with as many days of theirs on either side as are compared, or not at all. Who is in a tier of more support and
+# never received one is compared around the day on which the tier began.
+_COMPARED = sa.text(
+    """
+    WITH given AS (
+        SELECT kind, student_id, begun_on AS at FROM mtss_support
+        UNION ALL
+        SELECT NULL, student_id, since FROM mtss_student AS s
+        WHERE tier <> :lowest AND NOT EXISTS (SELECT FROM mtss_support WHERE student_id = s.student_id)
+    ), attended AS (
+        SELECT g.kind, g.student_id, g.at, c.day, max(coalesce(a.hundredths_absent, 0)) AS missed FROM given AS g
+        JOIN mtss_enrolment AS e ON e.student_id = g.student_id AND e.superseded_at IS NULL AND NOT e.deleted
+        JOIN mtss_closed_day AS c ON c.school_id = e.school_id AND c.superseded_at IS NULL AND NOT c.deleted
+            AND c.day >= e.entry_on AND c.day <= coalesce(e.exit_on, 'infinity')
+        LEFT JOIN mtss_attendance AS a ON a.student_id = g.student_id AND a.school_id = c.school_id AND a.day = c.day
+        WHERE c.day BETWEEN g.at - 4 * :days AND g.at + 4 * :days GROUP BY g.kind, g.student_id, g.at, c.day
+    ), mine AS (
+        SELECT *, row_number() OVER (PARTITION BY kind, student_id, at, day < at ORDER BY abs(day - at)) AS place,
+               (SELECT count(DISTINCT incident_id) FROM mtss_incident AS i WHERE i.student_id = d.student_id AND i.day = d.day
+                    AND i.superseded_at IS NULL AND NOT i.deleted) AS referrals
+        FROM attended AS d
+    ), one AS (
+        SELECT kind, student_id, at, count(*) FILTER (WHERE day < at) AS before, count(*) FILTER (WHERE day >= at) AS after,
+               sum(missed) FILTER (WHERE day < at) AS missed_before, sum(missed) FILTER (WHERE day >= at) AS missed_after,
+               sum(referrals) FILTER (WHERE day < at) AS referrals_before, sum(referrals) FILTER (WHERE day >= at) AS referrals_after
+        FROM mine WHERE place <= :days GROUP BY kind, student_id, at
+    )
+    SELECT kind, count(DISTINCT student_id)::int, (avg(missed_before) / :days)::float8, (avg(missed_after) / :days)::float8,
+           avg(referrals_before)::float8, avg(referrals_after)::float8,
+           count(*) FILTER (WHERE missed_before > 0)::int, count(*) FILTER (WHERE missed_after > 0)::int,
+           count(*) FILTER (WHERE referrals_before > 0)::int, count(*) FILTER (WHERE referrals_after > 0)::int
+    FROM one WHERE before = :days AND after = :days GROUP BY kind ORDER BY kind
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Of the students who received a kind of support (``None``: none) what was so before and after, on average."""
+
+    kind: str | None
+    students: int
+    averages: tuple[float, ...]
+    """Percent of days missed before and after, referrals before and after."""
+    of_whom: tuple[int, ...]
+    """For each of how many students it was not 0."""
+
+
+async def compared(session: AsyncSession, days: int, lowest: str) -> Sequence[Compared]:
+    """Each kind of support that anybody has received, over so many days on either side of its first; one statement."""
+    found = await session.execute(_COMPARED, {"days": days, "lowest": lowest})
+    return [Compared(row[0], row[1], tuple(row[2:6]), tuple(row[6:])) for row in found]
