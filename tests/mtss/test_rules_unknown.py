@@ -1,9 +1,22 @@
 """Of whom nothing is known, by clause."""
 
+from datetime import date
+
 from hypothesis import given, settings
 
 from common.events import Event
-from mtss.rules import Policies, always, course_of, coverage_of, day_number, follow, policy_of, standing_of, unknown_of
+from mtss.rules import (
+    Policies,
+    always,
+    course_of,
+    coverage_of,
+    day_number,
+    documents,
+    follow,
+    policy_of,
+    standing_of,
+    unknown_of,
+)
 from mtss.rules.people import Ruling
 from tests.mtss.made_up import STUDENT, School, districts, facts_of, named, school_days
 from tests.mtss.test_rules_follow import DAYS, OTHER, USUAL
@@ -27,6 +40,25 @@ def test_a_student_without_a_survey_or_too_few_days_is_unknown_by_these_clauses(
 def test_coverage_is_known_clauses_of_all() -> None:
     assert coverage_of([{"holds": True}, {"holds": None}, {"holds": False}]) == (2, 3)
     assert coverage_of([]) == (0, 0)
+
+
+def test_a_clause_that_stands_on_what_is_no_longer_known_is_not_known() -> None:
+    spring, autumn = School(days=school_days(20)), School(days=school_days(25, date(2025, 8, 18)), year=2026)
+    said = [
+        spring.calendar(),
+        autumn.calendar(),
+        spring.enrols(),
+        *spring.closes_through(20),
+        spring.absent(3),
+        spring.absent(4),
+    ]
+    for through, known in ((5, False), (20, True)):
+        facts = facts_of([*said, *autumn.closes_through(through)], [STUDENT])
+        clauses = course_of(facts, follow(facts, always(USUAL)), 0).clauses()
+        attendance = clauses[0]
+        assert (attendance.clause, attendance.holds, attendance.known) == ("attendance", True, known)
+        # Of both clauses of attendance nothing is known before the twentieth day, nor of surveys ever.
+        assert coverage_of(documents(clauses)) == (4 if known else 2, 5)
 
 
 def test_without_a_closed_day_nothing_is_said() -> None:

@@ -98,6 +98,13 @@ class ClauseDocument(BaseModel):
     numbers: Annotated[
         dict[str, float], Field(description="The numbers of the policy that counted, by their path.")
     ] = {}
+    known: Annotated[
+        bool | None,
+        Field(
+            description="Whether anything was known of it on that day: a clause that stands goes on standing on days of which "
+            "nothing is. Null: decided before it was kept."
+        ),
+    ] = None
 
 
 class CoverageDocument(BaseModel):
@@ -116,5 +123,5 @@ class Covered(BaseModel):
     @property
     def coverage(self) -> CoverageDocument:
         """Known clauses of all."""
-        known, of = coverage_of([{"holds": each.holds} for each in self.clauses])
+        known, of = coverage_of([{"holds": each.holds, "known": each.known} for each in self.clauses])
         return CoverageDocument(known=known, of=of)

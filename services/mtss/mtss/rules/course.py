@@ -60,6 +60,9 @@ class ClauseAt:
     numbers: dict[str, float] = field(default_factory=dict)
     """The numbers of the policy that counted."""
 
+    known: bool | None = None
+    """Whether anything was known of it on that day: one that stands goes on standing on days of which nothing is."""
+
     def document(self) -> dict[str, Any]:
         """The clause as JSON would hold it, but for dates."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
@@ -80,7 +83,13 @@ class Coverage(NamedTuple):
 
 def coverage_of(clauses: Sequence[Mapping[str, Any]]) -> Coverage:
     """How much was known, by clauses as :func:`documents` has them."""
-    return Coverage(sum(each["holds"] is not None for each in clauses), len(clauses))
+    return Coverage(sum(map(_is_known, clauses)), len(clauses))
+
+
+def _is_known(clause: Mapping[str, Any]) -> bool:
+    """Of decisions of before it was kept, as far as it shows in what they say."""
+    known = clause.get("known")
+    return clause["holds"] is not None if known is None else bool(known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +182,7 @@ class Course:
             what_would_change_it=sentences.what_would_change_it(seen),
             change=found.change,
             numbers={path: float(number.value) for path, number in found.clause.numbers.items()},
+            known=bool(self.courses.clauses[clause].measure.telling[self.rows[place], self.student]),
         )
 
     def _found(self, clause: str, place: int) -> Found:
