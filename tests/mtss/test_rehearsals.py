@@ -31,7 +31,7 @@ from mtss.models import DEFAULT_POLICY, courses_of
 from mtss.models.rehearsal import facts_before, facts_in_parts, known_of, students_of
 from mtss.rehearsals import working
 from mtss.rehearsals.apart import Broken, Gone, Refused, apart
-from mtss.rehearsals.charts import of_schools
+from mtss.rehearsals.charts import of_schools, shared
 from mtss.rehearsals.sheets import SHEETS, sheet
 from mtss.rules import day_number, policy_of
 from mtss.rules.rehearsal.district import district_of
@@ -543,6 +543,16 @@ async def _typed(mtss: Running, folder: Path, document: dict[str, Any], *options
             await rehearse_policies(mtss.runtime)
             await asyncio.wait({typed}, timeout=0.1)
         return await typed
+
+
+def test_the_page_tells_of_no_school_what_could_name_a_student() -> None:
+    targeted = {"targeted": [[20, 3, 12], [20, 30, 12]]}
+    report = {"enrolled": [[100, 100, 40]] * 2, "caseload": {"policy": targeted}, "weeks": ["2024-09-06", "2024-10-04"]}
+
+    assert shared(report, "policy", "targeted", 1) == [20, 30, 12]
+    # 3 is too few; the smallest other school stays untold too, or the total would tell.
+    assert shared(report, "policy", "targeted", 0) == [20, None, None]
+    assert of_schools(report) == {"2024-09": [0.2, None, None], "2024-10": [0.2, 0.3, 0.3]}
 
 
 def test_no_sheet_holds_a_formula() -> None:

@@ -6,6 +6,9 @@ from typing import Any, TypeAlias
 import altair as alt
 import vl_convert
 
+from mtss.numbers import LEAST
+from mtss.rules.equity import told
+
 Report: TypeAlias = Mapping[str, Any]
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 
@@ -31,7 +34,8 @@ def charts(report: Report) -> dict[str, str]:
     }
     if any(_ratios(report)):
         drawn["groups"] = _groups(report)
-    if len(report["schools"]) <= _MOST_SCHOOLS_NAMED:
+    may_be_told = any(share is not None for shares in of_schools(report).values() for share in shares)
+    if may_be_told and len(report["schools"]) <= _MOST_SCHOOLS_NAMED:
         drawn["schools"] = _schools(report)
     return {name: _svg(chart) for name, chart in drawn.items()}
 
@@ -93,13 +97,26 @@ def _schools(report: Report) -> Any:
 
 
 def of_schools(report: Report) -> dict[str, list[float | None]]:
-    """By month of each school the share of its students who would be targeted at the end of the month's last school week."""
+    """By month of each school the share of its students who would be targeted at the end of the month's last school week.
+
+    ``None`` where the share may not be told: the page is for sharing.
+    """
     last = {week[:7]: at for at, week in enumerate(report["weeks"])}
-    targeted, enrolled = report["caseload"]["policy"]["targeted"], report["enrolled"]
+    enrolled = report["enrolled"]
     return {
-        month: [count / of if of else None for count, of in zip(targeted[at], enrolled[at], strict=True)]
+        month: [
+            None if count is None else count / of
+            for count, of in zip(shared(report, "policy", "targeted", at), enrolled[at], strict=True)
+        ]
         for month, at in last.items()
     }
+
+
+def shared(report: Report, role: str, state: str, week: int) -> list[int | None]:
+    """How many students of each school are in a state, where nobody can be told from that; all schools together are told."""
+    counts, enrolled = report["caseload"][role][state][week], report["enrolled"][week]
+    shown = told(counts, enrolled, LEAST)
+    return [count if seen else None for count, seen in zip(counts, shown, strict=True)]
 
 
 def _early(report: Report) -> Any:

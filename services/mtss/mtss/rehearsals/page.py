@@ -8,7 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from mtss.rehearsals.charts import charts, curves, group_named, of_schools, short
+from mtss.numbers import LEAST
+from mtss.rehearsals.charts import charts, curves, group_named, of_schools, shared, short
 
 _pages = Environment(
     loader=PackageLoader("mtss"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -26,6 +27,8 @@ def rendered(report: Mapping[str, Any], asked_at: datetime) -> tuple[str, dict[s
         charts={name: Markup(svg) for name, svg in charts(report).items()},  # noqa: S704 (as said above)
         weeks=_weeks(report),
         months=of_schools(report),
+        schools=_schools(report),
+        least=LEAST,
         curves=curves(report),
         asked_at=asked_at,
         nonce=nonce,
@@ -50,6 +53,15 @@ def _weeks(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for at, week in enumerate(report["weeks"])
     ]
+
+
+def _schools(report: Mapping[str, Any]) -> list[tuple[str, list[int | None]]]:
+    """Each school at the end of the last week: its students, and of these how many in each tier under both policies."""
+    if not report["weeks"]:
+        return []
+    tiers = [shared(report, role, state, -1) for state in ("targeted", "candidate") for role in ("policy", "against")]
+    columns = zip(report["enrolled"][-1], *tiers, strict=True)
+    return [(school, list(figures)) for school, figures in zip(report["schools"], columns, strict=True)]
 
 
 def _long_day(text: str) -> str:
