@@ -1,5 +1,6 @@
 """Transactions: one per request, committed before the response."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -135,13 +136,17 @@ class Transactions:
     async def begin(self) -> AsyncIterator[AsyncSession]:
         """A session in the next transaction: committed at the end, rolled back on any error."""
         connection, driver = await self._hold()
+        session = session_for(connection, lambda: EVERYTHING)
         try:
-            async with session_for(connection, lambda: EVERYTHING) as session:
-                await begin_seeing_all(driver)
-                session.info["driver"] = _innermost(session), None if _is_listened_to(connection) else driver
+            await begin_seeing_all(driver)
+            session.info["driver"] = _innermost(session), None if _is_listened_to(connection) else driver
+            try:
                 yield session
                 if session.in_transaction():
                     await session.flush()
+            finally:
+                if session.in_transaction():  # one that was asked for nothing holds nothing
+                    await asyncio.shield(session.close())
             await driver.execute("COMMIT")
         except BaseException:
             await self._roll_back(connection, driver)
