@@ -104,7 +104,8 @@ async def _gaps(matrix: Matrix, routes: list[Route], people: Columns, rows: Rows
 async def _otherwise(matrix: Matrix, route: Route, people: Columns, row: list[str], left: str) -> list[str]:
     by_word: dict[str, list[str]] = {}
     for (column, who), cell in zip(people.items(), row, strict=True):
-        word = cell if cell == "403" else await matrix.cell(route, who)
+        # Of each column two whose grounds or days differ most: all of them have been asked with both nets.
+        word = cell if cell == "403" else await matrix.cell(route, [who[0], who[-1]])
         if word != cell:
             by_word.setdefault(word, []).append(column)
     return [f"{left}: {word} for {', '.join(columns)}" for word, columns in by_word.items()]

@@ -115,7 +115,8 @@ async def test_a_month_is_told_once_and_a_ratio_beyond_the_threshold_waits_until
     path, body = f"/mtss/v1/reviews/{alert['id']}/hand-over", {"staff_id": str(TEACHER), "reason": "She leads equity."}
     principal = mtss.headers("principal", schools=["north"])
     assert (await mtss.http.post(path, json=body, headers=principal)).status_code == 404  # it is the district's
-    handed = await mtss.http.post(path, json=body, headers=mtss.headers("district"))
+    seen = (await mtss.http.get(path, headers=mtss.headers("district"))).headers["ETag"]
+    handed = await mtss.http.post(path, json=body, headers=mtss.headers("district") | {"If-Match": seen})
     (held,) = (await _ask(mtss, "/alerts?waiting=true")).json()["items"]
     assert (handed.status_code, held["assigned"]) == (201, handed.json())
 

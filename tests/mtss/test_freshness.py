@@ -135,6 +135,8 @@ async def test_a_silence_is_handed_over_to_who_works_at_the_school_and_a_later_o
             {"staff_id": str(staff), "reason": "He knows the SIS."},
             f"/mtss/v1/reviews/{waits['id']}/hand-over",
         )
+        seen = await district.http.get(path, headers=headers)
+        headers["If-Match"] = seen.headers.get("ETag", '"none"')
         return await district.http.post(path, json=body, headers=headers)
 
     waits, other = await silence(32), UUID(int=9)

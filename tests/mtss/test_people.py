@@ -67,6 +67,13 @@ async def act(mtss: Running, path: str, *, seen: str | None = None, **body: Any)
     return await call(mtss, "POST", path, json={"reason": REASON} | body, headers={"If-Match": found})
 
 
+async def handed_over(mtss: Running, review: str, **body: Any) -> httpx.Response:
+    """Hand over what waits, over what is seen now."""
+    path = f"/reviews/{review}/hand-over"
+    headers = {"If-Match": (await call(mtss, "GET", path)).headers["ETag"]}
+    return await call(mtss, "POST", path, json={"reason": REASON} | body, headers=headers)
+
+
 async def answer(mtss: Running, how: str) -> httpx.Response:
     return await act(mtss, f"/proposals/{(await student(mtss))['proposal']['id']}/{how}")
 
@@ -361,8 +368,7 @@ async def test_a_student_of_whom_too_little_is_known_waits_where_the_policy_has_
 
     assert (waits["about"], waits["student_id"], waits["tier"]) == ("too_little_known", str(STUDENT), None)
     assert (waits["begun_on"], waits["due_on"]) == (here.days[20].isoformat(), here.days[25].isoformat())
-    handed = {"staff_id": str(TEACHER), "reason": REASON}
-    assert (await call(mtss, "POST", f"/reviews/{waits['id']}/hand-over", json=handed)).status_code == 201
+    assert (await handed_over(mtss, waits["id"], staff_id=str(TEACHER))).status_code == 201
     await mtss.deliver(*here.closes(21))
     assert [(each["id"], each["assigned"]["staff_id"]) for each in await queue(mtss)] == [(waits["id"], str(TEACHER))]
 
@@ -378,18 +384,34 @@ async def test_a_student_of_whom_too_little_is_known_waits_where_the_policy_has_
 async def test_a_review_is_handed_over_with_a_reason_to_who_works_there(school: Running) -> None:
     (waits,) = await queue(school)
     path, body = f"/reviews/{waits['id']}/hand-over", {"staff_id": str(TEACHER), "reason": REASON}
-    nobody = await call(school, "POST", path, json=body)
+    nobody = await handed_over(school, waits["id"], **body)
     assert (nobody.status_code, nobody.json()["errors"][0]["field"]) == (422, "staff_id")
     await school.deliver(assigned(begin_on=SCHOOL.days[0]))
-    handed = await call(school, "POST", path, json=body)
+    handed = await handed_over(school, waits["id"], **body)
     assert (handed.status_code, handed.json()["reason"]) == (201, REASON)
     assert [each["assigned"] for each in await queue(school)] == [handed.json()]
     other = UUID(int=9)
     await school.deliver(related(Relation.CASELOAD, STUDENT, other, begin_on=SCHOOL.days[0]))
-    await call(school, "POST", path, json=body | {"staff_id": str(other)})
+    await handed_over(school, waits["id"], staff_id=str(other))
     assert [each["assigned"]["staff_id"] for each in await queue(school)] == [str(other)]
     for away in ({"schools": ["south"]}, {"role": "teacher"}):
         assert (await call(school, "POST", path, json=body, **away)).status_code in (403, 404)
+
+
+async def test_of_fifty_who_hand_over_at_once_over_the_same_one_does(school: Running) -> None:
+    (waits,) = await queue(school)
+    await school.deliver(assigned(begin_on=SCHOOL.days[0]))
+    path, body = f"/reviews/{waits['id']}/hand-over", {"staff_id": str(TEACHER), "reason": REASON}
+    assert (await call(school, "POST", path, json=body)).status_code == 428
+    seen = (await call(school, "GET", path)).headers["ETag"]
+
+    answers = await asyncio.gather(
+        *(call(school, "POST", path, json=body, headers={"If-Match": seen}) for _ in range(50))
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [201, *[412] * 49]
+    (done,) = (answer for answer in answers if answer.status_code == 201)
+    assert done.headers["ETag"] == (await call(school, "GET", path)).headers["ETag"] != seen
 
 
 async def test_the_queue_is_shown_on_the_command_line(school: Running, tmp_path: Path) -> None:

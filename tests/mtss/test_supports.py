@@ -21,7 +21,7 @@ from mtss.rules.sentences import WORDS
 from mtss.supports import read_catalogue
 from tests.harness import Running
 from tests.mtss.made_up import STUDENT, School, named, school_days
-from tests.mtss.test_people import REASON, act, at_noon, call, decisions, differing, queue, student
+from tests.mtss.test_people import REASON, act, at_noon, call, decisions, differing, handed_over, queue, student
 from tests.scoped import TEACHER, assigned
 
 SCHOOL = School("north", days=school_days(120))
@@ -111,7 +111,7 @@ async def test_a_support_waits_in_the_queue_from_some_days_before_its_review_unt
     assert [each["late"] for each in await queue(school)] == [True]
 
     handed = {"staff_id": str(TEACHER), "reason": "She sees him every day."}
-    assert (await call(school, "POST", f"/reviews/{support['id']}/hand-over", json=handed)).status_code == 201
+    assert (await handed_over(school, support["id"], **handed)).status_code == 201
     assert (await reviewed(school, support, 60)).status_code == 201
 
     assert await queue(school) == []

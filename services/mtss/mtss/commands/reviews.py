@@ -67,8 +67,10 @@ def hand_over(
     Example: trellis hand-over 0199a3c2-5d41-7c35-9a53-0e7f2f6f6a11 0190f6a8-0000-7000-8000-000000000001 "She knows the family."
     """
     with one_sentence(), operator(url, data, token_file) as http:
-        asked = {"staff_id": str(staff), "reason": reason}
-        answer_of(http.post(f"/mtss/v1/reviews/{review}/hand-over", json=asked))
+        asked, path = {"staff_id": str(staff), "reason": reason}, f"/mtss/v1/reviews/{review}/hand-over"
+        seen = http.get(path)
+        answer_of(seen)
+        answer_of(http.post(path, json=asked, headers={"If-Match": seen.headers["ETag"]}))
     out.print("Handed over.")
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 import sqlalchemy as sa
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -17,6 +18,7 @@ from common.auth import Principal
 from common.db import Session, transaction_time
 from common.errors import Invalid, NotFound
 from common.idempotency import ONCE
+from common.preconditions import IfMatch, check_seen, etag_of
 from common.runtime import RuntimeOf, Today
 from common.scope import see_all
 from common.sealed import Vault
@@ -28,6 +30,7 @@ from mtss.silence import silences
 router = Router("mtss")
 
 _SEALED = {"table": "mtss_handover", "column": "reason"}
+_ONE_AFTER_THE_OTHER = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:review, 0))")
 # What is of the whole district is anybody's who works at a school of it.
 _WORKS_THERE = sa.text(
     """
@@ -54,6 +57,12 @@ class HandoverDocument(BaseModel):
 Assigned = Annotated[HandoverDocument | None, Field(description="Null: nobody in particular.")]
 
 
+class HandoverNow(BaseModel):
+    """Who has what waits."""
+
+    assigned: Assigned
+
+
 class HandoverAsked(Reasoned):
     """To whom, and why."""
 
@@ -74,18 +83,43 @@ class Waits:
     school_id: str | None = None
 
 
+@router.get("/v1/reviews/{review_id}/hand-over")
+async def read_hand_over(
+    review_id: UUID, who: Decider, session: Session, runtime: RuntimeOf, today: Today, response: Response
+) -> HandoverNow:
+    """Who has something that waits. Its ETag goes into If-Match of who hands it over."""
+    await _waiting(session, who, review_id, today)
+    now = HandoverNow(assigned=(await handed(session, runtime.vault, [review_id])).get(review_id))
+    response.headers["ETag"] = _version_of(review_id, now)
+    return now
+
+
 @router.post("/v1/reviews/{review_id}/hand-over", status_code=201, dependencies=[ONCE])
 async def hand_over_review(
-    review_id: UUID, asked: HandoverAsked, who: Decider, session: Session, runtime: RuntimeOf, today: Today
+    review_id: UUID,
+    asked: HandoverAsked,
+    who: Decider,
+    session: Session,
+    runtime: RuntimeOf,
+    today: Today,
+    response: Response,
+    expected: IfMatch = None,
 ) -> HandoverDocument:
     """Hand something that waits to a member of staff who works at the school, or answers for the student.
+
+    If-Match names the ETag of who has it.
 
     Raises:
         Invalid: they do neither.
     """
     waits = await _waiting(session, who, review_id, today)
+    await session.execute(_ONE_AFTER_THE_OTHER, {"review": str(review_id)})
+    before = (await handed(session, runtime.vault, [review_id])).get(review_id)
+    check_seen(expected, _version_of(review_id, HandoverNow(assigned=before)))
     await check_works_there(session, "staff_id", asked.staff_id, waits, today)
-    return await hand(session, runtime.vault, waits, asked.staff_id, asked.reason, review_id=review_id, by=who.subject)
+    given = await hand(session, runtime.vault, waits, asked.staff_id, asked.reason, review_id=review_id, by=who.subject)
+    response.headers["ETag"] = _version_of(review_id, HandoverNow(assigned=given))
+    return given
 
 
 async def check_works_there(session: AsyncSession, field: str, staff_id: UUID, waits: Waits, today: date) -> None:
@@ -121,6 +155,10 @@ async def handed(session: AsyncSession, vault: Vault, reviews: Sequence[UUID]) -
     """Who has each of these, where it was handed over."""
     asked = sa.select(Handover).where(col(Handover.review_id).in_(reviews)).order_by(col(Handover.id))
     return {each.review_id: _shown(vault, each) for each in await session.scalars(asked)}
+
+
+def _version_of(review_id: UUID, now: HandoverNow) -> str:
+    return etag_of(review_id, now.model_dump_json())
 
 
 async def _waiting(session: AsyncSession, who: Principal, review_id: UUID, today: date) -> Waits:
