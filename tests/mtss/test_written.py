@@ -72,7 +72,11 @@ def test_two_files_are_compared_without_a_server(tmp_path: Path) -> None:
     before.write_text(TEXT)
     after.write_text(as_yaml(changed(f"{ENTRY}/value", 9)))
     said = trellis.invoke(app, ["difference", str(before), str(after)])
-    assert said.output == "Attendance: a student is now considered from 9 % instead of 10 % of enrolled days missed.\n"
+    changed_by = "Attendance: a student is now considered from 9 % instead of 10 % of enrolled days missed.\n"
+    assert (
+        said.output
+        == f"{changed_by}How many students more or fewer that is: trellis rehearse {after} --against {before}\n"
+    )
     assert trellis.invoke(app, ["difference", str(before), str(before)]).output == "Nothing differs.\n"
     missing = trellis.invoke(app, ["difference", str(before), str(tmp_path / "none")])
     assert missing.exit_code == 1
