@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from tests.harness import Running
 from tests.mtss.made_up import STUDENT, School, school_days
-from tests.mtss.test_people import REASON, act, at_noon, call
+from tests.mtss.test_people import act, at_noon, call, handed_over
 from tests.scoped import TEACHER, assigned
 
 SCHOOL = School("north", days=school_days(80))
@@ -63,8 +63,7 @@ async def test_a_low_survey_waits_until_somebody_asks_and_again_some_days_later_
 
 
 async def test_who_is_to_be_asked_is_handed_over_and_waits_no_longer_once_a_support_runs(school: Running) -> None:
-    handed = {"staff_id": str(TEACHER), "reason": REASON}
-    assert (await call(school, "POST", f"/reviews/{STUDENT}/hand-over", json=handed)).status_code == 201
+    assert (await handed_over(school, str(STUDENT), staff_id=str(TEACHER))).status_code == 201
     found = (await call(school, "GET", "/schools/north/reviews")).json()["items"]
     assert [each["assigned"]["staff_id"] for each in found if each["about"] == "follow_up"] == [str(TEACHER)]
     support = {"kind": "mentor", "owner_id": str(TEACHER), "review_on": str(SCHOOL.days[30])}

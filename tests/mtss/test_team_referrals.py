@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from tests.harness import Running
 from tests.mtss.made_up import STUDENT, School, school_days
-from tests.mtss.test_people import REASON, at_noon, call, queue
+from tests.mtss.test_people import REASON, at_noon, call, handed_over, queue
 from tests.scoped import TEACHER, assigned
 
 SCHOOL = School("north", days=school_days(60))
@@ -49,7 +49,7 @@ async def test_a_referral_waits_with_the_first_role_until_the_team_has_met_and_s
     school.clock.set(at_noon(21))
     assert [each["late"] for each in await queue(school)] == [True]
     handed = {"staff_id": str(LEARNING), "reason": "She leads this one."}
-    assert (await call(school, "POST", f"/reviews/{referral['id']}/hand-over", json=handed)).status_code == 201
+    assert (await handed_over(school, referral["id"], **handed)).status_code == 201
 
     assert (await met(school, referral)).status_code == 201
 
