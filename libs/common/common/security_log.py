@@ -36,7 +36,7 @@ def log_refusal(request: Request, error: DomainError) -> None:
     known = {"correlation_id": request.scope["correlation_id"]} if "correlation_id" in request.scope else {}
     log.warning(
         "a request was refused",
-        service=request.app.state.name,
+        service=route.strip("/").partition("/")[0],
         method=request.method,
         route=route,
         status=error.status,
