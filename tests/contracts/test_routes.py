@@ -52,6 +52,22 @@ def test_nobody_may_ask_for_more_than_five_hundred_items_at_once(service: str) -
 
 
 @pytest.mark.parametrize("service", SERVICES)
+def test_a_list_is_answered_page_by_page(service: str) -> None:
+    document = import_module(f"{service}.app").app.openapi()
+    whole = []
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            answer = (
+                operation["responses"].get("200", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            )
+            schema = document["components"]["schemas"].get(answer.get("$ref", "").rpartition("/")[2], {})
+            takes = {parameter["name"] for parameter in operation.get("parameters", ())}
+            if "next" in schema.get("properties", {}) and not takes >= {"limit", "cursor"}:
+                whole.append(f"{method} {path}")
+    assert whole == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
 def test_a_route_that_happens_once_takes_the_transaction_that_its_answer_is_kept_in(service: str) -> None:
     missing = [
         context.path

@@ -349,6 +349,13 @@ async def test_a_queue_says_what_waits_by_when_and_what_is_late(mtss: Running) -
     assert await queue(mtss, schools=["south"]) == []
 
 
+async def test_a_queue_is_read_page_by_page(school: Running) -> None:
+    whole = (await call(school, "GET", "/schools/north/reviews")).json()["items"]
+    some = (await call(school, "GET", "/schools/north/reviews?limit=1")).json()
+    rest = (await call(school, "GET", f"/schools/north/reviews?cursor={some['next']}")).json()
+    assert (len(some["items"]), some["items"] + rest["items"], rest["next"]) == (1, whole, None)
+
+
 async def test_an_override_waits_for_nobody_until_it_ends_soon(school: Running) -> None:
     await override(school, "universal", SCHOOL.days[40])
     assert await queue(school) == []

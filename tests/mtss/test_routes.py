@@ -106,6 +106,9 @@ async def test_a_course_has_every_instructional_day_through_the_last_closed_one(
         "severe_referrals": False,
     }
     assert (await get(district, f"/students/{STUDENT}/course?year=2024"))[1] == {"items": [], "next": None}
+    _, first = await get(district, f"/students/{STUDENT}/course?year=2025&limit=20")
+    _, rest = await get(district, f"/students/{STUDENT}/course?year=2025&cursor={first['next']}")
+    assert first["items"] + rest["items"] == days
     assert (await get(district, f"/students/{STUDENT}/course"))[1] == course
 
 

@@ -124,10 +124,16 @@ def answer_of(response: httpx.Response) -> dict[str, Any]:
 
 def pages(http: httpx.Client, path: str, **query: Any) -> Iterator[dict[str, Any]]:
     """The items of every page."""
+    for page in whole_pages(http, path, **query):
+        yield from page["items"]
+
+
+def whole_pages(http: httpx.Client, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+    """Every page, with what else it says."""
     cursor: str | None = None
     while True:
         page = answer_of(http.get(path, params=query | ({"cursor": cursor} if cursor else {})))
-        yield from page["items"]
+        yield page
         cursor = page["next"]
         if cursor is None:
             return

@@ -2,14 +2,27 @@
 
 import base64
 import json
-from typing import Annotated, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import Annotated, Any, Generic, TypeVar, TypeVarTuple
+from uuid import UUID
 
+import sqlalchemy as sa
 from fastapi import Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, TypeAdapter
+from sqlalchemy.orm import Mapped
 
 from common.errors import Invalid
 
 Item = TypeVar("Item")
+Columns = TypeVarTuple("Columns")
+_KINDS: Mapping[type, TypeAdapter[Any]] = {
+    UUID: TypeAdapter(UUID),
+    date: TypeAdapter(date),
+    int: TypeAdapter(Annotated[int, Field(ge=0, lt=2**31)]),
+    str: TypeAdapter(Annotated[str, Field(pattern=r"^[^\x00-\x1f]*$")]),
+}
+"""What a list may be ordered by, as PostgreSQL can hold it."""
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
 Cursor = Annotated[str | None, Query(max_length=400, description="The `next` of the page before.")]
 
@@ -39,3 +52,39 @@ def decode_cursor(text: str, parts: int) -> tuple[str, ...]:
     if not isinstance(values, list) or len(values) != parts or not all(isinstance(value, str) for value in values):
         raise Invalid(field="cursor", rule="must be the next of an earlier page")
     return tuple(values)
+
+
+def keyset(
+    asked: sa.Select[*Columns], by: Mapped[Any], cursor: str | None, limit: int, *, latest_first: bool = False
+) -> sa.Select[*Columns]:
+    """The rows of one page by a column that no two of them share, and one row more; see :func:`next_of`.
+
+    Raises:
+        Invalid: this is no cursor of such a list.
+    """
+    if cursor is not None:
+        (last,) = decode_cursor(cursor, 1)
+        try:
+            value = _KINDS[by.type.python_type].validate_python(last)  # type: ignore[attr-defined]  # a column to SQLAlchemy
+        except ValueError:
+            raise Invalid(field="cursor", rule="must be the next of an earlier page") from None
+        asked = asked.where(by < value if latest_first else by > value)
+    return asked.order_by(by.desc() if latest_first else by).limit(limit + 1)
+
+
+def next_of(found: Sequence[Item], limit: int, by: Callable[[Item], object]) -> str | None:
+    """The cursor of what follows the first ``limit`` of ``found``; None: nothing does."""
+    return encode_cursor(str(by(found[limit - 1]))) if len(found) > limit else None
+
+
+def part_of(
+    items: Sequence[Item], by: Callable[[Item], str], cursor: str | None, limit: int
+) -> tuple[Sequence[Item], str | None]:
+    """One page of what has to be made whole, in the order of ``by``, and the cursor of what follows.
+
+    Raises:
+        Invalid: this is no cursor of ours.
+    """
+    last = decode_cursor(cursor, 1)[0] if cursor is not None else ""
+    found = sorted((each for each in items if by(each) > last), key=by)
+    return found[:limit], next_of(found, limit, by)

@@ -8,7 +8,19 @@ from uuid import UUID
 import typer
 from rich.table import Table
 
-from common.commands import ADDRESS, HERE, AsJson, Data, TokenFile, Url, answer_of, one_sentence, operator, out
+from common.commands import (
+    ADDRESS,
+    HERE,
+    AsJson,
+    Data,
+    TokenFile,
+    Url,
+    answer_of,
+    one_sentence,
+    operator,
+    out,
+    whole_pages,
+)
 
 
 def reviews(
@@ -28,8 +40,8 @@ def reviews(
         trellis reviews 255901001 --late --token-file counselor.token
     """
     with one_sentence(), operator(url, data, token_file) as http:
-        queue = answer_of(http.get(f"/mtss/v1/schools/{school}/reviews"))
-    found = [each for each in queue["items"] if each["late"] or not late]
+        queue = list(whole_pages(http, f"/mtss/v1/schools/{school}/reviews", limit=500))
+    found = [each for page in queue for each in page["items"] if each["late"] or not late]
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return
@@ -49,7 +61,7 @@ def reviews(
         due = f"{each['due_on'] or '–'}{' (late)' if each['late'] else ''}"
         table.add_row(due, each["student_id"], ", ".join(filter(None, said)))
     out.print(table)
-    if silence := queue["silence"]:
+    if silence := queue[0]["silence"]:
         silent = f"Silent: {silence['school_days']} school days from {silence['since']} on are not closed"
         out.print(f"{silent}; {_with(silence)}, id {silence['id']}", soft_wrap=True, highlight=False)
 

@@ -1,6 +1,7 @@
 """Adoptions: how far the district was decided anew, whom it changes, and the second confirmation of one that changes many."""
 
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -16,10 +17,10 @@ from common.db import Session
 from common.errors import DomainError, NotFound
 from common.events import Tier
 from common.idempotency import repeatable
-from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor, keyset, next_of
 from common.runtime import Now
 from mtss.models import Adoption, AdoptionChange, PolicyStep, Student
-from mtss.routes.documents import NO_CONTROL, District, Person, id_after
+from mtss.routes.documents import NO_CONTROL, District, Person
 
 router = Router("mtss")
 
@@ -144,12 +145,10 @@ async def list_adoption_changes(
     asked = sa.select(AdoptionChange).where(col(AdoptionChange.adoption_id) == adoption_id, visible_to(who, student))
     if school is not None:
         asked = asked.where(col(AdoptionChange.school_id) == school)
-    if cursor is not None:
-        asked = asked.where(student > id_after(cursor))
-    found = (await session.scalars(asked.order_by(student).limit(limit + 1))).all()
+    found = (await session.scalars(keyset(asked, student, cursor, limit))).all()
     return Page(
         items=[StudentChangeDocument.model_validate(each) for each in found[:limit]],
-        next=encode_cursor(str(found[limit - 1].student_id)) if len(found) > limit else None,
+        next=next_of(found, limit, attrgetter("student_id")),
     )
 
 

@@ -12,9 +12,9 @@ from common.access import require, visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
-from common.errors import Invalid, NotFound
+from common.errors import NotFound
 from common.events import Cause, Tier
-from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from mtss.models import Decision, Ruling, Student, policies_in_force
 from mtss.routes.documents import MIXES, PROPOSAL, PURPOSE, READS, Covered, Reader, may_read
 from mtss.rules import Held, InForce, what_would_change
@@ -76,15 +76,13 @@ async def list_decisions(
 ) -> Page[DecisionDocument]:
     """Every decision about a student, from the first to the last."""
     asked = _decisions(who).where(col(Student.student_id) == student_id)
-    if cursor is not None:
-        asked = asked.where(col(Decision.number) > _number_of(cursor))
-    elif not await _known(session, who, student_id):
+    if not await _known(session, who, student_id):
         raise NotFound(what="student")
-    found = (await session.execute(asked.order_by(col(Decision.number)).limit(limit + 1))).all()
+    found = (await session.execute(keyset(asked, col(Decision.number), cursor, limit))).all()
     in_force = await policies_in_force(session)
     return Page(
         items=[_document(*row, who, in_force) for row in found[:limit]],
-        next=encode_cursor(str(found[limit - 1][0].number)) if len(found) > limit else None,
+        next=next_of(found, limit, lambda row: row[0].number),
     )
 
 
@@ -151,10 +149,3 @@ def _document(
             document.tier, clauses, policy, held(who, decision, until), partly=partly
         )
     return document
-
-
-def _number_of(cursor: str) -> int:
-    (number,) = decode_cursor(cursor, 1)
-    if not number.isdecimal() or len(number) > _MOST_DIGITS:
-        raise Invalid(field="cursor", rule="must be the next of an earlier page")
-    return int(number)

@@ -2,14 +2,11 @@
 
 from datetime import date
 from typing import Annotated, Any
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from common.access import require
 from common.auth import Principal
-from common.errors import Invalid
-from common.paging import decode_cursor
 from mtss.rules import SIGNALS, InForce, coverage_of
 
 NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
@@ -37,15 +34,6 @@ def may_read(who: Principal, clause: str, in_force: InForce) -> bool:
     """
     heard = {SIGNALS[signal].reads for signal in in_force.signals_of(clause)}
     return who.reads.issuperset(heard or MIXES)
-
-
-def id_after(cursor: str) -> UUID:
-    """The last id of the page before, in lists by id."""
-    (last,) = decode_cursor(cursor, 1)
-    try:
-        return UUID(last)
-    except ValueError:
-        raise Invalid(field="cursor", rule="must be the next of an earlier page") from None
 
 
 class LeastDocument(BaseModel):

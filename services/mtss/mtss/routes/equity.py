@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from common.auth import Principal
 from common.db import Session, transaction_time
 from common.errors import DomainError, NotFound
 from common.idempotency import ONCE
-from common.paging import Page
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import RuntimeOf
 from common.sealed import Vault
 from common.words import Words
@@ -115,9 +116,12 @@ class Finding(BaseModel):
 
 
 @router.get("/v1/equity")
-async def list_equity(who: Reader, session: Session, runtime: RuntimeOf) -> Page[MonthDocument]:
+async def list_equity(
+    who: Reader, session: Session, runtime: RuntimeOf, cursor: Cursor = None, limit: Limit = 100
+) -> Page[MonthDocument]:
     """Every month that was told of, the newest first."""
-    months = (await session.scalars(sa.select(Equity).order_by(col(Equity.month).desc()))).all()
+    asked = keyset(sa.select(Equity), col(Equity.month), cursor, limit, latest_first=True)
+    months = (await session.scalars(asked)).all()
     alerts = await _alerts(session, runtime.vault)
     return Page(
         items=[
@@ -129,18 +133,28 @@ async def list_equity(who: Reader, session: Session, runtime: RuntimeOf) -> Page
                 measures=each.report["measures"],
                 alerts=[alert for alert in alerts if alert.month == each.month],
             )
-            for each in months
-        ]
+            for each in months[:limit]
+        ],
+        next=next_of(months, limit, attrgetter("month")),
     )
 
 
 @router.get("/v1/equity/alerts")
 async def list_equity_alerts(
-    who: Reader, session: Session, runtime: RuntimeOf, waiting: bool | None = None
+    who: Reader,
+    session: Session,
+    runtime: RuntimeOf,
+    waiting: bool | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> Page[AlertDocument]:
     """Ratios that wait for a person, and those that somebody looked into, the oldest first."""
-    alerts = await _alerts(session, runtime.vault)
-    return Page(items=[each for each in alerts if waiting is None or waiting == (each.found_at is None)])
+    asked = sa.select(EquityAlert)
+    if waiting is not None:
+        asked = asked.where(col(EquityAlert.found_at).is_(None) == waiting)
+    found = (await session.scalars(keyset(asked, col(EquityAlert.id), cursor, limit))).all()
+    shown = await _shown(session, runtime.vault, found[:limit])
+    return Page(items=shown, next=next_of(found, limit, attrgetter("id")))
 
 
 @router.post("/v1/equity/alerts/{alert_id}/finding", status_code=201, dependencies=[ONCE])

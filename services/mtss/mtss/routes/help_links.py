@@ -1,6 +1,7 @@
 """Personal links with which a student or somebody of the family asks for help: issued, listed and taken back."""
 
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from common.db import Session, transaction_time
 from common.errors import FieldsForbidden, Invalid, NotFound
 from common.idempotency import ONCE
 from common.links import digest_of, new_token, revoke
-from common.paging import Page
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.policy import LINK_DAYS
 from common.runtime import RuntimeOf, Today
 from mtss.contacts import may_be_told
@@ -89,13 +90,16 @@ async def issue_help_link(
 
 
 @router.get("/v1/students/{student_id}/help-links")
-async def list_help_links(student_id: UUID, who: Keeper, session: Session, today: Today) -> Page[HelpLinkDocument]:
+async def list_help_links(
+    student_id: UUID, who: Keeper, session: Session, today: Today, cursor: Cursor = None, limit: Limit = 100
+) -> Page[HelpLinkDocument]:
     """The links that work for a student and their contacts, without what opens them."""
     await _student(session, who, student_id)
     mine = col(HelpLink.student_id) == student_id, visible_to(who, col(HelpLink.student_id))
     works = col(HelpLink.revoked_at).is_(None), col(HelpLink.expires_on) >= today
-    found = await session.scalars(sa.select(HelpLink).where(*mine, *works).order_by(col(HelpLink.id)))
-    return Page(items=[_shown(each, who) for each in found])
+    asked = keyset(sa.select(HelpLink).where(*mine, *works), col(HelpLink.id), cursor, limit)
+    found = (await session.scalars(asked)).all()
+    return Page(items=[_shown(each, who) for each in found[:limit]], next=next_of(found, limit, attrgetter("id")))
 
 
 @router.delete("/v1/help-links/{link_id}", status_code=204)

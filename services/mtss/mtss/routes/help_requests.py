@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from common.auth import Principal
 from common.db import Session, transaction_time
 from common.errors import DomainError, NotFound
 from common.idempotency import ONCE
-from common.paging import Page
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from common.words import Words
@@ -161,15 +162,18 @@ async def answer_help_request(
 
 @router.get("/v1/students/{student_id}/help-requests")
 async def list_help_requests(
-    student_id: UUID, who: Answerer, session: Session, runtime: RuntimeOf
+    student_id: UUID, who: Answerer, session: Session, runtime: RuntimeOf, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[HelpRequestDocument]:
     """Every request for help for a student and what was done, from the first to the last."""
     known = sa.exists().where(col(Student.student_id) == student_id, visible_to(who, col(Student.student_id)))
     if not (await session.execute(sa.select(known))).scalar_one():
         raise NotFound(what="student")
     mine = col(HelpRequest.student_id) == student_id, visible_to(who, col(HelpRequest.student_id))
-    found = await session.scalars(sa.select(HelpRequest).where(*mine).order_by(col(HelpRequest.id)))
-    return Page(items=[_shown(runtime.vault, who, each) for each in found], next=None)
+    asked = keyset(sa.select(HelpRequest).where(*mine), col(HelpRequest.id), cursor, limit)
+    found = (await session.scalars(asked)).all()
+    return Page(
+        items=[_shown(runtime.vault, who, each) for each in found[:limit]], next=next_of(found, limit, attrgetter("id"))
+    )
 
 
 async def take(session: AsyncSession, vault: Vault, request: HelpRequest, words: str) -> None:

@@ -1,6 +1,7 @@
 """Overrides: a person decides otherwise than the policy, up or down, until a day; and every ruling about a student."""
 
 from datetime import date
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from common.db import Session
 from common.errors import DomainError, NotFound
 from common.events import Tier
 from common.idempotency import ONCE
-from common.paging import Page
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import RuntimeOf
 from mtss.models import Ruling, Student
 from mtss.routes.desk import At, Decider, Reasoned, RulingDocument, shown
@@ -81,7 +82,9 @@ async def withdraw_override(override_id: UUID, asked: Reasoned, desk: At) -> Rul
 
 
 @router.get("/v1/students/{student_id}/rulings")
-async def list_rulings(student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf) -> Page[RulingDocument]:
+async def list_rulings(
+    student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf, cursor: Cursor = None, limit: Limit = 100
+) -> Page[RulingDocument]:
     """Everything that people decided about a student, from the first to the last."""
     seen = visible_to(who, col(Student.student_id))
     if not (
@@ -89,5 +92,7 @@ async def list_rulings(student_id: UUID, who: Decider, session: Session, runtime
     ).scalar_one():
         raise NotFound(what="student")
     asked = sa.select(Ruling).where(col(Ruling.student_id) == student_id, visible_to(who, col(Ruling.student_id)))
-    found = (await session.scalars(asked.order_by(col(Ruling.number)))).all()
-    return Page(items=[shown(runtime.vault, each) for each in found], next=None)
+    found = (await session.scalars(keyset(asked, col(Ruling.number), cursor, limit))).all()
+    return Page(
+        items=[shown(runtime.vault, each) for each in found[:limit]], next=next_of(found, limit, attrgetter("number"))
+    )

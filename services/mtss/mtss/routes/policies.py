@@ -1,6 +1,7 @@
 """The life of policies: drafted, checked, rehearsed, approved by a second person, in force from a day, replaced, reverted."""
 
 from datetime import date
+from operator import attrgetter
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from common.app import Router
 from common.db import Session
 from common.errors import DomainError, NotFound
 from common.idempotency import ONCE, repeatable
-from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import Now, Today
 from mtss.models import DEFAULT_POLICY, PolicyStep, StoredPolicy, find_policy, policies_in_force, policy_in_force
 from mtss.models.rehearsal import compared
@@ -103,14 +104,11 @@ async def list_policies(
 ) -> Page[PolicyLine]:
     """Every policy of the district by version, after the default one."""
     in_force = await policies_in_force(session)
-    asked = sa.select(StoredPolicy).order_by(col(StoredPolicy.version))
-    if cursor is not None:
-        asked = asked.where(col(StoredPolicy.version) > decode_cursor(cursor, 1)[0])
-    found = (await session.scalars(asked.limit(limit + 1))).all()
+    found = (await session.scalars(keyset(sa.select(StoredPolicy), col(StoredPolicy.version), cursor, limit))).all()
     default = [line_of(DEFAULT_POLICY, None, in_force, today)] if cursor is None else []
     return Page(
         items=[*default, *(line_of(policy_of(each.document), each, in_force, today) for each in found[:limit])],
-        next=encode_cursor(found[limit - 1].version) if len(found) > limit else None,
+        next=next_of(found, limit, attrgetter("version")),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from common.db import Session
 from common.errors import NotFound
 from common.events import Tier
 from common.idempotency import ONCE
-from common.paging import Page
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from common.words import Words
@@ -79,14 +80,18 @@ async def record_pulse(
 
 
 @router.get("/v1/students/{student_id}/pulses")
-async def list_pulses(student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf) -> Page[PulseDocument]:
+async def list_pulses(
+    student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf, cursor: Cursor = None, limit: Limit = 100
+) -> Page[PulseDocument]:
     """How a student was, from the first time that somebody asked to the last."""
     seen = visible_to(who, col(Student.student_id))
     if not await session.scalar(sa.select(sa.exists().where(col(Student.student_id) == student_id, seen))):
         raise NotFound(what="student")
     mine = col(Pulse.student_id) == student_id, visible_to(who, col(Pulse.student_id))
-    found = await session.scalars(sa.select(Pulse).where(*mine).order_by(col(Pulse.id)))
-    return Page(items=[_shown(runtime.vault, each) for each in found], next=None)
+    found = (await session.scalars(keyset(sa.select(Pulse).where(*mine), col(Pulse.id), cursor, limit))).all()
+    return Page(
+        items=[_shown(runtime.vault, each) for each in found[:limit]], next=next_of(found, limit, attrgetter("id"))
+    )
 
 
 async def follow_ups(session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]]) -> list[FollowUp]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -18,13 +19,13 @@ from common.db import Session, transaction_time
 from common.described import refusing
 from common.errors import DomainError, NotFound
 from common.idempotency import ONCE
-from common.paging import Cursor, Limit, Page, encode_cursor
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import Today
 from mtss.models import Rehearsal, policy_in_force
 from mtss.rehearsals.apart import apart
 from mtss.rehearsals.computing import draw
 from mtss.rehearsals.sheets import sheet
-from mtss.routes.documents import NO_CONTROL, District, id_after
+from mtss.routes.documents import NO_CONTROL, District
 from mtss.rules import PolicyInvalid
 from mtss.rules.policy.checking import check
 
@@ -112,13 +113,11 @@ async def list_rehearsals(
     who: District, session: Session, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[RehearsalDocument]:
     """Every rehearsal, the latest first."""
-    asked = sa.select(Rehearsal).options(sa.orm.defer(Rehearsal.result)).order_by(col(Rehearsal.id).desc())  # type: ignore[arg-type]  # a column to SQLAlchemy
-    if cursor is not None:
-        asked = asked.where(col(Rehearsal.id) < id_after(cursor))
-    found = (await session.scalars(asked.limit(limit + 1))).all()
+    asked = sa.select(Rehearsal).options(sa.orm.defer(Rehearsal.result))  # type: ignore[arg-type]  # a column to SQLAlchemy
+    found = (await session.scalars(keyset(asked, col(Rehearsal.id), cursor, limit, latest_first=True))).all()
     return Page(
         items=[RehearsalDocument.model_validate(each) for each in found[:limit]],
-        next=encode_cursor(str(found[limit - 1].id)) if len(found) > limit else None,
+        next=next_of(found, limit, attrgetter("id")),
     )
 
 

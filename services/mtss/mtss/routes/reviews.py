@@ -16,7 +16,7 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.events import Tier
-from common.paging import Page
+from common.paging import Cursor, Limit, Page, part_of
 from common.runtime import Runtime, RuntimeOf, Today
 from common.sealed import Vault
 from mtss.models import Proposal, Ruling, Student, Support, TeamReferral, last_enrolment_is_open
@@ -81,6 +81,8 @@ async def list_reviews(
     session: Session,
     runtime: RuntimeOf,
     today: Today,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> ReviewQueue:
     """All that waits at a school, what is due first first.
 
@@ -98,13 +100,14 @@ async def list_reviews(
         *await _team_referrals(session, mine, school_id, today),
         *await _follow_ups(session, mine, school_id, today),
     ]
-    assigned = await handed(session, runtime.vault, [each.id for each in found])
-    flapping = await flapping_of(session, [each.student_id for each in found], today)
-    for each in found:
+    items, following = part_of(found, lambda each: f"{each.due_on or date.max} {each.id}", cursor, limit)
+    assigned = await handed(session, runtime.vault, [each.id for each in items])
+    flapping = await flapping_of(session, [each.student_id for each in items], today)
+    for each in items:
         each.assigned = assigned.get(each.id)
         each.flapping = FlappingDocument.model_validate(flapping[each.student_id])
-    items = sorted(found, key=lambda each: (each.due_on or date.max, each.id))
-    return ReviewQueue(items=items, next=None, silence=await _silence(session, runtime.vault, who, school_id, today))
+    silence = await _silence(session, runtime.vault, who, school_id, today)
+    return ReviewQueue(items=list(items), next=following, silence=silence)
 
 
 async def _proposals(

@@ -1,6 +1,7 @@
 """Students: where they stand, and the course that led there."""
 
 from datetime import date
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from common.auth import Principal
 from common.db import Session
 from common.errors import NotFound
 from common.events import Tier
-from common.paging import Cursor, Limit, Page, encode_cursor
+from common.paging import Cursor, Limit, Page, keyset, next_of, part_of
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from mtss.models import Proposal, Ruling, Student, course_ahead, courses_of, last_enrolment_is_open, policies_in_force
@@ -29,7 +30,6 @@ from mtss.routes.documents import (
     ClauseDocument,
     Covered,
     Reader,
-    id_after,
     may_read,
 )
 from mtss.routes.proposals import ProposalDocument, proposed
@@ -123,12 +123,9 @@ async def list_students(
         asked = asked.where(col(Student.school_id) == school)
     if tier is not None:
         asked = asked.where(col(Student.tier) == tier.value)
-    if cursor is not None:
-        asked = asked.where(col(Student.student_id) > id_after(cursor))
-    found = (await session.scalars(asked.order_by(col(Student.student_id)).limit(limit + 1))).all()
+    found = (await session.scalars(keyset(asked, col(Student.student_id), cursor, limit))).all()
     return Page(
-        items=[_line(student, who) for student in found[:limit]],
-        next=encode_cursor(str(found[limit - 1].student_id)) if len(found) > limit else None,
+        items=[_line(student, who) for student in found[:limit]], next=next_of(found, limit, attrgetter("student_id"))
     )
 
 
@@ -174,13 +171,16 @@ async def read_course(
     who: Reader,
     session: Session,
     year: Annotated[int | None, Query(ge=1900, le=2200, description="A school year; without it all of them.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 500,
 ) -> Page[CourseDayDocument]:
     """The tier and each clause on every instructional day, through the last closed one."""
     await _find(session, who, student_id)
     (course,) = await courses_of(session, [student_id])
     days = [day for day in course.days() if year is None or day.school_year == year]
+    some, following = part_of(days, lambda day: day.on.isoformat(), cursor, limit)
     in_force = await policies_in_force(session)
-    return Page(items=[_day(day, who, in_force) for day in days])
+    return Page(items=[_day(day, who, in_force) for day in some], next=following)
 
 
 async def _find(session: Session, who: Principal, student_id: UUID) -> Student:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
+from operator import attrgetter
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from common.db import Session, transaction_time
 from common.errors import DomainError, NotFound
 from common.events import Tier
 from common.idempotency import ONCE
-from common.paging import Page
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.preconditions import check_seen, etag_of
 from common.runtime import RuntimeOf
 from common.sealed import Vault
@@ -140,14 +141,17 @@ async def read_support(
 
 
 @router.get("/v1/students/{student_id}/supports")
-async def list_supports(student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf) -> Page[SupportDocument]:
+async def list_supports(
+    student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf, cursor: Cursor = None, limit: Limit = 100
+) -> Page[SupportDocument]:
     """Every support of a student with all that was tried, from the first to the last."""
     seen = visible_to(who, col(Student.student_id))
     if not await session.scalar(sa.select(sa.exists().where(col(Student.student_id) == student_id, seen))):
         raise NotFound(what="student")
     mine = col(Support.student_id) == student_id, visible_to(who, col(Support.student_id))
-    found = (await session.scalars(sa.select(Support).where(*mine).order_by(col(Support.id)))).all()
-    return Page(items=await _shown(session, runtime.vault, found), next=None)
+    found = (await session.scalars(keyset(sa.select(Support).where(*mine), col(Support.id), cursor, limit))).all()
+    shown = await _shown(session, runtime.vault, found[:limit])
+    return Page(items=shown, next=next_of(found, limit, attrgetter("id")))
 
 
 def _named(entries: Mapping[str, Any]) -> list[dict[str, Any]]:

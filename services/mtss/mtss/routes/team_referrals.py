@@ -1,6 +1,7 @@
 """Team referrals: the leads of a school solve together what one adult alone does not, within a set time, and record it."""
 
 from datetime import date
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from common.app import Router
 from common.db import Session
 from common.errors import DomainError, Invalid, NotFound
 from common.idempotency import ONCE
-from common.paging import Page
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from common.words import Words
@@ -144,15 +145,18 @@ async def record_meeting(
 
 @router.get("/v1/students/{student_id}/team-referrals")
 async def list_team_referrals(
-    student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf
+    student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[TeamReferralDocument]:
     """Every time a student was put before a team and what it agreed, from the first to the last."""
     seen = visible_to(who, col(Student.student_id))
     if not await session.scalar(sa.select(sa.exists().where(col(Student.student_id) == student_id, seen))):
         raise NotFound(what="student")
     mine = col(TeamReferral.student_id) == student_id, visible_to(who, col(TeamReferral.student_id))
-    found = await session.scalars(sa.select(TeamReferral).where(*mine).order_by(col(TeamReferral.id)))
-    return Page(items=[_shown(runtime.vault, each) for each in found], next=None)
+    asked = keyset(sa.select(TeamReferral).where(*mine), col(TeamReferral.id), cursor, limit)
+    found = (await session.scalars(asked)).all()
+    return Page(
+        items=[_shown(runtime.vault, each) for each in found[:limit]], next=next_of(found, limit, attrgetter("id"))
+    )
 
 
 def _shown(vault: Vault, referral: TeamReferral) -> TeamReferralDocument:

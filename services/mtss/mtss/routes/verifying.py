@@ -1,6 +1,7 @@
 """Proofs: a decision made again from the facts as they were known then, and what we knew and know of a day."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from operator import attrgetter
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,10 +16,10 @@ from common.db import Session
 from common.errors import NotFound
 from common.events import Tier
 from common.idempotency import repeatable
-from common.paging import Cursor, encode_cursor
+from common.paging import Cursor, keyset, next_of
 from common.runtime import RuntimeOf
 from mtss.models import Decision, Moment, Student, facts_known, facts_of, policies_in_force, policies_known, verify
-from mtss.routes.documents import NO_CONTROL, ClauseDocument, WholeReader, id_after
+from mtss.routes.documents import NO_CONTROL, ClauseDocument, WholeReader
 from mtss.rules import Difference, Facts, InForce, course_of, day_number, follow, said_of, standing_of
 
 router = Router("mtss")
@@ -101,14 +102,13 @@ async def verify_decisions(
     asked = asked.where(visible_to(who, col(Student.student_id)))
     if school is not None:
         asked = asked.where(col(Decision.school_id) == school)
-    if cursor is not None:
-        asked = asked.where(col(Decision.id) > id_after(cursor))
-    decisions = (await session.scalars(asked.order_by(col(Decision.id)).limit(limit))).all()
+    found = (await session.scalars(keyset(asked, col(Decision.id), cursor, limit))).all()
+    decisions = found[:limit]
     verdicts = zip(decisions, await verify(session, decisions, changes=changes), strict=True)
     return VerifiedPage(
         verified=len(decisions),
         differing=[_verdict(decision, found) for decision, found in verdicts if found],
-        next=encode_cursor(str(decisions[-1].id)) if len(decisions) == limit else None,
+        next=next_of(found, limit, attrgetter("id")),
     )
 
 

@@ -15,10 +15,9 @@ from common.auth import Principal
 from common.db import Session
 from common.errors import NotFound
 from common.idempotency import repeatable
-from common.paging import Cursor, Limit, Page, encode_cursor
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import Now, RuntimeOf
 from notifications.models import Letter, Notice
-from notifications.routes.cursors import after_of
 from notifications.routes.fields import TOLD
 from notifications.sealing import open_pdf
 
@@ -45,16 +44,10 @@ async def list_letters(
     who: Staff, session: Session, printed: bool | None = None, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[LetterRead]:
     """Letters of the schools the caller sees; with ``printed`` only those that were, or were not yet, printed."""
-    after = after_of(cursor)
     asked = sa.true() if printed is None else col(Letter.printed_at).is_not(None) == printed
-    found = await session.execute(
-        sa.select(Letter, Notice)
-        .join(Notice, col(Notice.id) == col(Letter.id))
-        .where(col(Letter.id) > after, asked, visible_to(who, col(Letter.student_id)))
-        .order_by(col(Letter.id))
-        .limit(limit + 1)
-    )
-    rows = found.all()
+    letters = sa.select(Letter, Notice).join(Notice, col(Notice.id) == col(Letter.id))
+    letters = letters.where(asked, visible_to(who, col(Letter.student_id)))
+    rows = (await session.execute(keyset(letters, col(Letter.id), cursor, limit))).all()
     items = [
         LetterRead(
             **letter.model_dump(include=set(LetterRead.model_fields)),
@@ -63,7 +56,7 @@ async def list_letters(
         )
         for letter, notice in rows[:limit]
     ]
-    return Page(items=items, next=encode_cursor(str(items[-1].id)) if len(rows) > limit else None)
+    return Page(items=items, next=next_of(rows, limit, lambda row: row[0].id))
 
 
 @router.get(

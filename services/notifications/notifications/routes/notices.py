@@ -13,6 +13,7 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.errors import NotFound
+from common.paging import Cursor, Limit, Page, part_of
 from notifications.models import Attempt, Notice
 from notifications.routes.fields import TOLD
 
@@ -48,35 +49,33 @@ class NoticeRead(BaseModel):
     attempts: list[TriedOnce]
 
 
-class Notices(BaseModel):
-    """Everything the families of a student were told or not, latest first."""
-
-    items: list[NoticeRead]
-    next: None = None
-
-
 @router.get("/v1/notices/{student_id}")
 async def read_notices(
     student_id: UUID,
     who: Annotated[Principal, require("district", "principal", "counselor", reads=TOLD, purpose="contact")],
     session: Session,
-) -> Notices:
-    """The notices about one student: to how many households, how, in which language, and what became of them."""
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> Page[NoticeRead]:
+    """The notices about one student, the latest first: to how many households, how, in which language, and what became of them."""
     found = await session.execute(
-        sa.select(Notice)
-        .where(col(Notice.student_id) == student_id, visible_to(who, col(Notice.student_id)))
-        .order_by(col(Notice.effective_on).desc(), col(Notice.id))
+        sa.select(Notice).where(col(Notice.student_id) == student_id, visible_to(who, col(Notice.student_id)))
     )
-    notices = found.scalars().all()
-    if not notices:
+    every = found.scalars().all()
+    if not every:
         raise NotFound(what="notice about this student")
+    notices, following = part_of(every, _latest_first, cursor, limit)
     tries = await session.execute(
         sa.select(Attempt).where(col(Attempt.notice_id).in_([n.id for n in notices])).order_by(col(Attempt.fence))
     )
     under: dict[UUID, list[TriedOnce]] = {}
     for tried in tries.scalars():
         under.setdefault(tried.notice_id, []).append(TriedOnce.model_validate(tried, from_attributes=True))
-    return Notices(items=[_read(notice, under.get(notice.id, [])) for notice in notices])
+    return Page(items=[_read(notice, under.get(notice.id, [])) for notice in notices], next=following)
+
+
+def _latest_first(notice: Notice) -> str:
+    return f"{(date.max - notice.effective_on).days:07} {notice.id}"
 
 
 def _read(notice: Notice, attempts: list[TriedOnce]) -> NoticeRead:

@@ -1,6 +1,7 @@
 """Tasks: what only a person can settle."""
 
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -15,10 +16,9 @@ from common.auth import Principal
 from common.db import Session
 from common.errors import DomainError, Invalid, NotFound
 from common.idempotency import ONCE
-from common.paging import Cursor, Limit, Page, encode_cursor
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import Now, Today
 from notifications.models import Attempt, Notice, Task
-from notifications.routes.cursors import after_of
 from notifications.routes.fields import TOLD
 
 router = Router("notifications")
@@ -66,18 +66,12 @@ Staff = Annotated[Principal, require("district", "principal", "counselor", reads
 @router.get("/v1/tasks")
 async def list_tasks(who: Staff, session: Session, limit: Limit = 100, cursor: Cursor = None) -> Page[TaskRead]:
     """Open tasks, oldest first: those of the students the caller sees; those of no student for the district."""
-    after = after_of(cursor)
-    found = await session.execute(
-        sa.select(Task)
-        .where(col(Task.resolved_at).is_(None), col(Task.id) > after, visible_to(who, col(Task.student_id)))
-        .order_by(col(Task.id))
-        .limit(limit + 1)
-    )
-    tasks = found.scalars().all()
+    asked = sa.select(Task).where(col(Task.resolved_at).is_(None), visible_to(who, col(Task.student_id)))
+    tasks = (await session.scalars(keyset(asked, col(Task.id), cursor, limit))).all()
     items = [
         TaskRead(**task.model_dump(exclude={"about"}), outcomes=list(_outcomes(task.kind))) for task in tasks[:limit]
     ]
-    return Page(items=items, next=encode_cursor(str(items[-1].id)) if len(tasks) > limit else None)
+    return Page(items=items, next=next_of(tasks, limit, attrgetter("id")))
 
 
 @router.post("/v1/tasks/{task_id}/resolve", dependencies=[ONCE])

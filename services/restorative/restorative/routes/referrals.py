@@ -1,6 +1,7 @@
 """Referrals: the list, one with its history, and opening one by hand."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -14,9 +15,9 @@ from common.access import require, visible_to
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
-from common.errors import DomainError, Invalid, NotFound
+from common.errors import DomainError, NotFound
 from common.idempotency import ONCE
-from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import Now, RuntimeOf
 from restorative.conferences import Case, hold, read_case, staff_named, visible
 from restorative.following import lock_students, settle
@@ -80,13 +81,10 @@ async def list_referrals(
     ):
         if wanted is not None:
             query = query.where(col(column) == wanted)
-    if cursor is not None:
-        query = query.where(col(Referral.id) > _id_of(cursor))
-    rows = list(await session.scalars(query.order_by(col(Referral.id)).limit(limit + 1)))
-    more = encode_cursor(str(rows[limit - 1].id)) if len(rows) > limit else None
+    rows = (await session.scalars(keyset(query, col(Referral.id), cursor, limit))).all()
     free = await _facilitated_by(session, who, rows[:limit])
     items = [ReferralLine(**line(row, facilitates=row.id in free)) for row in rows[:limit]]
-    return Page(items=items, next=more)
+    return Page(items=items, next=next_of(rows, limit, attrgetter("id")))
 
 
 @router.get("/v1/referrals/{referral_id}")
@@ -128,13 +126,6 @@ async def create_referral(
     case.note("open", at=now, staff_id=staff_id)
     await hold(case, staff_id)
     return tagged(response, show(case, runtime.vault))
-
-
-def _id_of(cursor: str) -> UUID:
-    try:
-        return UUID(decode_cursor(cursor, 1)[0])
-    except ValueError:
-        raise Invalid(field="cursor", rule="must be the next of an earlier page") from None
 
 
 async def _unseen(session: AsyncSession, who: Principal, case: Case) -> set[UUID]:

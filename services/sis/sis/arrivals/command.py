@@ -23,6 +23,7 @@ from common.commands import (
     operator,
     out,
     pages,
+    whole_pages,
 )
 from sis.arrivals.report import differences, told
 
@@ -60,7 +61,8 @@ def sources(
             page.write_text(_text(http.get(f"{_PATH}.html")), encoding="utf-8")
             out.print(f"Written to {page}: open it in a browser, or print it.", highlight=False)
             return
-        items, alerts = list(pages(http, _PATH)), answer_of(http.get(_PATH, params={"limit": 1}))["alerts"]
+        found = list(whole_pages(http, _PATH))
+    items, alerts = [each for page in found for each in page["items"]], found[0]["alerts"]
     if as_json:
         sys.stdout.write(json.dumps({"items": items, "alerts": alerts}) + "\n")
         return

@@ -10,6 +10,7 @@ from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
+from common.paging import Cursor, Limit, Page, part_of
 from common.runtime import RuntimeOf
 from common.sealed import Vault
 from sis.clients.bounds import check_whole
@@ -52,19 +53,14 @@ class Unmapped(BaseModel):
     short_description: str | None
 
 
-class UnmappedList(BaseModel):
-    """All of them on one page."""
-
-    items: list[Unmapped]
-    next: None = None
-
-
 @router.get("/v1/descriptors/unmapped")
 async def list_unmapped(
     session: Session,
     runtime: RuntimeOf,
     who: Annotated[Principal, require("district", "sis", reads=["non_personal"], purpose="operations")],
-) -> UnmappedList:
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> Page[Unmapped]:
     """Code values in use that are not understood: grade levels, relations, languages and the like. Nothing says who has them."""
     check_whole(who)
     used: set[Code] = set()
@@ -73,13 +69,15 @@ async def list_unmapped(
             if not is_sealed(name, path):
                 used.update(_strange(path, await used_openly(session, name, path)))
         used |= await _used_sealed(session, runtime.vault, name, [path for path in paths if is_sealed(name, path)])
-    found = await session.execute(_MEANINGS, {"kinds": sorted({kind for kind, _ in used})})
+    some, following = part_of(list(used), " ".join, cursor, limit)
+    found = await session.execute(_MEANINGS, {"kinds": sorted({kind for kind, _ in some})})
     meanings = {(row.resource, row.code): row.meaning for row in found}
-    return UnmappedList(
+    return Page(
         items=[
             Unmapped(descriptor=kind, code_value=code, short_description=meanings.get((kind, code.lower())))
-            for kind, code in sorted(used)
-        ]
+            for kind, code in some
+        ],
+        next=following,
     )
 
 

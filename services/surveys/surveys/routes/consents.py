@@ -49,10 +49,9 @@ class SaidOnRecord(Said):
 
 
 class History(BaseModel):
-    """Everything said for one student and window, the newest first: that one stands."""
+    """Everything said for one student and window, the newest first: that one stands. One document, of one ETag."""
 
     items: list[SaidOnRecord]
-    next: None = None
 
 
 @router.put("/v1/windows/{window_id}/consents/{student_id}")
