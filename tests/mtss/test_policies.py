@@ -172,6 +172,17 @@ async def test_where_a_student_stood_is_told_by_the_policies_that_counted_as_far
     assert await told(22) == [("targeted", 8.5), ("targeted", 8.5)]
 
 
+async def test_adoptions_are_listed_page_by_page_the_latest_first(mtss: Running) -> None:
+    await mtss.deliver(*students(10, 3))
+    adoption = await adopted(mtss, policy(), 21)
+    counting = {"in_force_from": SCHOOL.days[21].isoformat()}
+    _, counted = await ask(mtss, "POST", "/policies/ours-1/dry-runs", counting)
+    _, first = await ask(mtss, "GET", "/adoptions?limit=1")
+    _, rest = await ask(mtss, "GET", f"/adoptions?limit=1&cursor={first['next']}")
+    assert [each["id"] for each in first["items"] + rest["items"]] == [counted["id"], adoption["id"]]
+    assert rest["next"] is None
+
+
 async def test_more_than_the_cap_waits_for_a_second_person(mtss: Running) -> None:
     await mtss.deliver(*students(10, 3))
     adoption = await adopted(mtss, policy(), 21)

@@ -19,7 +19,7 @@ from common.events import Event
 from common.idempotency import repeatable
 from common.migrations import pending
 from common.outbox import BATCH, publish_standing
-from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.paging import Cursor, Limit, Page, encode_cursor, last_of
 from common.policy import ANSWERS_KEPT
 from common.routing import EventRouter
 from common.runtime import Runtime, RuntimeOf
@@ -112,7 +112,7 @@ def operations_router(name: str, events: EventRouter) -> APIRouter:
     @router.get("/v1/events/parked", dependencies=operators)
     async def list_parked(session: Session, limit: Limit = 100, cursor: Cursor = None) -> Page[ParkedEvent]:
         """Parked events, oldest first."""
-        after = int(decode_cursor(cursor, 1)[0]) if cursor else 0
+        after = last_of(cursor, int) if cursor is not None else 0
         rows = await parking.list_parked(session, after=after, limit=limit)
         items = [ParkedEvent(id=row.id, type=row.type, error=row.error, parked_at=row.parked_at) for row in rows]
         return Page(items=items, next=encode_cursor(str(rows[-1].position)) if len(rows) == limit else None)

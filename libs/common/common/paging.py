@@ -54,6 +54,19 @@ def decode_cursor(text: str, parts: int) -> tuple[str, ...]:
     return tuple(values)
 
 
+def last_of(cursor: str, kind: type[Any]) -> Any:
+    """What the page before ended with, in lists by one value of a kind: an id, a day, a number up to 2³¹ or a name.
+
+    Raises:
+        Invalid: this is no cursor of such a list.
+    """
+    (last,) = decode_cursor(cursor, 1)
+    try:
+        return _KINDS[kind].validate_python(last)
+    except ValueError:
+        raise Invalid(field="cursor", rule="must be the next of an earlier page") from None
+
+
 def keyset(
     asked: sa.Select[*Columns], by: Mapped[Any], cursor: str | None, limit: int, *, latest_first: bool = False
 ) -> sa.Select[*Columns]:
@@ -63,12 +76,8 @@ def keyset(
         Invalid: this is no cursor of such a list.
     """
     if cursor is not None:
-        (last,) = decode_cursor(cursor, 1)
-        try:
-            value = _KINDS[by.type.python_type].validate_python(last)  # type: ignore[attr-defined]  # a column to SQLAlchemy
-        except ValueError:
-            raise Invalid(field="cursor", rule="must be the next of an earlier page") from None
-        asked = asked.where(by < value if latest_first else by > value)
+        last = last_of(cursor, by.type.python_type)  # type: ignore[attr-defined]  # a column to SQLAlchemy
+        asked = asked.where(by < last if latest_first else by > last)
     return asked.order_by(by.desc() if latest_first else by).limit(limit + 1)
 
 

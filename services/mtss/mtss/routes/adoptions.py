@@ -17,7 +17,7 @@ from common.db import Session
 from common.errors import DomainError, NotFound
 from common.events import Tier
 from common.idempotency import repeatable
-from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor, keyset, next_of
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import Now
 from mtss.models import Adoption, AdoptionChange, PolicyStep, Student
 from mtss.routes.documents import NO_CONTROL, District, Person
@@ -107,16 +107,12 @@ async def list_adoptions(
     _: District, session: Session, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[AdoptionDocument]:
     """Every adoption and dry run, the latest first."""
-    asked = sa.select(Adoption).order_by(col(Adoption.asked_at).desc(), col(Adoption.id).desc())
-    if cursor is not None:
-        asked_at, known = decode_cursor(cursor, 2)
-        before = sa.tuple_(sa.cast(asked_at, sa.DateTime(timezone=True)), sa.cast(known, sa.Uuid))
-        asked = asked.where(sa.tuple_(col(Adoption.asked_at), col(Adoption.id)) < before)
-    found = (await session.scalars(asked.limit(limit + 1))).all()
-    last = found[limit - 1] if len(found) > limit else None
+    found = (
+        await session.scalars(keyset(sa.select(Adoption), col(Adoption.id), cursor, limit, latest_first=True))
+    ).all()
     return Page(
         items=[AdoptionDocument.model_validate(each) for each in found[:limit]],
-        next=encode_cursor(last.asked_at.isoformat(), str(last.id)) if last else None,
+        next=next_of(found, limit, attrgetter("id")),
     )
 
 

@@ -1,6 +1,7 @@
 """Whom staff answer for beyond their sections: caseloads, counselors, trusted adults, grades."""
 
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -13,11 +14,10 @@ from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.db import Session, transaction_time
-from common.errors import Invalid
 from common.events import Relation
 from common.events.base import SchoolId
 from common.idempotency import ONCE
-from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import Today
 from sis import relations
 from sis.models import StaffRelation
@@ -111,11 +111,8 @@ async def list_relations(
     for column, wanted in ((StaffRelation.staff_id, staff), (StaffRelation.student_id, student)):
         if wanted is not None:
             query = query.where(col(column) == wanted)
-    if cursor is not None:
-        query = query.where(col(StaffRelation.id) > _id_of(cursor))
-    rows = list(await session.scalars(query.order_by(col(StaffRelation.id)).limit(limit + 1)))
-    more = encode_cursor(str(rows[limit - 1].id)) if len(rows) > limit else None
-    return Page(items=[_shown(row) for row in rows[:limit]], next=more)
+    rows = (await session.scalars(keyset(query, col(StaffRelation.id), cursor, limit))).all()
+    return Page(items=[_shown(row) for row in rows[:limit]], next=next_of(rows, limit, attrgetter("id")))
 
 
 @router.delete("/v1/relations/{relation_id}")
@@ -126,10 +123,3 @@ async def end_relation(relation_id: UUID, session: Session, who: Keeper, today: 
 
 def _shown(relation: StaffRelation) -> RelationShown:
     return RelationShown.model_validate(relation.model_dump())
-
-
-def _id_of(cursor: str) -> UUID:
-    try:
-        return UUID(decode_cursor(cursor, 1)[0])
-    except ValueError:
-        raise Invalid(field="cursor", rule="must be the next of an earlier page") from None
