@@ -1,16 +1,17 @@
 """What a month's decisions came to by group: what is told, and which ratios call for a person."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mtss.rules.equity import Minimum
 from mtss.rules.monthly import MEASURES, Month, Report, by_group, inequities
-from mtss.rules.rehearsal.who import groups_of
+from mtss.rules.rehearsal.who import Groups, groups_of
 
 LEAST = Minimum(cell=10, students=30)
 
@@ -48,10 +49,54 @@ def test_who_left_is_a_part_of_who_was_supported() -> None:
     assert [each["of"] for each in lines(found, "left").values()] == [40, 40]
 
 
+def named(of: Month, groups: Mapping[str, Groups], threshold: float = 2.0) -> list[tuple[str, str, str, bool]]:
+    """The measure, group and side of each, and whether its number is told."""
+    return [
+        (each.measure, each.group, each.side, bool(each.ratio)) for each in inequities(of, groups, threshold, LEAST)
+    ]
+
+
+def of_each(*counts: int, of: int = 200) -> list[int]:
+    """So many of each group, one group after the other."""
+    return [place * of + each for place, count in enumerate(counts) for each in range(count)]
+
+
 def test_who_is_served_is_told_as_a_part_of_who_is_supported_and_a_group_that_is_not_calls_for_a_person() -> None:
-    found = by_group(month(160, supported=range(160), served=(*range(60), *range(80, 100))), MANY, LEAST)
-    assert [(each["count"], each["of"]) for each in lines(found, "served").values()] == [(60, 80), (20, 80)]
-    assert [(each.measure, each.group) for each in inequities(found, 2.0)] == [("served", "asian")]
+    some = month(160, supported=range(160), served=(*range(60), *range(80, 100)))
+    told = lines(by_group(some, MANY, LEAST), "served").values()
+    assert [(each["count"], each["of"]) for each in told] == [(60, 80), (20, 80)]
+    assert named(some, MANY) == [("served", "white", "less", True)]
+
+
+@pytest.mark.parametrize(
+    ("served", "told"),
+    [((190, 30, 90), True), ((150, 0, 160), False), ((100, 9, 30), False)],
+)
+def test_the_group_that_is_not_served_is_named_among_many_and_without_a_number_where_hardly_anybody_is(
+    served: Sequence[int], told: bool
+) -> None:
+    groups = {"race": groups_of([*["asian"] * 200, *["black"] * 200, *["white"] * 200])}
+    some = month(600, supported=range(600), served=of_each(*served))
+    assert named(some, groups) == [("served", "black", "less", told)]
+
+
+def test_a_group_of_whom_everybody_waits_is_named_without_a_number() -> None:
+    some = month(160, entered=range(160), waited=(*range(80), *range(80, 90)))
+    assert named(some, MANY) == [("waited", "asian", "more", False)]
+
+
+def test_where_it_happened_to_too_few_of_all_or_a_group_is_small_nobody_is_named() -> None:
+    assert named(month(160, entered=range(9)), MANY) == []
+    assert named(month(160, supported=(*range(29), *range(80, 160)), served=range(80, 160)), MANY) == []
+
+
+def test_a_measure_that_harms_on_either_side_names_both_ends_and_of_two_groups_the_likelier() -> None:
+    groups = {"race": groups_of([*["asian"] * 200, *["black"] * 200, *["white"] * 200])}
+    both = [("entered", "asian", "more", True), ("entered", "black", "less", True)]
+    assert named(month(600, entered=of_each(180, 20, 60)), groups) == both
+    assert named(month(80, entered=UNEVEN), TWO) == [("entered", "asian", "more", True)]
+    some = {"race": groups_of(["asian"] * 80 + [None] * 80)}
+    assert named(month(160, entered=of_each(20, 60, of=80)), some) == [("entered", "asian", "less", True)]
 
 
 def test_how_soon_is_told_of_a_group_only_if_how_many_entered_is() -> None:
@@ -73,44 +118,24 @@ def test_how_long_a_decision_took_is_told_as_quartiles_of_those_who_entered() ->
 
 
 def test_a_ratio_at_the_threshold_calls_for_a_person_and_one_that_may_be_chance_does_not() -> None:
-    found = by_group(month(80, entered=UNEVEN), TWO, LEAST)
-    (one,) = inequities(found, 2.4)
-    assert (one.measure, one.kind, one.group, round(one.ratio, 6), one.low > 1) == (
+    some = month(80, entered=UNEVEN)
+    (one,) = inequities(some, TWO, 2.4, LEAST)
+    assert (one.measure, one.kind, one.group, one.ratio and round(one.ratio.ratio, 6)) == (
         "entered",
         "race",
         "asian",
         2.4,
-        True,
     )
-    assert inequities(found, 2.5) == []
-    chance = by_group(month(80, entered=(*range(16), *range(40, 50))), TWO, LEAST)
-    assert round(lines(chance, "entered")["asian"]["against_all_others"]["ratio"], 6) == 1.6
-    assert inequities(chance, 1.5) == []
-
-
-def _line(group: str, ratio: float, low: float, high: float) -> Mapping[str, Any]:
-    return {"group": group, "told": {"against_all_others": {"ratio": ratio, "low": low, "high": high}}}
-
-
-def named(kind: str, *said: Mapping[str, Any]) -> list[str]:
-    return [each.group for each in inequities({"entered": {kind: said}}, 2.0)]
-
-
-def test_who_is_less_likely_is_named_where_nobody_is_more_likely() -> None:
-    less, more = _line("asian", 0.5, 0.3, 0.9), _line("white", 2.0, 1.1, 3.0)
-    assert named("race", less) == ["asian"]
-    assert named("race", less, more) == ["white"]
-    assert named("race", _line("asian", 0.5, 0.3, 1.0), _line("white", 2.0, 1.0, 3.0)) == []
+    assert inequities(some, TWO, 2.5, LEAST) == []
+    chance = month(80, entered=(*range(16), *range(40, 50)))
+    assert round(lines(by_group(chance, TWO, LEAST), "entered")["asian"]["against_all_others"]["ratio"], 6) == 1.6
+    assert inequities(chance, TWO, 1.5, LEAST) == []
 
 
 def test_schools_and_those_of_whom_nothing_is_said_are_not_named() -> None:
-    assert named("school", _line("north", 3.0, 2.0, 4.0)) == []
-    assert named("language", *(_line(group, 3.0, 2.0, 4.0) for group in ("not_said", "other"))) == []
-    untold: list[Mapping[str, Any]] = [
-        {"group": "asian", "told": None},
-        {"group": "white", "told": {"against_all_others": None}},
-    ]
-    assert named("race", *untold) == []
+    some = month(160, entered=of_each(60, 20, of=80))
+    assert named(some, {"school": groups_of(["north"] * 80 + ["south"] * 80)}) == []
+    assert named(some, {"language": groups_of(["other"] * 80 + [None] * 80)}) == []
 
 
 _student = st.tuples(
@@ -129,8 +154,13 @@ def test_nothing_is_told_below_the_minimum_and_of_no_part_whose_whole_is_untold(
     flags["left"] &= flags["supported"]
     flags["served"] &= flags["supported"]
     flags["help_late"] &= flags["help_due"]
-    found = by_group(Month(**flags), {"race": groups_of(race for race, _ in students)}, least)
+    of, groups = Month(**flags), {"race": groups_of(race for race, _ in students)}
+    found = by_group(of, groups, least)
     for measure in MEASURES:
         told = {group: each for group, each in lines(found, measure).items() if each}
         assert all(least.allows(each["count"], each["of"]) for each in told.values())
         assert measure != "waited" or told.keys() <= {g for g, each in lines(found, "entered").items() if each}
+    for harmed in inequities(of, groups, 2.0, least):
+        assert harmed.side in MEASURES[harmed.measure].harms
+        line = lines(found, harmed.measure)[harmed.group]
+        assert harmed.ratio is None or asdict(harmed.ratio) == line["against_all_others"]

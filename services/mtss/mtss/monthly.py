@@ -66,7 +66,7 @@ async def _tell(runtime: Runtime, span: Span) -> None:
     async with runtime.transaction() as session:
         if not await keep(session, span.first, len(students), {"minimum": asdict(LEAST), "measures": report}):
             return  # another process was faster
-        raised = await _raise(session, span.first, inequities(report, threshold), threshold)
+        raised = await _raise(session, span.first, inequities(month, groups, threshold, LEAST), threshold)
     for _ in range(raised):
         record_alert(runtime.name, state="inequity")
     if raised:
@@ -78,7 +78,7 @@ async def _raise(session: AsyncSession, month: date, found: Sequence[Inequity], 
     raised = 0
     for each in found:
         said = asdict(each) | {"id": new_id(), "month": month, "threshold": threshold}
-        said["group_name"] = said.pop("group")
+        said |= {"group_name": said.pop("group")} | (said.pop("ratio") or {})
         statement = insert(EquityAlert).values(said).on_conflict_do_nothing().returning(col(EquityAlert.id))
         raised += (await session.execute(statement)).one_or_none() is not None
     return raised

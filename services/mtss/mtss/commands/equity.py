@@ -57,7 +57,12 @@ def found(
 
 
 def _said(alert: dict[str, Any]) -> str:
-    seen = f"{alert['measure']}, {alert['kind']} {alert['group']}: {alert['ratio']:.1f} times as likely as all others"
-    interval = f" ({alert['low']:.1f} to {alert['high']:.1f})"
+    seen = f"{alert['measure']}, {alert['kind']} {alert['group']}: "
+    if alert["ratio"] is None:
+        seen += f"{alert['side']} likely than all others by {alert['threshold']:.1f} times or further"
+        interval = " (of too few to tell how far)"
+    else:
+        seen += f"{alert['ratio']:.1f} times as likely as all others"
+        interval = f" ({alert['low']:.1f} to {alert['high']:.1f})"
     waits = f"waits for {alert['assigned']['staff_id'] if alert['assigned'] else 'a person'}"
     return seen.replace("_", " ") + interval + f"; {alert['finding'] or waits}"

@@ -49,9 +49,11 @@ _HAPPENED = sa.text(
     ), helped AS (
         SELECT h.student_id, bool_or(h.answered_on IS NULL OR h.answered_on > due.day) AS late
         FROM mtss_help_request AS h JOIN mtss_student AS s USING (student_id), LATERAL (
-            SELECT DISTINCT day FROM mtss_calendar AS c, unnest(c.days) AS day
-            WHERE c.school_id = s.school_id AND c.superseded_at IS NULL AND NOT c.deleted AND day > h.asked_on
-            ORDER BY day LIMIT 1 OFFSET :answered_within - 1
+            SELECT CASE WHEN h.urgent THEN h.asked_on ELSE (
+                SELECT DISTINCT day FROM mtss_calendar AS c, unnest(c.days) AS day
+                WHERE c.school_id = s.school_id AND c.superseded_at IS NULL AND NOT c.deleted AND day > h.asked_on
+                ORDER BY day LIMIT 1 OFFSET :answered_within - 1
+            ) END AS day
         ) AS due
         WHERE due.day >= :first AND due.day < :next GROUP BY h.student_id
     )
@@ -105,9 +107,11 @@ class EquityAlert(Table, table=True):
     measure: str
     kind: str
     group_name: str
-    ratio: float
-    low: float
-    high: float
+    side: str
+    """Whether it happens ``more`` or ``less`` often to the group than to all others."""
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
     threshold: float
     found_at: datetime | None = moment(nullable=True)
     found_by: str | None = None

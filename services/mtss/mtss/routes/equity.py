@@ -71,16 +71,17 @@ class GroupLine(BaseModel):
 
 
 class AlertDocument(BaseModel):
-    """A ratio at or beyond the threshold. It waits until a person says what they found."""
+    """A group that a measure harms: its ratio is at or beyond the threshold. It waits until a person says what they found."""
 
     id: UUID
     month: Annotated[date, Field(description="The first day of the month in which it was seen.")]
     measure: Annotated[str, Field(examples=["entered"])]
     kind: Annotated[str, Field(examples=["race"])]
     group: str
-    ratio: float
-    low: float
-    high: float
+    side: Annotated[str, Field(description="more or less: how often it happens to the group, against all others.")]
+    ratio: Annotated[float | None, Field(description="Null: not told, so that nobody can be told from it.")]
+    low: float | None
+    high: float | None
     threshold: float
     found_at: Annotated[datetime | None, Field(description="Null: it waits.")]
     found_by: str | None

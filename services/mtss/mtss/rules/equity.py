@@ -47,6 +47,23 @@ def risk_ratio(count: int, of: int, all_counts: int, all_of: int, least: Minimum
     others, of_others = all_counts - count, all_of - of
     if min(count, others) < least.cell or min(of, of_others) < least.students:
         return None
+    return _katz(count, of, others, of_others)
+
+
+def untold_ratio(count: int, of: int, all_counts: int, all_of: int, least: Minimum) -> Ratio | None:
+    """The same where it happened to hardly anybody on one side, or to nobody: to compare, never to tell.
+
+    ``None`` where either side is small, or it happened to too few on both: then who they are could be told from it. Nobody counts as
+    half a student, and so do the others. Source: Walter, The distribution of Levin's measure of attributable risk, Biometrika 62 (1975).
+    """
+    others, of_others = all_counts - count, all_of - of
+    if max(count, others) < least.cell or min(of, of_others) < least.students:
+        return None
+    half = 0 if count and others else 0.5
+    return _katz(count + half, of + half, others + half, of_others + half)
+
+
+def _katz(count: float, of: float, others: float, of_others: float) -> Ratio:
     ratio = (count / of) / (others / of_others)
     width = Z * sqrt(1 / count - 1 / of + 1 / others - 1 / of_others)
     return Ratio(ratio, exp(log(ratio) - width), exp(log(ratio) + width))

@@ -6,20 +6,31 @@ from typing import Any
 
 import numpy as np
 
-from mtss.rules.equity import Minimum, risk, told
+from mtss.rules.equity import Minimum, Ratio, risk, risk_ratio, told, untold_ratio
 from mtss.rules.facts import Flags, Ints
 from mtss.rules.rehearsal.figures import quartiles
 from mtss.rules.rehearsal.who import NOT_SAID, OTHER, SCHOOL, Groups
 
-MEASURES: Mapping[str, tuple[str, str | None]] = {
-    "entered": ("there", None),
-    "left": ("supported", None),
-    "served": ("supported", None),
-    "overridden": ("there", None),
-    "waited": ("entered", "entered"),
-    "help_late": ("help_due", None),
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Of whom it is a part, whom it harms, and which measure tells how many those are, if one does."""
+
+    of: str
+    harms: tuple[str, ...]
+    """``more``: a group to whom it happens more often than to all others; ``less``: one to whom it happens less often."""
+    told_by: str | None = None
+
+
+MEASURES: Mapping[str, Measure] = {
+    "entered": Measure("there", ("more", "less")),
+    "left": Measure("supported", ("more", "less")),
+    "served": Measure("supported", ("less",)),
+    "overridden": Measure("there", ("more", "less")),
+    "waited": Measure("entered", ("more",), told_by="entered"),
+    "help_late": Measure("help_due", ("more",)),
 }
-"""Each with of whom it is a part, and with the measure that tells how many those are, if one does."""
+_UNNAMED = frozenset({NOT_SAID, OTHER})
 
 Report = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
 """By measure and kind of group one line for each group."""
@@ -58,48 +69,70 @@ def by_group(month: Month, groups: Mapping[str, Groups], least: Minimum) -> Repo
 
 @dataclass(frozen=True, slots=True)
 class Inequity:
-    """A ratio that somebody should look into: of one measure, for one group of one kind."""
+    """A ratio that somebody should look into: of one measure, for one group of one kind, to whom it happens ``side`` often."""
 
     measure: str
     kind: str
     group: str
-    ratio: float
-    low: float
-    high: float
+    side: str
+    ratio: Ratio | None
+    """``None``: it happened to so few, or to all but so few, that no number is told."""
 
 
-def inequities(report: Report, threshold: float) -> list[Inequity]:
-    """Ratios of at least ``threshold``, and of at most one by it, whose interval leaves out 1.
+def inequities(month: Month, groups: Mapping[str, Groups], threshold: float, least: Minimum) -> list[Inequity]:
+    """The groups that a measure harms: their ratio is at least ``threshold``, or at most one by it, and its interval leaves out 1.
 
-    Who is less likely is named only where nobody of the same kind is so much more likely: it would be the same said twice.
+    Where a measure harms on either side and there are two groups, what is said of one is said of the other: the likelier is named.
     Schools differ in their students, and those of whom nothing is said are no group: neither is named.
     """
-    found: list[Inequity] = []
-    for measure, kinds in report.items():
-        for kind, lines in kinds.items():
-            every = list(_ratios(measure, kind, lines))
-            more = [each for each in every if each.ratio >= threshold and each.low > 1]
-            found += more or [each for each in every if each.ratio * threshold <= 1 and each.high < 1]
-    return found
+    return [
+        each
+        for measure in MEASURES
+        for kind, of in groups.items()
+        if kind != SCHOOL
+        for each in _harmed(month, measure, kind, of, threshold, least)
+    ]
 
 
-def _ratios(measure: str, kind: str, lines: Sequence[Mapping[str, Any]]) -> Iterator[Inequity]:
-    for line in lines if kind != SCHOOL else ():
-        if line["told"] and line["told"]["against_all_others"] and line["group"] not in (NOT_SAID, OTHER):
-            yield Inequity(measure, kind, line["group"], **line["told"]["against_all_others"])
+def _harmed(
+    month: Month, measure: str, kind: str, groups: Groups, threshold: float, least: Minimum
+) -> Iterator[Inequity]:
+    names, counted = _counted(month, groups)
+    counts, of = counted[measure], counted[MEASURES[measure].of]
+    shown, harms = _shown(counted, measure, least), MEASURES[measure].harms
+    somebody = {name for name, number in zip(names, of, strict=True) if number}
+    if len(somebody) == 2 and not somebody & _UNNAMED:
+        harms = harms[:1]
+    for place, name in enumerate(names):
+        group = counts[place], of[place], sum(counts), sum(of), least
+        found = untold_ratio(*group)
+        if found is None or name in _UNNAMED:
+            continue
+        more, less = found.ratio >= threshold and found.low > 1, found.ratio * threshold <= 1 and found.high < 1
+        side = "more" if more else "less" if less else None
+        if side in harms:
+            yield Inequity(measure, kind, name, side, risk_ratio(*group) if shown[place] else None)
+
+
+def _counted(month: Month, groups: Groups) -> tuple[list[str], Mapping[str, list[int]]]:
+    """The groups, at last those of whom nothing is said, and by flag how many of each have it."""
+    names = [*groups.names, NOT_SAID]
+    at = groups.of % len(names)  # -1 is the last
+    return names, {each: np.bincount(at[getattr(month, each)], minlength=len(names)).tolist() for each in _FLAGS}
+
+
+def _shown(counted: Mapping[str, list[int]], measure: str, least: Minimum) -> list[bool]:
+    """For each group whether this measure is told."""
+    its = MEASURES[measure]
+    return told(counted[measure], counted[its.of], least, _shown(counted, its.told_by, least) if its.told_by else None)
 
 
 def _lines(month: Month, measure: str, groups: Groups, least: Minimum) -> list[Mapping[str, Any]]:
-    names = [*groups.names, NOT_SAID]
-    at = groups.of % len(names)  # -1 is the last
-    counted = {each: np.bincount(at[getattr(month, each)], minlength=len(names)).tolist() for each in _FLAGS}
-
-    def shown(measure: str) -> list[bool]:
-        whole, told_by = MEASURES[measure]
-        return told(counted[measure], counted[whole], least, shown(told_by) if told_by else None)
+    names, counted = _counted(month, groups)
+    at = groups.of % len(names)
 
     def line(place: int) -> Mapping[str, Any]:
-        found = risk(counted[measure], counted[MEASURES[measure][0]], place, least)
+        found = risk(counted[measure], counted[MEASURES[measure].of], place, least)
         if measure == "entered":
             days = month.between[month.entered & (at == place)]
             found["school_days_until_decided"] = quartiles(days)["quartiles"]
@@ -107,7 +140,7 @@ def _lines(month: Month, measure: str, groups: Groups, least: Minimum) -> list[M
 
     return [
         {"group": name, "told": line(place) if seen else None}
-        for place, (name, seen) in enumerate(zip(names, shown(measure), strict=True))
+        for place, (name, seen) in enumerate(zip(names, _shown(counted, measure, least), strict=True))
         if counted["there"][place]
     ]
 
