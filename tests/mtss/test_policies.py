@@ -294,6 +294,28 @@ async def test_a_dry_run_counts_and_decides_nothing(mtss: Running) -> None:
     assert ([each["id"] for each in page["items"]], page["next"]) == ([run["id"]], None)
 
 
+async def test_a_dry_run_for_a_day_to_come_counts_at_every_school_however_far_it_has_closed(mtss: Running) -> None:
+    await mtss.deliver(*students(5, 5))
+    behind, theirs = School("200", days=SCHOOL.days), [named("student", 10 + each) for each in range(5)]
+    said = [behind.calendar(), *(behind.enrols(each) for each in theirs), *behind.closes_through(22)]
+    await mtss.deliver(*said, *(behind.absent(day, each) for each in theirs for day in (20, 21)))
+    await drafted(mtss, policy())
+    _, run = await ask(mtss, "POST", "/policies/ours-1/dry-runs", {"in_force_from": SCHOOL.days[30].isoformat()})
+    await work_off_adoptions(mtss.runtime)
+    found = await adoption_of(mtss, run["id"])
+    assert found["counts"] == {"100": {"universal_to_targeted": 5}, "200": {"universal_to_targeted": 5}}
+    assert (found["changed"], found["with_tier"]) == (10, 10)
+
+
+async def test_who_has_left_counts_on_neither_side_of_the_cap(mtss: Running) -> None:
+    mtss.clock.set(datetime(2024, 9, 20, 18, tzinfo=UTC))
+    left = [named("student", 10 + each) for each in range(10)]
+    gone = [SCHOOL.enrols(each, exit_on=SCHOOL.days[22]) for each in left]
+    await mtss.deliver(*students(10, 3), *gone, *(SCHOOL.absent(day, left[0]) for day in (20, 21)))
+    adoption = await adopted(mtss, policy(), 21)
+    assert (adoption["state"], adoption["changed"], adoption["with_tier"], adoption["total"]) == ("waiting", 3, 10, 20)
+
+
 # Who may
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import date
 from uuid import UUID
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -17,8 +18,16 @@ from sqlmodel import col
 from common.failpoints import failpoint
 from common.runtime import Runtime
 from mtss.deciding import Touched, reassess
-from mtss.models import DEFAULT_POLICY, Adoption, Student, facts_of, find_policy, policies_in_force
-from mtss.rules import day_number, follow, what_changes
+from mtss.models import (
+    DEFAULT_POLICY,
+    Adoption,
+    Student,
+    facts_of,
+    find_policy,
+    last_enrolment_is_open,
+    policies_in_force,
+)
+from mtss.rules import day_number, follow, standing_of, what_changes
 
 AT_ONCE = 2000
 _CHANGES = sa.text(
@@ -55,7 +64,7 @@ async def _batch(runtime: Runtime) -> bool:
             return False
         students = await _next(session, adoption.cursor)
         if adoption.state == "counting":
-            await _count(session, adoption, students)
+            await _count(session, adoption, await _who_are_there(session, students, runtime.today()))
         else:
             adoption.changed += await reassess(session, Touched(school={row.student_id for row in students}))
         adoption.done += len(students)
@@ -73,6 +82,13 @@ async def _next(session: AsyncSession, after: UUID | None) -> Sequence[Student]:
     if after is not None:
         asked = asked.where(col(Student.student_id) > after)
     return (await session.scalars(asked.execution_options(populate_existing=True))).all()
+
+
+async def _who_are_there(session: AsyncSession, students: Sequence[Student], today: date) -> Sequence[Student]:
+    """Those of them who have not left: of who did nothing changes that anybody waits for."""
+    mine = col(Student.student_id).in_([each.student_id for each in students])
+    there = set(await session.scalars(sa.select(col(Student.student_id)).where(mine, last_enrolment_is_open(today))))
+    return [each for each in students if each.student_id in there]
 
 
 async def _end(session: AsyncSession, adoption: Adoption, today: date) -> None:
@@ -102,16 +118,24 @@ async def begin(session: AsyncSession, adoption: Adoption) -> None:
 
 
 async def _count(session: AsyncSession, adoption: Adoption, students: Sequence[Student]) -> None:
-    """Add whom of these the adoption would change, by school and by what would change."""
+    """Add whom of these the adoption would change, by school and by what would change.
+
+    Where it begins after a student's last closed day, as if it began on that day: schools close at different times.
+    """
     policy = await find_policy(session, adoption.version)
     if not students or policy is None:
         return
     in_force = await policies_in_force(session)
     facts = await facts_of(session, [each.student_id for each in students], [*in_force.every, (0, policy)])
-    now = follow(facts, in_force.policies())
-    # Counted as if it began on the last day of which anything is known, where it begins later.
-    first_day = min(day_number(adoption.first_on), int(facts.closed.day.max(initial=0)))
-    found = what_changes(now, follow(facts, in_force.after(policy, first_day).policies()))
+    now, first_on = follow(facts, in_force.policies()), day_number(adoption.first_on)
+    standing = standing_of(now)
+    begins = np.minimum(standing.through, first_on)
+    found = [
+        each
+        for first_day in np.unique(begins[standing.decided]).tolist()
+        for each in what_changes(now, follow(facts, in_force.after(policy, first_day).policies()))
+        if begins[each.student] == first_day
+    ]
     whose = [students[each.student] for each in found]
     rows = [
         asdict(each) | {"student_id": student.student_id, "school_id": str(student.school_id)}
@@ -123,3 +147,4 @@ async def _count(session: AsyncSession, adoption: Adoption, students: Sequence[S
         counts.setdefault(row["school_id"], Counter()).update(row["what"])
     adoption.counts = {school: dict(of) for school, of in sorted(counts.items())}
     adoption.changed += len(rows)
+    adoption.with_tier += int(standing.decided.sum())

@@ -56,7 +56,12 @@ class AdoptionDocument(BaseModel):
     confirmed_at: datetime | None
     in_force_at: Annotated[datetime | None, Field(description="When it came into force; null: it has not.")]
     total: Annotated[int, Field(description="All students.")]
-    with_tier: Annotated[int, Field(description="Students who have a tier: the cap is a share of these.")]
+    with_tier: Annotated[
+        int,
+        Field(
+            description="Students who are there and have a tier, of those counted so far: the cap is a share of these."
+        ),
+    ]
     done: Annotated[int, Field(description="Students counted, or once it runs decided anew, so far.")]
     changed: Annotated[
         int,
@@ -163,6 +168,7 @@ async def confirm_adoption(adoption_id: UUID, who: Person, session: Session, now
     # It is counted anew, with the facts of now, and then begins.
     adoption.confirmed_by, adoption.confirmed_at, adoption.sure = who.subject, now, True
     adoption.state, adoption.cursor, adoption.done, adoption.changed, adoption.counts = "counting", None, 0, 0, {}
+    adoption.with_tier = 0
     await session.execute(sa.delete(AdoptionChange).where(col(AdoptionChange.adoption_id) == adoption_id))
     session.add_all((adoption, PolicyStep(version=adoption.version, step="confirmed", by=who.subject, at=now)))
     return AdoptionDocument.model_validate(adoption)
@@ -204,8 +210,7 @@ async def ask_for(
         under_way = sa.exists().where(col(Adoption.state).in_(UNDER_WAY), ~col(Adoption.dry_run))
         if await session.scalar(sa.select(under_way)):
             raise AdoptionUnderWay
-    students = sa.select(sa.func.count(), sa.func.count(col(Student.tier))).select_from(Student)
-    total, with_tier = (await session.execute(students)).one()
+    total = (await session.execute(sa.select(sa.func.count()).select_from(Student))).scalar_one()
     adoption = Adoption(
         version=version,
         first_on=first_on,
@@ -214,7 +219,6 @@ async def ask_for(
         asked_by=who.subject,
         asked_at=now,
         total=total,
-        with_tier=with_tier,
         tells_families=other.get("tells_families", False),
         sure=other.get("sure", False),
     )
