@@ -7,7 +7,15 @@ from itertools import count
 from typing import Any
 from uuid import UUID, uuid5
 
-from common.events import Event, SectionAttended, SectionTaught, StaffAssigned, StaffRelated, StudentEnrolled
+from common.events import (
+    Event,
+    SchoolGoverned,
+    SectionAttended,
+    SectionTaught,
+    StaffAssigned,
+    StaffRelated,
+    StudentEnrolled,
+)
 from common.events.sis import Relation
 from sis.routes.relations import RelationAsked
 
@@ -33,6 +41,10 @@ def enrolled(student: UUID = ANA, school: str = "north", entry_on: date = LONG_A
     return StudentEnrolled(
         student_id=student, school_id=school, entry_on=entry_on, revision=next(_revisions), **{"grade": GRADE} | other
     )
+
+
+def governed(school: str = "north", district: str = "district", **other: Any) -> SchoolGoverned:
+    return SchoolGoverned(school_id=school, district_id=district, revision=next(_revisions), **other)
 
 
 def assigned(staff: UUID = TEACHER, school: str = "north", begin_on: date = LONG_AGO, **other: Any) -> StaffAssigned:

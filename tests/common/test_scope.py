@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from common.db import create_engine
 from common.embedded import Cluster
+from common.events import Event
 from common.events.sis import Relation
 from common.outbox import publish
 from common.policies import PolicyInvalid, merged
@@ -45,6 +46,7 @@ from tests.scoped import (
     assigned,
     attends,
     enrolled,
+    governed,
     named,
     related,
     teaches,
@@ -229,12 +231,42 @@ async def test_who_works_nowhere_any_more_sees_nobody_by_a_relation_wherever_the
 async def test_a_caseload_shows_a_student_where_its_keeper_works_and_who_moves_away_is_gone(
     mtss: Running, works: tuple[str, ...], sees: bool
 ) -> None:
-    elsewhere = enrolled(CAM, "south")
-    await mtss.deliver(enrolled(), elsewhere, related(Relation.CASELOAD), *(assigned(school=at) for at in works))
+    elsewhere = enrolled(CAM, "south"), governed("north"), governed("south")
+    await mtss.deliver(enrolled(), *elsewhere, related(Relation.CASELOAD), *(assigned(school=at) for at in works))
     assert await whom(mtss, teacher("caseload")) == (set() if works == ("south",) else {ANA})
 
     await mtss.deliver(enrolled(exit_on=YESTERDAY), enrolled(school="south", entry_on=TODAY))
     assert await whom(mtss, teacher("caseload")) == ({ANA} if sees else set())
+
+
+_BY_RELATION = (related(Relation.CASELOAD), related(Relation.GRADE, None, school_id="north", grade="9"))
+
+
+async def test_who_left_a_school_keeps_nobody_there_by_a_relation_when_they_now_work_for_the_district(
+    mtss: Running,
+) -> None:
+    await mtss.deliver(enrolled(), governed(), *_BY_RELATION, assigned(school="district"))
+    assert await whom(mtss, teacher("caseload")) == await whom(mtss, teacher("grade")) == {ANA}
+
+    await mtss.deliver(assigned(end_on=YESTERDAY))
+    assert await whom(mtss, teacher("caseload", "grade")) == set()
+
+
+@pytest.mark.parametrize("said", [(), (governed(deleted=True),), (governed(district="another"),)])
+async def test_an_organisation_that_the_sis_names_as_the_district_of_no_school_opens_none(
+    mtss: Running, said: tuple[Event, ...]
+) -> None:
+    await mtss.deliver(*said, enrolled(), *_BY_RELATION, assigned(school="not heard of yet"))
+
+    assert await whom(mtss, teacher("caseload", "grade")) == set()
+
+
+async def test_a_grade_is_seen_by_who_works_at_its_school(mtss: Running) -> None:
+    await mtss.deliver(enrolled(), *_BY_RELATION, assigned(school="south"))
+    assert await whom(mtss, teacher("grade")) == set()
+
+    await mtss.deliver(assigned())
+    assert await whom(mtss, teacher("grade")) == {ANA}
 
 
 async def test_a_grade_is_that_of_one_school(mtss: Running) -> None:

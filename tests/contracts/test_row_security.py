@@ -13,6 +13,7 @@ OF_NO_STUDENT = (
     ("inbox", "ids of events that were heard"),
     ("inbox_offset", "how far topics were read"),
     ("inbox_set_back", "whether a backup was restored"),
+    ("scope_governed", "which schools are of which district"),
     ("sis_arrival", "numbers of rows by source, resource and day"),
     ("sis_client", "machines of the door"),
     ("sis_client_secret", "digests by which they are known"),

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from common.events import AttendanceRecorded
 from sis.resources import DESCRIPTORS, NAMED, RESOURCES, WAVES, ResourceNotUsed, resource_named
 from sis.resources.core import CORE, kind_of
 from sis.resources.dropped import DROPPED
@@ -297,7 +298,7 @@ async def test_descriptors_are_kept_and_listed(sis: Sis):
 async def test_a_lesson_missed_is_kept_and_no_day_is_missed_by_it(sis: Sis):
     await load(sis, "studentSectionAttendanceEvents")
     assert await standing(sis, "studentSectionAttendanceEvents") == 1
-    assert await sis.running.said() == []
+    assert await sis.running.said(AttendanceRecorded) == []
 
 
 def test_every_plain_member_tells_what_it_takes():

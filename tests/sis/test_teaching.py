@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from common.events import Event, SectionAttended, SectionTaught, StaffAssigned, StudentEnrolled
+from common.events import Event, SchoolGoverned, SectionAttended, SectionTaught, StaffAssigned, StudentEnrolled
 from sis.facts import everything_said
 from sis.resources import WAVES
-from tests.sis.conftest import Sis, school, student
+from tests.sis.conftest import EDFI, Sis, school, student
 from trial.sample.district import Sample
 
 ASSIGNED = "staffEducationOrganizationAssignmentAssociations"
@@ -85,6 +85,21 @@ async def test_an_assignment_to_the_district_and_a_second_one_stand_apart(sis: S
         ("1", "counselor"),
         ("1", "teacher"),
         ("255901", "teacher"),
+    ]
+
+
+async def test_the_district_of_a_school_is_said_while_the_sis_names_one(sis: Sis):
+    of = {"localEducationAgencyReference": {"localEducationAgencyId": 255901}}
+    (identity,) = await sis.put_in("schools", school(1, **of))
+    assert (await sis.call("GET", f"{EDFI}/schools/{identity}")).json().items() >= of.items()
+    await sis.put_in("schools", school(2))
+    await sis.put_in("schools", school(1))
+    await sis.put_in("schools", school(1, **of))
+    await sis.delete("schools", identity)
+
+    said = await sis.running.said(SchoolGoverned)
+    assert [(event.school_id, event.district_id, event.deleted) for event in said] == [
+        ("1", "255901", gone) for gone in (False, True, False, True)
     ]
 
 

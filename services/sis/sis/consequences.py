@@ -9,7 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.db import fetch
-from common.events import AttendanceRecorded, ExclusionRecorded, IncidentRecorded, SchoolCalendarSet, StudentEnrolled
+from common.events import (
+    AttendanceRecorded,
+    ExclusionRecorded,
+    IncidentRecorded,
+    SchoolCalendarSet,
+    SchoolGoverned,
+    StudentEnrolled,
+)
 from sis import facts, teaching
 from sis.facts import SAID, Fact, FactKey, just, say, say_at_once
 from sis.policy import ATTENDANCE, CALENDAR
@@ -70,6 +77,21 @@ async def follow_documents(session: AsyncSession, at: datetime, resource: str, c
     """Say what follows from the documents of ``resource`` that were just written."""
     if changed and resource in _FOLLOW:
         await _FOLLOW[resource](session, at, changed)
+
+
+async def govern(session: AsyncSession, at: datetime, changed: Sequence[Standing]) -> None:
+    """Say of which district the schools are; each is one document."""
+    governed: dict[FactKey, Fact] = {}
+    for document in changed:
+        named = document.content.body.get("localEducationAgencyReference")
+        if named and not document.content.deleted:
+            state = {"school_id": document.school_id, "district_id": named["localEducationAgencyId"]}
+            governed[(document.school_id,)] = Fact(state)
+
+    async def resolve(standing: facts.Standing) -> dict[FactKey, Fact]:
+        return {key: Fact(fact.state, deleted=True) for key, fact in standing.items()} | governed
+
+    await say(session, at, SchoolGoverned, [(document.school_id,) for document in changed], resolve)
 
 
 async def enrol(session: AsyncSession, at: datetime, changed: Sequence[Standing]) -> None:
@@ -238,6 +260,7 @@ def _ids(links: Mapping[tuple[str, str], UUID], resource: str) -> list[str]:
 
 
 _FOLLOW: Mapping[str, Follow] = {
+    "schools": govern,
     "studentSchoolAssociations": enrol,
     "studentSchoolAttendanceEvents": resolve_attendance,
     "calendarDates": set_calendar_days,

@@ -124,6 +124,18 @@ class ExclusionRecorded(Event):
         return self.hundredths_proposed if self.hundredths_served is None else self.hundredths_served
 
 
+class SchoolGoverned(Event):
+    """A school, and the district that it is of: its local education agency. Gone where the SIS names none any more."""
+
+    owner: ClassVar[str] = "sis"
+    fact: ClassVar[tuple[str, ...]] = ("school_id",)
+    subject_field: ClassVar[str] = "school_id"
+    key_field: ClassVar[str] = "school_id"
+
+    school_id: SchoolId
+    district_id: Annotated[SchoolId, Field(description="The SIS's localEducationAgencyId.")]
+
+
 class StaffAssigned(Event):
     """A staff member's assignment to a school, or to the district. Both days count; without an end it goes on."""
 

@@ -1,4 +1,4 @@
-"""What sight rests on, heard from ``sis``: the newest revision of each enrolment, assignment, section and relation."""
+"""What sight rests on, heard from ``sis``: the newest revision of each enrolment, school, assignment, section and relation."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import Event, SectionAttended, SectionTaught, StaffAssigned, StaffRelated, StudentEnrolled
+from common.events import (
+    Event,
+    SchoolGoverned,
+    SectionAttended,
+    SectionTaught,
+    StaffAssigned,
+    StaffRelated,
+    StudentEnrolled,
+)
 from common.routing import EventRouter
 
 _TYPES: dict[str, str] = {
@@ -64,6 +72,7 @@ def _kept(table: str, key: Sequence[str], *others: str) -> _Kept:
 
 _KEPT: dict[type[Event], _Kept] = {
     StudentEnrolled: _kept("scope_enrolment", ("student_id", "school_id", "entry_on"), "exit_on", "grade"),
+    SchoolGoverned: _kept("scope_governed", ("school_id",), "district_id"),
     StaffAssigned: _kept("scope_assignment", ("staff_id", "school_id", "classification", "begin_on"), "end_on"),
     SectionTaught: _kept("scope_section_staff", ("staff_id", "section_id", "begin_on"), "school_id", "end_on"),
     SectionAttended: _kept("scope_section_student", ("student_id", "section_id", "begin_on"), "school_id", "end_on"),

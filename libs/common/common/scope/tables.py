@@ -60,13 +60,15 @@ def _mine(columns: str, table: str, also: str = "true") -> str:
 
 
 _ASSIGNED = f"SELECT a.school_id FROM scope_assignment AS a WHERE a.{_MINE}"  # noqa: S608 (made of our own names only)
-# Whom a relation names is seen where the member of staff works today. Nobody ever assigned is bound to no school, and neither is
-# who works for the district: at an organisation that enrols nobody.
+# Whom a relation made here names is seen where the member of staff works today: at the schools of their assignments, and where the
+# SIS names such an organisation as the district of a school, there too, but at no school that they left. Who was never assigned is
+# bound to no school. Sections need none of this: the SIS itself says that somebody teaches there.
 _WORKS_THERE = f"""
-    (e.school_id = ANY (ARRAY({_ASSIGNED} AND {_open("a")}))
-    OR (SELECT NOT EXISTS ({_ASSIGNED}) OR EXISTS (
-        {_ASSIGNED} AND {_open("a")} AND NOT EXISTS (SELECT FROM scope_enrolment AS o WHERE o.school_id = a.school_id)
-    )))
+    ({_NOT_LEFT} AND e.school_id = ANY (ARRAY(
+        {_ASSIGNED} AND {_open("a")}
+        UNION ALL
+        SELECT g.school_id FROM scope_governed AS g WHERE NOT g.deleted AND g.district_id IN ({_ASSIGNED} AND {_open("a")})
+    )) OR (SELECT NOT EXISTS ({_ASSIGNED})))
 """  # noqa: S608 (the same)
 _OF_STUDENTS = "m.kind <> 'grade' AND m.kind = ANY ((SELECT scope_grounds())::text[])"
 
@@ -92,7 +94,7 @@ _VIEWS = (
     (
         WITH mine AS MATERIALIZED ({_mine("m.school_id, m.grade", "relation", "m.kind = 'grade'")})
         SELECT e.student_id FROM mine JOIN scope_enrolment e ON e.school_id = mine.school_id AND e.grade = mine.grade
-        WHERE {_on("grade")} AND {_BELONGS} AND {_NOT_LEFT}
+        WHERE {_on("grade")} AND {_BELONGS} AND {_WORKS_THERE}
     )
     UNION ALL
     (
@@ -129,7 +131,14 @@ def create_scope_tables() -> None:
 
 
 def create_views() -> None:
-    """The views of who sees whom today, in the place of those that are there, and the index that they look into."""
+    """The views of who sees whom today, in the place of those that are there, and the tables and indexes that they look into."""
+    op.create_table(
+        "scope_governed",
+        sa.Column("school_id", sa.String, primary_key=True),
+        sa.Column("district_id", sa.String, nullable=False),
+        *_revision(),
+        if_not_exists=True,
+    )
     for statement in _VIEWS:
         op.execute(statement)
     op.execute("DROP INDEX IF EXISTS scope_enrolment_school")

@@ -198,7 +198,7 @@ def _shown_member(name: str, value: Any, names: Mapping[str, str]) -> Any:
     return int(value) if name in _ORGANIZATIONS else value
 
 
-_ORGANIZATIONS = frozenset(("schoolId", "educationOrganizationId"))
+_ORGANIZATIONS = frozenset(("schoolId", "educationOrganizationId", "localEducationAgencyId"))
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:

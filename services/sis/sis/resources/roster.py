@@ -8,7 +8,11 @@ from sis.rules.values import day, descriptor, flag, identifier, school_id
 ROSTER = (
     Resource(
         name="schools",
-        shape={"schoolId": needed(school_id), "nameOfInstitution": NAME},
+        shape={
+            "schoolId": needed(school_id),
+            "nameOfInstitution": NAME,
+            "localEducationAgencyReference": Member({"localEducationAgencyId": needed(school_id)}),
+        },
         identity=("schoolId",),
         school="schoolId",
     ),
