@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.parts.report import note, report
-from mtss.rules import Ints, read_policy
-from mtss.rules.rehearsal.district import Bytes, District, Happened, Stays
+from mtss.rules import SIGNALS, Ints, read_policy
+from mtss.rules.rehearsal.district import Bytes, District, Happened, Stays, heard_by
 from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED
 
@@ -73,11 +73,11 @@ def made_up(students: int) -> District:
         year=year,
         begins={YEAR: np.zeros(students, np.int32)},
         stays=_stays(draw, students, schools),
-        referrals=_referrals(draw, students),
-        help_requests=Happened(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)),
-        tardies=Happened(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)),
-        exclusions={},
-        scores={each: _answers(draw, students) for each in POLICY.subscales},
+        happened={
+            heard_by(clause): _answers(draw, students) if "subscale" in clause.texts else _referrals(draw, students)
+            for clause in POLICY.clauses.values()
+            if SIGNALS[clause.signal].recorded
+        },
     )
 
 

@@ -34,10 +34,10 @@ from mtss.rehearsals.apart import Broken, Gone, Refused, apart
 from mtss.rehearsals.charts import of_schools, shared
 from mtss.rehearsals.sheets import SHEETS, sheet
 from mtss.rules import day_number, policy_of
-from mtss.rules.rehearsal.district import district_of
 from mtss.rules.rehearsal.joining import joined
 from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED
+from mtss.rules.rehearsal.recorded import district_of
 from mtss.rules.rehearsal.then import AsKnownThen
 from mtss.written import as_yaml
 from tests.harness import TIME_ZONE, Running, over_http, run_service

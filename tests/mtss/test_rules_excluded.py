@@ -11,8 +11,8 @@ from mtss.rules import Course, PolicyInvalid, always, course_of, follow, policy_
 from mtss.rules.coming import Least, what_may_change
 from mtss.rules.policy.checking import check
 from mtss.rules.policy.difference import difference
-from mtss.rules.rehearsal.district import district_of
 from mtss.rules.rehearsal.kernel import run
+from mtss.rules.rehearsal.recorded import district_of
 from tests.mtss.made_up import STUDENT, School, facts_of, school_days
 from tests.mtss.test_rules_kernel import check_against_closed_form, rehearsed
 from tests.mtss.test_rules_policy import ATTENDANCE, changed, number
@@ -154,4 +154,4 @@ def test_a_rehearsal_says_which_actions_it_was_not_given() -> None:
     facts, other = facts_of([SCHOOL.calendar(), SCHOOL.enrols()], [STUDENT]), policy_of(naming(codes=["Detention"]))
     with pytest.raises(PolicyInvalid) as refused:
         run(district_of(facts, [policy_of(EXCLUDED)]), other)
-    assert refused.value.facts["field"] == "clauses.attendance.actions"
+    assert refused.value.facts["field"] == "clauses.attendance.signal"

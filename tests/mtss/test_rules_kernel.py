@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from common.events import AttendanceKind, AttendanceRecorded, Event, StudentEnrolled
 from mtss.rules import Facts, HelpRequests, Policy, PolicyInvalid, always, day_number, follow, policy_of, read_policy
-from mtss.rules.rehearsal.district import district_of
 from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED, UNKNOWN, Outcome
+from mtss.rules.rehearsal.recorded import district_of
 from tests.mtss.made_up import FIRST, STUDENT, School, districts, facts_of, named, school_days
 from tests.mtss.oracle import District as Oracle
 from tests.mtss.plain_rehearsal import states_of
@@ -225,7 +225,7 @@ def test_days_of_all_states_are_kept_only_if_asked_for() -> None:
         (otherwise("attendance", counts="unexcused"), "clauses.attendance.counts"),
         (otherwise("attendance", window="last_days"), "clauses.attendance.window_days"),
         (otherwise("referrals", window="last_days"), "clauses.referrals.window_days"),
-        (otherwise("adult_support", subscale="belonging"), "clauses.adult_support.subscale"),
+        (otherwise("adult_support", subscale="belonging"), "clauses.adult_support.signal"),
     ],
 )
 def test_what_cannot_be_rehearsed_is_refused_by_its_clause(document: dict[str, Any], field: str) -> None:
@@ -233,14 +233,6 @@ def test_what_cannot_be_rehearsed_is_refused_by_its_clause(document: dict[str, A
     with pytest.raises(PolicyInvalid) as refused:
         run(district, policy_of(document))
     assert refused.value.facts["field"] == field
-
-
-def test_a_signal_that_the_kernel_does_not_know_is_refused() -> None:
-    unheard = replace(DEFAULT.clauses["referrals"], signal="astrology")
-    policy = replace(DEFAULT, clauses={**DEFAULT.clauses, "referrals": unheard})
-    with pytest.raises(PolicyInvalid) as refused:
-        run(district_of(facts_of([], [STUDENT]), [DEFAULT]), policy)
-    assert refused.value.facts == {"field": "clauses.referrals.signal", "rule": "cannot be rehearsed yet"}
 
 
 # Any policy

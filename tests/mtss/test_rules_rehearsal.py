@@ -18,10 +18,11 @@ from mtss import rules
 from mtss.rules.equity import Minimum
 from mtss.rules.intervals import needed, share
 from mtss.rules.rehearsal.comparison import Comparison, read_comparison
-from mtss.rules.rehearsal.district import District, district_of
+from mtss.rules.rehearsal.district import District
 from mtss.rules.rehearsal.joining import joined
 from mtss.rules.rehearsal.otherwise import alone, moved
 from mtss.rules.rehearsal.past import still_running
+from mtss.rules.rehearsal.recorded import district_of
 from mtss.rules.rehearsal.report import Asked, rehearse
 from tests.mtss.made_up import School, facts_of, named, policy, school_days
 

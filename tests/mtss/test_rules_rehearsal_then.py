@@ -9,8 +9,9 @@ import numpy as np
 
 from common.events import Event, SchoolDayClosed, StudentEnrolled
 from mtss.rules import Policy, day_number, policy_of
-from mtss.rules.rehearsal.district import District, district_of
+from mtss.rules.rehearsal.district import District
 from mtss.rules.rehearsal.outcome import TARGETED, Outcome
+from mtss.rules.rehearsal.recorded import district_of
 from mtss.rules.rehearsal.report import Asked, rehearse
 from mtss.rules.rehearsal.then import AsKnownThen, Closings, Known, Moments
 from tests.mtss.made_up import School, facts_of, named, policy, school_days

@@ -10,7 +10,7 @@ import numpy as np
 from common.events import Event
 from mtss.rules.policy.document import Policy
 from mtss.rules.policy.reading import policy_of
-from mtss.rules.rehearsal.district import district_of
+from mtss.rules.rehearsal.recorded import district_of
 from mtss.rules.rehearsal.report import Asked, rehearse
 from mtss.rules.rehearsal.who import NOT_SAID, OTHER, groups_of
 from tests.mtss.made_up import School, facts_of, named, policy

@@ -8,8 +8,8 @@ from typing import Any
 from mtss.numbers import COMPARISON
 from mtss.rules.facts import Facts
 from mtss.rules.policy.reading import policy_of
-from mtss.rules.rehearsal.district import district_of
 from mtss.rules.rehearsal.past import still_running
+from mtss.rules.rehearsal.recorded import district_of
 from mtss.rules.rehearsal.report import Asked, Step, rehearse
 from mtss.rules.rehearsal.then import AsKnownThen, Known
 from mtss.rules.rehearsal.who import Groups

@@ -1,4 +1,4 @@
-"""What is said of clauses and tiers, to whom and in which language. The words themselves stand in ``templates/words.toml``."""
+"""What is said of clauses and tiers, to whom and in which language. What is said of each signal stands in its file, all else in ``templates/words.toml``."""
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from string import Formatter
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from common.events.mtss import Tier
 from mtss.rules.ledger import Held
@@ -50,8 +50,10 @@ class Words:
 class _Filling(Formatter):
     """Numbers as people write them, things that are counted, and dates in words."""
 
-    def __init__(self, language: Language) -> None:
+    def __init__(self, language: Language, signal: str | None = None) -> None:
         self._words = WORDS[language]
+        of_signal = {} if signal is None else SIGNALS[signal].words[language].get("nouns", {})
+        self._nouns = self._words["nouns"] | of_signal
 
     def parse(self, format_string: Any) -> Any:
         """As told, but read only once: there are few templates, and many decisions."""
@@ -66,7 +68,7 @@ class _Filling(Formatter):
             return value
         if not format_spec:
             return f"{float(value):g}"
-        one, many = self._words["nouns"][format_spec]
+        one, many = self._nouns[format_spec]
         return f"{float(value):g} {one if value == 1 else many}"
 
 
@@ -75,7 +77,7 @@ def _parsed(template: str) -> tuple[Any, ...]:
     return tuple(Formatter().parse(template))
 
 
-_FILLING: Mapping[Language, _Filling] = {language: _Filling(language) for language in get_args(Language)}
+_filling = cache(_Filling)
 
 
 def in_words(seen: Seen, audience: Audience = "staff", language: Language = "en") -> str:
@@ -168,7 +170,7 @@ def _of_tier(tier: Tier | None, changes: Sequence[str]) -> str:
 def _held(held: Held | None, audience: Audience, language: Language) -> str:
     if held is None:
         return ""
-    return _FILLING[language].vformat(WORDS[language][audience]["held"], (), {"until": held.until})
+    return _filling(language).vformat(WORDS[language][audience]["held"], (), {"until": held.until})
 
 
 def _once(sentences: Sequence[str]) -> tuple[str, ...]:
@@ -184,16 +186,17 @@ def _changing(seen: Seen) -> Iterator[str]:
 
 
 def _said(seen: Seen, keys: Iterator[str], audience: Audience, language: Language) -> str:
-    templates = WORDS[language][audience][seen.clause.signal]
+    templates = SIGNALS[seen.clause.signal].words[language][audience]
     found = (templates.get(key, "") for key in keys)
     texts = seen.clause.texts.values()
     chosen = (each if isinstance(each, str) else next(each[text] for text in texts if text in each) for each in found)
-    filling, values = _FILLING[language], _values(seen, language)
+    filling, values = _filling(language, seen.clause.signal), _values(seen, language)
     return " ".join(filling.vformat(each, (), values) for each in chosen if each)
 
 
 def _values(seen: Seen, language: Language) -> Mapping[str, Any]:
-    clause, texts, change = seen.clause, WORDS[language]["texts"], seen.change or {}
+    clause, change = seen.clause, seen.change or {}
+    texts = WORDS[language]["texts"] | SIGNALS[clause.signal].words[language].get("texts", {})
     least = change.get("clause") or {}
     return {
         "exit_days_in_a_row": 1,

@@ -6,11 +6,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mtss.rules.facts import DATED, Absences, Calendar, Closed, Facts, Flags, Ints
+from mtss.rules.facts import DATED, NEVER, Absences, Calendar, Closed, Facts, Flags, Ints
 from mtss.rules.policy.document import Policy, Variant
 
 Small: TypeAlias = NDArray[np.int16]
 
+LAST_DAYS, LAST_SCHOOL_DAYS, FIRST_SCHOOL_DAYS = "last_days", "last_school_days", "first_school_days"
+"""Windows: so many calendar days; so many of the student's own enrolled days, the last, or the first of a school year."""
 OPEN, CLOSED, IMPLIED = 0, 1, 2
 """Whether a school has submitted a day, or a later day implied it."""
 
@@ -153,6 +155,17 @@ def _otherwise(days: Ints, facts: Facts, policy: Policy) -> dict[str, Any]:
         exempt = np.array([grade in policy.exempt_grades for grade in grades], np.int32)
         found["exempt"] = of_what_counts(days, facts, exempt, nobody=0) > 0
     return found
+
+
+def first_days(facts: Facts, year: int) -> Ints:
+    """For each student the first day of ``year`` at any of their schools."""
+    of_school = np.full(len(facts.schools), NEVER, np.int32)
+    mine = facts.calendar.year == year
+    np.minimum.at(of_school, facts.calendar.school[mine], facts.calendar.day[mine])
+    first = np.full(facts.students, NEVER, np.int32)
+    shown = facts.enrolments.exit > facts.enrolments.entry
+    np.minimum.at(first, facts.enrolments.student[shown], of_school[facts.enrolments.school[shown]])
+    return first
 
 
 def carry(marked: Flags) -> Ints:

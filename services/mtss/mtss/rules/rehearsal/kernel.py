@@ -12,12 +12,12 @@ from functools import partial
 import numpy as np
 
 from mtss.rules.facts import Flags, Ints
-from mtss.rules.policy.document import Policy
-from mtss.rules.rehearsal.district import Bytes, District
+from mtss.rules.policy.document import Clause, Policy, PolicyInvalid
+from mtss.rules.rehearsal.district import Bytes, District, heard_by
 from mtss.rules.rehearsal.ground import Ground, Places, Tables, tables_of
-from mtss.rules.rehearsal.listening import require_runnable
 from mtss.rules.rehearsal.outcome import CANDIDATE, STATES, UNKNOWN, Changes, Outcome
 from mtss.rules.rehearsal.steps import Clauses, Holds
+from mtss.rules.signals import SIGNALS
 
 _AT_ONCE = 65_536
 """Students in a group: some twenty columns of one or two bytes each stay in a cache of two megabytes."""
@@ -38,7 +38,7 @@ def run(days: District, policy: Policy, *, threads: int = 2, states: bool = Fals
         PolicyInvalid: a clause cannot be rehearsed, or not with what this district holds.
     """
     for clause in policy.clauses.values():
-        require_runnable(days, clause)
+        _require_runnable(days, clause)
     kept = np.zeros((len(days.days), days.students), np.uint8) if states else None
     one = partial(_group, days, policy, tables_of(days, policy), kept, at_once)
     with ThreadPoolExecutor(threads) as pool:
@@ -51,6 +51,16 @@ def run(days: District, policy: Policy, *, threads: int = 2, states: bool = Fals
         changes=_joined([part.changes for part in parts]),
         states=kept,
     )
+
+
+def _require_runnable(district: District, clause: Clause) -> None:
+    at, texts = f"clauses.{clause.name}", clause.texts
+    if texts.get("window", "").endswith("_days") and "window_days" not in clause.numbers:
+        raise PolicyInvalid(field=f"{at}.window_days", rule="is missing")
+    if texts.get("counts", "all") not in district.missed:
+        raise PolicyInvalid(field=f"{at}.counts", rule="is not among the days that were given")
+    if SIGNALS[clause.signal].recorded and heard_by(clause) not in district.happened:
+        raise PolicyInvalid(field=f"{at}.signal", rule="hears what is not among what was given")
 
 
 def _group(days: District, policy: Policy, tables: Tables, kept: Bytes | None, at_once: int, first: int) -> _Part:

@@ -14,7 +14,6 @@ from mtss.rules.facts import Flags
 from mtss.rules.policy.document import Clause
 from mtss.rules.rehearsal.district import MOST_MISSED, Bytes
 from mtss.rules.rehearsal.ground import Ground, Who
-from mtss.rules.signals.absence_streak import WHOLE_DAY
 
 _NARROW = np.iinfo(np.uint16)
 
@@ -154,42 +153,3 @@ class LastDays(Share):
 
     def _most_days(self) -> int:
         return min(int(self.clause["window_days"]) + 1, self.ground.rows)
-
-
-class Streak(Measure):
-    """How many closed days in a row were missed whole, in the school year."""
-
-    def __init__(self, ground: Ground, clause: Clause) -> None:
-        super().__init__(ground, clause)
-        self.amount = np.zeros(self.size, np.int32)
-        self._runs = {year: np.zeros(self.size, np.int32) for year in ground.district.begins}
-
-    def turn(self) -> None:
-        """One more, or none, of those whose day is known."""
-        self.quiet = not self.ground.is_school_day
-        if self.quiet:
-            return
-        whole = self.ground.missed(self.clause.texts["counts"]) == WHOLE_DAY
-        for year, mine in self.ground.of_year:
-            run = self._runs[year]
-            np.copyto(run, (run + 1) * whole, where=mine & self.ground.known)
-            self.amount = np.where(mine, run, self.amount)
-        np.copyto(self.telling, self.ground.known)
-        self.ask_only_who_may_be()
-
-
-class LongestStreak(Streak):
-    """The longest of them in the school year."""
-
-    def __init__(self, ground: Ground, clause: Clause) -> None:
-        super().__init__(ground, clause)
-        self._longest = {year: np.zeros(self.size, np.int32) for year in ground.district.begins}
-
-    def turn(self) -> None:
-        """What was the longest stays the longest."""
-        super().turn()
-        if self.quiet:
-            return
-        for year, mine in self.ground.of_year:
-            np.maximum(self._longest[year], self._runs[year], out=self._longest[year])
-            self.amount = np.where(mine, self._longest[year], self.amount)

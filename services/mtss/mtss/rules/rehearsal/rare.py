@@ -7,19 +7,17 @@ from numpy.typing import NDArray
 
 from mtss.rules.facts import Flags, Ints
 from mtss.rules.policy.document import Clause
-from mtss.rules.rehearsal.district import Happened
+from mtss.rules.rehearsal.district import heard_by
 from mtss.rules.rehearsal.ground import ByRow, Ground, Places
 from mtss.rules.rehearsal.measures import Measure
-from mtss.rules.signals.excluded_days import HUNDREDTHS
-from mtss.rules.signals.kinds import FIRST_SCHOOL_DAYS
-from mtss.rules.signals.no_trusted_adult import NO
-from mtss.rules.signals.survey_drop import exceeded
+from mtss.rules.timeline import FIRST_SCHOOL_DAYS
 
 
 class Sparse(Measure):
     """What is known of those to whom something ever happened: nothing that a clause could stand on is known of others."""
 
-    def __init__(self, ground: Ground, clause: Clause, happened: Happened) -> None:
+    def __init__(self, ground: Ground, clause: Clause) -> None:
+        happened = ground.district.happened[heard_by(clause)]
         self.happened = ByRow(happened, ("value",), ground.rows, ground.first, ground.end)
         to_whom = np.zeros(ground.size, np.bool_)
         to_whom[self.happened.student] = True
@@ -32,7 +30,7 @@ class Level(Sparse):
     """The mean last heard."""
 
     def __init__(self, ground: Ground, clause: Clause) -> None:
-        super().__init__(ground, clause, ground.district.scores[clause.texts["subscale"]])
+        super().__init__(ground, clause)
         self._heard, self.amount = np.zeros(self.size, np.bool_), np.zeros(self.size)
         self._settled, self._settles = False, "minimum_dwell.days" not in clause.numbers
 
@@ -59,38 +57,12 @@ class Level(Sparse):
         return telling
 
 
-class Drop(Level):
-    """How far it fell since it was heard before."""
-
-    unit = HUNDREDTHS
-
-    def __init__(self, ground: Ground, clause: Clause) -> None:
-        super().__init__(ground, clause)
-        self._clause, self._mean = clause, np.full(self.size, np.nan)
-
-    def hear(self, places: Places, means: NDArray[Any]) -> None:
-        """What was not heard before cannot have fallen."""
-        before, self._mean[places] = self._mean[places], means
-        again = ~np.isnan(before)
-        super().hear(places[again], exceeded(before[again], means[again], self._clause))
-
-
-class NoAdult(Level):
-    """In how many surveys in a row nobody was named."""
-
-    def hear(self, places: Places, means: NDArray[Any]) -> None:
-        """One more, or none."""
-        super().hear(places, np.where(means == NO, self.amount[places] + 1, 0))
-
-
 class Count(Sparse):
     """How much in the school year, or in its first days."""
 
-    def __init__(
-        self, ground: Ground, clause: Clause, happened: Happened, *, unit: int = 1, closed: bool = False
-    ) -> None:
+    def __init__(self, ground: Ground, clause: Clause, *, unit: int = 1, closed: bool = False) -> None:
         """``closed``: only closed days say anything."""
-        super().__init__(ground, clause, happened)
+        super().__init__(ground, clause)
         self.unit, self._closed = unit, closed
         self.amount = np.zeros(self.size, np.int32)
         self._much = self.happened.columns[0].astype(np.int32)
@@ -136,8 +108,8 @@ class Count(Sparse):
 class RecentCount(Count):
     """How much in so many last calendar days, the day itself included."""
 
-    def __init__(self, ground: Ground, clause: Clause, happened: Happened, **how: Any) -> None:
-        super().__init__(ground, clause, happened, **how)
+    def __init__(self, ground: Ground, clause: Clause, **how: Any) -> None:
+        super().__init__(ground, clause, **how)
         days = ground.district.days
         until = np.searchsorted(days, days[self.happened.row] + int(clause["window_days"]))
         order = np.argsort(until, kind="stable")
@@ -154,8 +126,8 @@ class RecentCount(Count):
 class RecentSchoolCount(Count):
     """How much since so many of the student's enrolled days, whatever the school year."""
 
-    def __init__(self, ground: Ground, clause: Clause, happened: Happened, **how: Any) -> None:
-        super().__init__(ground, clause, happened, **how)
+    def __init__(self, ground: Ground, clause: Clause, **how: Any) -> None:
+        super().__init__(ground, clause, **how)
         self._recent = np.zeros((int(clause["window_days"]), self.size), np.int32)
         self._since_school = np.zeros(self.size, np.int32)
         self._place, self._everyone = np.zeros(self.size, np.intp), np.arange(self.size)
@@ -172,8 +144,8 @@ class RecentSchoolCount(Count):
         self._place = (self._place + known) % len(self._recent)
 
 
-class Tardies(Count):
-    """How many in the school year that their days are of."""
+class CountOfDays(Count):
+    """How many school days in the school year that they are of."""
 
     def are_of(self, year: int, places: Places) -> Flags:
         """Whether today is a day of that school year."""

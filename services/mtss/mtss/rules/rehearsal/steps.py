@@ -10,7 +10,6 @@ from mtss.rules.facts import Flags
 from mtss.rules.policy.conditions import Condition
 from mtss.rules.policy.document import Clause
 from mtss.rules.rehearsal.ground import Ground, Number
-from mtss.rules.rehearsal.listening import measure_of
 from mtss.rules.rehearsal.measures import Measure, narrowest
 from mtss.rules.signals import SIGNALS
 
@@ -156,7 +155,7 @@ class Clauses:
     def _standing(self, clause: Clause) -> Standing:
         signal, key = SIGNALS[clause.signal], (clause.measured_by, _DWELL in clause.numbers)
         if key not in self._measures:
-            self._measures[key] = measure_of(self._ground, clause)
+            self._measures[key] = signal.rehearsed[clause.texts.get("window")](self._ground, clause)
         measure = self._measures[key]
         entry = Reached(measure, self._ground.number(clause, f"entry.{signal.entry}"), signal.entry)
         return Standing(self._ground, clause, measure, entry, self._left(clause, key, measure, entry))

@@ -4,6 +4,7 @@ Shares are compared exactly: hundredths of days missed against percent of whole 
 and on days not closed, nothing is known.
 """
 
+import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from mtss.rules.facts import EXCUSED, UNEXCUSED, Facts, Ints, day_of
 from mtss.rules.policy.document import Clause
+from mtss.rules.rehearsal.measures import FirstDays, LastDays, Share
 from mtss.rules.signals.kinds import (
     Evidence,
     Going,
@@ -140,6 +142,61 @@ def wrong(clause: Clause) -> Iterator[tuple[str, str]]:
     return wrong_window(clause, ("first_days", "last_days"), _MINIMUM)
 
 
+WORDS = """
+[en.staff]
+clear = { all = "{days_attended} of {days_enrolled:school_day} {window} were attended, counted through {through:date}.", unexcused = "On {days_attended} of {days_enrolled:school_day} {window}, counted through {through:date}, nothing was missed without an excuse.", excused = "On {days_attended} of {days_enrolled:school_day} {window}, counted through {through:date}, nothing was missed with an excuse." }
+stands = "{days_absent} of {days_enrolled:school_day} {window} were {counts}, counted through {through:date}."
+unknown = "{days_absent} of {days_enrolled:school_day} {window} were {counts}, counted through {through:date}. Attendance is looked at once {minimum_data_enrolled_days:school_day} are known."
+implied = "For {days_implied:day} of these the school sent no list; they count as attended."
+begins_rule = "{leads} once {entry_at_least} percent or more of these school days were missed."
+begins = "The least for that is {least:school_day} missed from the next one on, seen on {on:date}."
+begins_not = "That cannot be in the {left:school_day} left of this school year."
+ends_rule = "This ends after {exit_days_in_a_row:school_day} in a row on which less than {exit_below} percent of these school days were missed."
+lapses_rule = "This ends once less than {entry_at_least} percent of these days were missed."
+ends = "With every coming day attended that is {least:school_day} away, on {on:date}."
+ends_not = "The {left:school_day} left of this school year are not enough for that."
+[en.parent]
+clear = { all = "Your child was in school on {days_attended} of {days_enrolled:school_day}. That is a strength.", unexcused = "On {days_attended} of {days_enrolled:school_day} your child missed nothing without an excuse. That is a strength.", excused = "On {days_attended} of {days_enrolled:school_day} your child missed nothing with an excuse. That is a strength." }
+stands = { all = "Your child was in school on {days_attended} of {days_enrolled:school_day}. We want to find out what would make it easier to come.", unexcused = "Your child was away without an excuse on {days_absent} of {days_enrolled:school_day}. We want to find out what would make it easier to come.", excused = "Your child was away with an excuse on {days_absent} of {days_enrolled:school_day}. We want to find out what would make it easier to come." }
+unknown = "It is too early to say much about days in school."
+begins = "We would offer more help if your child missed {least:school_day} more."
+ends = "If your child is in school each day, this support may end on {on:date}. That is {least:school_day} from now."
+ends_not = "This support will go on for the rest of this school year."
+[en.student]
+clear = { all = "You were at school on {days_attended} of {days_enrolled:school_day}. That is great.", unexcused = "On {days_attended} of {days_enrolled:school_day} you missed nothing without a note from home. That is great.", excused = "On {days_attended} of {days_enrolled:school_day} you missed nothing with a note from home. That is great." }
+stands = { all = "You were at school on {days_attended} of {days_enrolled:school_day}. What would make it easier to come? We want to help with that.", unexcused = "You were away without a note from home on {days_absent} of {days_enrolled:school_day}. What would make it easier to come? We want to help with that.", excused = "You were away with a note from home on {days_absent} of {days_enrolled:school_day}. What would make it easier to come? We want to help with that." }
+unknown = "It is too soon to say much about your days at school."
+begins = "If you miss {least:school_day} more, we will offer you more help."
+ends = "If you come each day, the extra help may end on {on:date}. That is {least:school_day} from now."
+ends_not = "The extra help will go on until the end of this school year."
+[es.staff]
+clear = { all = "Asistió {days_attended} de {days_enrolled:school_day} {window}, hasta el {through:date}.", unexcused = "Sin faltar nada sin justificación: {days_attended} de {days_enrolled:school_day} {window}, hasta el {through:date}.", excused = "Sin faltar nada con justificación: {days_attended} de {days_enrolled:school_day} {window}, hasta el {through:date}." }
+stands = "Ausencias {counts}: {days_absent} de {days_enrolled:school_day} {window}, hasta el {through:date}."
+unknown = "Ausencias {counts}: {days_absent} de {days_enrolled:school_day} {window}, hasta el {through:date}. La asistencia se mira cuando se conocen {minimum_data_enrolled_days:school_day}."
+implied = "De {days_implied:day} la escuela no envió lista; cuentan como asistidos."
+begins_rule = "{leads} cuando falta a un {entry_at_least} por ciento o más de estos días."
+begins = "Lo mínimo para eso: {least:school_day} de ausencia desde el próximo, visto el {on:date}."
+begins_not = "Eso no puede ser: quedan {left:school_day} en este año escolar."
+ends_rule = "Termina tras {exit_days_in_a_row:school_day} seguidos con menos de un {exit_below} por ciento de ausencias en estos días."
+lapses_rule = "Termina cuando las ausencias son menos de un {entry_at_least} por ciento de estos días."
+ends = "Si asiste cada día, faltan {least:school_day} para eso: el {on:date}."
+ends_not = "No alcanza: quedan {left:school_day} en este año escolar."
+[es.parent]
+clear = { all = "Su hijo o hija vino {days_attended} de {days_enrolled:school_day}. Eso es muy bueno.", unexcused = "No faltó sin excusa {days_attended} de {days_enrolled:school_day}. Eso es muy bueno.", excused = "No faltó con excusa {days_attended} de {days_enrolled:school_day}. Eso es muy bueno." }
+stands = { all = "Su hijo o hija vino {days_attended} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir.", unexcused = "Faltó sin excusa {days_absent} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir.", excused = "Faltó con excusa {days_absent} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir." }
+unknown = "Es muy pronto para hablar de los días de clase."
+begins = "Si falta {least:school_day} más, le daremos más ayuda."
+ends = "Si viene cada día, este apoyo puede terminar el {on:date}. Faltan {least:school_day}."
+ends_not = "Este apoyo sigue hasta el fin de este año escolar."
+[es.student]
+clear = { all = "Viniste {days_attended} de {days_enrolled:school_day}. ¡Muy bien!", unexcused = "No faltaste sin excusa {days_attended} de {days_enrolled:school_day}. ¡Muy bien!", excused = "No faltaste con excusa {days_attended} de {days_enrolled:school_day}. ¡Muy bien!" }
+stands = { all = "Viniste {days_attended} de {days_enrolled:school_day}. ¿Qué te haría más fácil venir? Queremos ayudarte con eso.", unexcused = "Faltaste sin excusa {days_absent} de {days_enrolled:school_day}. ¿Qué te haría más fácil venir? Queremos ayudarte con eso.", excused = "Faltaste con excusa {days_absent} de {days_enrolled:school_day}. ¿Qué te haría más fácil venir? Queremos ayudarte con eso." }
+unknown = "Es muy pronto para hablar de tus días de clase."
+begins = "Si faltas {least:school_day} más, te daremos más ayuda."
+ends = "Si vienes cada día, la ayuda puede terminar el {on:date}. Faltan {least:school_day}."
+ends_not = "La ayuda sigue hasta el fin de este año escolar."
+"""
+
 SIGNAL = Signal(
     name="attendance_share",
     reads="education_record",
@@ -160,4 +217,6 @@ SIGNAL = Signal(
     wrong=wrong,
     shows=shown,
     values=values,
+    rehearsed={"year_to_date": Share, "first_days": FirstDays, "last_days": LastDays},
+    words=tomllib.loads(WORDS),
 )

@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 
 from mtss.rules.facts import Facts, Flags, Ints, day_of
 from mtss.rules.policy.document import Clause
-from mtss.rules.timeline import Timeline
+from mtss.rules.rehearsal import measures
+from mtss.rules.rehearsal.district import Happened
+from mtss.rules.rehearsal.ground import Ground
+from mtss.rules.rehearsal.rare import Count, RecentCount, RecentSchoolCount
+from mtss.rules.timeline import LAST_DAYS, LAST_SCHOOL_DAYS, Timeline
 
 Evidence: TypeAlias = dict[str, Any]
 
@@ -155,7 +159,9 @@ class Signal:
     exactly as long as its entry holds. ``reads`` is the class of fields that its evidence and its sentences are of. ``wrong``
     says which numbers of a clause make no sense together, and why. ``suppose`` is the least of what may happen that could
     change where a clause stands; ``None``: nothing but days that pass. ``shows`` names the sentences about what is seen, and
-    ``values`` is what they are filled with.
+    ``values`` is what they are filled with. ``words`` are those sentences, by language and by who reads them; beside them ``nouns``
+    that are counted and ``texts`` of clauses, where no other signal has them. A rehearsal goes day by day: by the clause's window,
+    or by ``None``, ``rehearsed`` brings the measure from one day to the next, and ``recorded`` is what it hears beside attendance.
     """
 
     name: str
@@ -164,6 +170,9 @@ class Signal:
     measure: Callable[[Timeline, Facts, Clause], Measure]
     evidence: Callable[[Moment], Evidence]
     suppose: Callable[[Going], Supposed | None]
+    rehearsed: Mapping[str | None, Callable[[Ground, Clause], measures.Measure]]
+    words: Mapping[str, Any]
+    recorded: Callable[[Timeline, Facts, Clause], Happened] | None = None
     texts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     lists: frozenset[str] = frozenset()
     numbers: Mapping[str, Range] = field(default_factory=dict)
@@ -178,18 +187,28 @@ class Signal:
         return {"at_least": "below", "at_most": "above"}[self.entry]
 
 
-LAST_DAYS, LAST_SCHOOL_DAYS, FIRST_SCHOOL_DAYS = "last_days", "last_school_days", "first_school_days"
-"""Windows: so many calendar days; so many of the student's own enrolled days, the last, or the first of a school year."""
+def in_window(
+    name: str,
+    most: Range,
+    minimum: str = "",
+    timed: tuple[str, ...] = (LAST_DAYS,),
+    in_year: type[Count] = Count,
+    how: Mapping[str, Any] | None = None,
+    **other: Any,
+) -> Signal:
+    """A signal that counts in one school year, or in ``timed`` windows, whose days must be as many as ``minimum`` says.
 
-
-def in_window(name: str, most: Range, minimum: str = "", timed: tuple[str, ...] = (LAST_DAYS,), **other: Any) -> Signal:
-    """A signal that counts in one school year, or in ``timed`` windows, whose days must be as many as ``minimum`` says."""
+    A rehearsal counts ``in_year``, or in last days, ``how`` as :class:`mtss.rules.rehearsal.rare.Count` takes it.
+    """
+    counts = {LAST_DAYS: RecentCount, LAST_SCHOOL_DAYS: RecentSchoolCount}
+    windows = ("school_year", *timed)
     return Signal(
         name=name,
         entry="at_least",
-        texts={"window": frozenset({"school_year", *timed})},
+        texts={"window": frozenset(windows)},
         numbers={"entry.at_least": most},
         may={"window_days": whole(1, 400), "exit.below": most, "exit.days_in_a_row": whole(1, 400)},
         wrong=partial(wrong_window, timed=timed, minimum=minimum),
+        rehearsed={each: partial(counts.get(each, in_year), **(how or {})) for each in windows},
         **other,
     )

@@ -4,15 +4,20 @@ The subscale is one yes or no, such as ``trusted_adult`` of our instrument *belo
 somebody is all that is asked.
 """
 
+import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mtss.rules.facts import Facts, day_of
 from mtss.rules.policy.document import Clause
+from mtss.rules.rehearsal.ground import Places
+from mtss.rules.rehearsal.rare import Level
 from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, shows, whole
 from mtss.rules.signals.survey_drop import carried, heard_of
+from mtss.rules.signals.survey_level import recorded
 from mtss.rules.timeline import Timeline
 
 NO, YES = 1.0, 2.0
@@ -55,6 +60,73 @@ def suppose(going: Going) -> Supposed | None:
     return Supposed("surveys", missing, missing, {"scores": scores}, f"{subscale} {answer}")
 
 
+class DayByDay(Level):
+    """In how many surveys in a row nobody was named."""
+
+    def hear(self, places: Places, means: NDArray[Any]) -> None:
+        """One more, or none."""
+        super().hear(places, np.where(means == NO, self.amount[places] + 1, 0))
+
+
+WORDS = """
+[en.nouns]
+survey = ["survey", "surveys"]
+further_survey = ["further survey of that kind", "further surveys of that kind"]
+[en.staff]
+clear = "In the survey of {answered_on:date} the student said that there is an adult at school to go to."
+too_few = "In the last {surveys:survey}, up to {answered_on:date}, no adult at school to go to was named: fewer than {entry_at_least:survey}."
+stands = "In the last {surveys:survey}, up to {answered_on:date}, the student named no adult at school to go to."
+unknown = "It is not known yet whether there is an adult at school to whom the student would go."
+begins_rule = "{leads} once no adult at school is named in {entry_at_least:survey} in a row."
+begins = "The least for that is {least:further_survey}, seen on {on:date}."
+begins_not = "That cannot be in the {left:school_day} left of this school year."
+lapses_rule = "This ends with the next survey in which an adult is named."
+ends = "Answered on the next school day it would show on {on:date}."
+ends_not = "There is no school day left in this school year."
+[en.parent]
+clear = "Your child told us that there is an adult at school they would go to. That is a strength."
+stands = "We want each child to have an adult at school to go to. We will help your child to find one."
+unknown = "We do not know yet if your child has an adult at school to go to."
+begins = "We would offer more help if a new survey told us that there is no adult at school to go to."
+ends = "A new survey that tells us of such an adult would end this support."
+ends_not = "We will ask about this again in the next school year."
+[en.student]
+clear = "You told us that there is an adult here you would go to. That is great."
+stands = "You told us that there is no adult here you would go to. Thank you. We want to change that with you."
+unknown = "We do not know yet if there is an adult here you would go to."
+begins = "You can tell us in a new survey if there is no adult here you would go to. Then we will help more."
+ends = "If you tell us in a new survey that there is one, the extra help can end."
+ends_not = "We will ask you again in the next school year."
+[es.nouns]
+survey = ["encuesta", "encuestas"]
+further_survey = ["encuesta más de ese tipo", "encuestas más de ese tipo"]
+[es.staff]
+clear = "En la encuesta del {answered_on:date} el estudiante dijo que hay una persona adulta en la escuela a quien acudir."
+too_few = "En las últimas encuestas ({surveys}), hasta el {answered_on:date}, no nombró a ninguna persona adulta a quien acudir: son menos de {entry_at_least:survey}."
+stands = "En las últimas encuestas ({surveys}), hasta el {answered_on:date}, el estudiante no nombró a ninguna persona adulta de la escuela a quien acudir."
+unknown = "Aún no se sabe si hay una persona adulta en la escuela a quien el estudiante acudiría."
+begins_rule = "{leads} cuando no se nombra a ninguna persona adulta en {entry_at_least:survey} seguidas."
+begins = "Lo mínimo para eso: {least:further_survey}, visto el {on:date}."
+begins_not = "Eso no puede ser: quedan {left:school_day} en este año escolar."
+lapses_rule = "Termina con la próxima encuesta en que se nombre a una persona adulta."
+ends = "Contestada el próximo día de clase, se vería el {on:date}."
+ends_not = "No queda ningún día de clase en este año escolar."
+[es.parent]
+clear = "Su hijo o hija nos dijo que en la escuela hay alguien mayor con quien hablar. Eso es algo muy bueno."
+stands = "Queremos que cada niño tenga en la escuela a alguien mayor con quien hablar. Le vamos a ayudar a encontrarlo."
+unknown = "Aún no sabemos si su hijo o hija tiene en la escuela a alguien con quien hablar."
+begins = "Daríamos más ayuda si otra encuesta nos dice que no hay nadie con quien hablar."
+ends = "Otra encuesta que nos hable de alguien así pone fin a este apoyo."
+ends_not = "Vamos a preguntar otra vez en el próximo año escolar."
+[es.student]
+clear = "Nos dijiste que aquí hay alguien mayor con quien hablar. ¡Muy bien!"
+stands = "Nos dijiste que aquí no hay nadie mayor con quien hablar. Gracias. Lo queremos cambiar contigo."
+unknown = "Aún no sabemos si aquí hay alguien mayor con quien hablar."
+begins = "Si aquí no hay nadie mayor con quien hablar, lo puedes decir en otra encuesta. Así te daremos más ayuda."
+ends = "Si nos dices en otra encuesta que hay alguien, la ayuda puede terminar."
+ends_not = "Vamos a preguntarte otra vez en el próximo año."
+"""
+
 SIGNAL = Signal(
     name="no_trusted_adult",
     reads="support_plan",
@@ -65,4 +137,7 @@ SIGNAL = Signal(
     texts={"subscale": frozenset()},
     numbers={"entry.at_least": whole(1, 20)},
     shows=shown,
+    recorded=recorded,
+    rehearsed={None: DayByDay},
+    words=tomllib.loads(WORDS),
 )

@@ -1,20 +1,20 @@
 """Office discipline referrals in one school year, or in the last days: a student's part in one incident is one."""
 
+import tomllib
+
 import numpy as np
 
-from mtss.rules.facts import NEVER, Facts, Ints
+from mtss.rules.facts import Facts, Ints
 from mtss.rules.policy.document import Clause
+from mtss.rules.rehearsal.district import happened
 from mtss.rules.signals.kinds import (
-    FIRST_SCHOOL_DAYS,
-    LAST_DAYS,
-    LAST_SCHOOL_DAYS,
     Measure,
     counted,
     in_window,
     on_the_next_day,
     whole,
 )
-from mtss.rules.timeline import Timeline
+from mtss.rules.timeline import FIRST_SCHOOL_DAYS, LAST_DAYS, LAST_SCHOOL_DAYS, Timeline, first_days
 
 
 def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
@@ -53,16 +53,62 @@ def _in_school_year(timeline: Timeline, facts: Facts, happened: Ints, whose: Int
     return so_much
 
 
-def first_days(facts: Facts, year: int) -> Ints:
-    """For each student the first day of ``year`` at any of their schools."""
-    of_school = np.full(len(facts.schools), NEVER, np.int32)
-    mine = facts.calendar.year == year
-    np.minimum.at(of_school, facts.calendar.school[mine], facts.calendar.day[mine])
-    first = np.full(facts.students, NEVER, np.int32)
-    shown = facts.enrolments.exit > facts.enrolments.entry
-    np.minimum.at(first, facts.enrolments.student[shown], of_school[facts.enrolments.school[shown]])
-    return first
-
+WORDS = """
+[en.nouns]
+referral = ["referral", "referrals"]
+further = ["further referral", "further referrals"]
+[en.staff]
+clear = { school_year = "Fewer than {entry_at_least:referral} to the office in this school year: {referrals}, counted through {through:date}.", last_days = "Fewer than {entry_at_least:referral} to the office in {window_days:day}: {referrals}, counted through {through:date}." }
+stands = { school_year = "{referrals:referral} to the office in this school year, counted through {through:date}.", last_days = "{referrals:referral} to the office in {window_days:day}, counted through {through:date}." }
+unknown = "{referrals:referral} to the office, counted through {through:date}."
+begins_rule = { school_year = "{leads} after {entry_at_least:referral} in this school year.", last_days = "{leads} after {entry_at_least:referral} in {window_days:day}." }
+begins = "{least:further} on the next school day, {on:date}, would do it."
+begins_not = "There is no school day left in this school year."
+ends_rule = { school_year = "This ends with the first school day of the next school year.", last_days = "This ends once they are longer ago." }
+lapses_rule = { school_year = "This ends with the first school day of the next school year.", last_days = "This ends once they are longer ago." }
+ends = "Without a further one that is {least:school_day} away, on {on:date}."
+[en.parent]
+clear = "Days at school go well with others, or nearly so."
+stands = "There were {referrals} times when the office was asked to help. We want to know what was hard, and what would help."
+unknown = "We know nothing yet about hard moments at school."
+begins = "We would offer more help if the office were asked to help {least} more times."
+ends = "If nothing more happens, this support may end on {on:date}."
+ends_not = "This support will go on for the rest of this school year."
+[en.student]
+clear = "Your days with others go well, or nearly so."
+stands = "The office was asked to help {referrals} times. Tell us what was hard and what would help."
+unknown = "We do not know about hard times at school yet."
+begins = "If the office is asked to help {least} more times, we will offer you more help."
+ends = "If nothing more happens, the extra help may end on {on:date}."
+ends_not = "The extra help will go on until the end of this school year."
+[es.nouns]
+referral = ["remisión", "remisiones"]
+further = ["remisión más", "remisiones más"]
+[es.staff]
+clear = { school_year = "Menos de {entry_at_least:referral} a la oficina en este año escolar: {referrals}, hasta el {through:date}.", last_days = "Menos de {entry_at_least:referral} a la oficina en {window_days:day}: {referrals}, hasta el {through:date}." }
+stands = { school_year = "{referrals:referral} a la oficina en este año escolar, hasta el {through:date}.", last_days = "{referrals:referral} a la oficina en {window_days:day}, hasta el {through:date}." }
+unknown = "{referrals:referral} a la oficina, hasta el {through:date}."
+begins_rule = { school_year = "{leads} tras {entry_at_least:referral} en este año escolar.", last_days = "{leads} tras {entry_at_least:referral} en {window_days:day}." }
+begins = "Bastaría con {least:further} el próximo día de clase, {on:date}."
+begins_not = "No queda ningún día de clase en este año escolar."
+ends_rule = { school_year = "Termina con el primer día de clase del próximo año escolar.", last_days = "Termina cuando ya pasó más tiempo." }
+lapses_rule = { school_year = "Termina con el primer día de clase del próximo año escolar.", last_days = "Termina cuando ya pasó más tiempo." }
+ends = "Sin otra remisión, faltan {least:school_day} para eso: el {on:date}."
+[es.parent]
+clear = "Los días con los demás van bien, o casi siempre bien."
+stands = "La oficina ayudó {referrals} veces. Queremos saber qué fue difícil y qué ayudaría."
+unknown = "Aún no sabemos de momentos difíciles en la escuela."
+begins = "Si la oficina tiene que ayudar {least} veces más, le daremos más ayuda."
+ends = "Si no pasa nada más, este apoyo puede terminar el {on:date}."
+ends_not = "Este apoyo sigue hasta el fin de este año escolar."
+[es.student]
+clear = "Tus días con los demás van bien, o casi siempre bien."
+stands = "La oficina ayudó {referrals} veces. Dinos qué fue difícil y qué te ayudaría."
+unknown = "Aún no sabemos de momentos difíciles en la escuela."
+begins = "Si la oficina tiene que ayudar {least} veces más, te daremos más ayuda."
+ends = "Si no pasa nada más, la ayuda puede terminar el {on:date}."
+ends_not = "La ayuda sigue hasta el fin de este año escolar."
+"""
 
 SIGNAL = in_window(
     "referrals",
@@ -71,4 +117,6 @@ SIGNAL = in_window(
     measure=measure,
     evidence=counted("referrals"),
     suppose=on_the_next_day("referrals"),
+    recorded=lambda timeline, facts, _: happened(timeline, facts.referrals),
+    words=tomllib.loads(WORDS),
 )

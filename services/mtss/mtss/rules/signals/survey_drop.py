@@ -5,6 +5,7 @@ level of 5 percent (Jacobson and Truax 1991: |Δ| > 1.96 · SD · √2 · √(1 
 use, and stand in the policy. It is compared in squares of fractions, so that no root is ever rounded.
 """
 
+import tomllib
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 
 from mtss.rules.facts import Facts, Floats, Ints, day_of
 from mtss.rules.policy.document import Clause
+from mtss.rules.rehearsal.ground import Ground, Places
+from mtss.rules.rehearsal.rare import Level
 from mtss.rules.signals.excluded_days import HUNDREDTHS
 from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, broken
-from mtss.rules.signals.survey_level import GRAIN, LEAST, SCALE, most_of
+from mtss.rules.signals.survey_level import GRAIN, LEAST, SCALE, most_of, recorded
 from mtss.rules.timeline import Timeline, carry, rows_at
 
 
@@ -126,6 +129,75 @@ def wrong(clause: Clause) -> Iterator[tuple[str, str]]:
         )
 
 
+class DayByDay(Level):
+    """How far it fell since it was heard before."""
+
+    unit = HUNDREDTHS
+
+    def __init__(self, ground: Ground, clause: Clause) -> None:
+        super().__init__(ground, clause)
+        self._clause, self._mean = clause, np.full(self.size, np.nan)
+
+    def hear(self, places: Places, means: NDArray[Any]) -> None:
+        """What was not heard before cannot have fallen."""
+        before, self._mean[places] = self._mean[places], means
+        again = ~np.isnan(before)
+        super().hear(places[again], exceeded(before[again], means[again], self._clause))
+
+
+WORDS = """
+[en.staff]
+clear = "Between the surveys of {answered_before_on:date} and {answered_on:date} the average of the answers about {subscale} did not fall by more than chance explains: from {mean_before} to {mean}."
+stands = "Between the surveys of {answered_before_on:date} and {answered_on:date} the average of the answers about {subscale} fell from {mean_before} to {mean}, more than chance explains."
+unknown = "There are no two surveys about {subscale} yet."
+begins_rule = "{leads} when the average falls, from one fully answered survey to the next, by {entry_at_least} standard errors of a difference or more."
+begins = "On the next school day, {on:date}, an average of {least} would do it."
+begins_not = "No average would do it in this school year."
+ends_rule = "This ends with the next fully answered survey whose average does not fall as far again."
+lapses_rule = "This ends with the next fully answered survey whose average does not fall as far again."
+ends = "An average of {least} on the next school day would show on {on:date}."
+ends_not = "That cannot be in the {left:school_day} left of this school year."
+[en.parent]
+clear = "In the last two surveys your child said much the same about {subscale}, or better things."
+stands = "In the last survey your child was less happy with {subscale} than before. We are glad to know, and we will do more."
+unknown = "We do not know yet how your child feels about {subscale} over time."
+begins = "We would offer more help if a new survey told us that things got worse with {subscale}."
+ends = "A new survey with better news about {subscale} would end this support."
+ends_not = "We will ask about {subscale} again in the next school year."
+[en.student]
+clear = "In the last two surveys you told us much the same about {subscale}, or better things."
+stands = "In the last survey you liked it less than before with {subscale}. Thank you for telling us. We want to do more."
+unknown = "We do not know yet how you feel about {subscale} over time."
+begins = "You can tell us in a new survey if it gets worse with {subscale}. Then we will help more."
+ends = "If you tell us in a new survey that it is better, the extra help can end."
+ends_not = "We will ask you again in the next school year."
+[es.staff]
+clear = "Entre las encuestas del {answered_before_on:date} y del {answered_on:date}, el promedio sobre {subscale} no bajó más de lo que explica el azar: de {mean_before} a {mean}."
+stands = "Entre las encuestas del {answered_before_on:date} y del {answered_on:date}, el promedio sobre {subscale} bajó de {mean_before} a {mean}, más de lo que explica el azar."
+unknown = "Aún no hay dos encuestas sobre {subscale}."
+begins_rule = "{leads} cuando el promedio baja, de una encuesta completa a la siguiente, {entry_at_least} errores estándar de una diferencia o más."
+begins = "El próximo día de clase, {on:date}, bastaría un promedio de {least}."
+begins_not = "Ningún promedio bastaría en este año escolar."
+ends_rule = "Termina con la próxima encuesta completa cuyo promedio no baje otra vez así."
+lapses_rule = "Termina con la próxima encuesta completa cuyo promedio no baje otra vez así."
+ends = "Un promedio de {least} el próximo día de clase se vería el {on:date}."
+ends_not = "Eso no puede ser: quedan {left:school_day} en este año escolar."
+[es.parent]
+clear = "En las dos últimas encuestas dijo lo mismo, o algo mejor, sobre {subscale}."
+stands = "En la última encuesta nos dijo que va peor que antes con esto: {subscale}. Nos alegra saberlo y haremos más."
+unknown = "Aún no sabemos si cambia lo que piensa sobre {subscale}."
+begins = "Si en otra encuesta nos dice que va peor, le daremos más ayuda."
+ends = "Si en otra encuesta nos dice que va mejor, este apoyo puede terminar."
+ends_not = "Vamos a preguntar otra vez en el próximo año escolar."
+[es.student]
+clear = "En las dos últimas encuestas dijiste lo mismo, o algo mejor, sobre {subscale}."
+stands = "En la última encuesta nos dijiste que va peor que antes con esto: {subscale}. Gracias. Queremos hacer más."
+unknown = "Aún no sabemos si cambia lo que piensas sobre {subscale}."
+begins = "Si va peor, lo puedes decir en otra encuesta. Así te daremos más ayuda."
+ends = "Si nos dices en otra encuesta que va mejor, la ayuda puede terminar."
+ends_not = "Vamos a preguntarte otra vez en el próximo año."
+"""
+
 SIGNAL = Signal(
     name="survey_drop",
     reads="support_plan",
@@ -141,4 +213,7 @@ SIGNAL = Signal(
     },
     may=SCALE,
     wrong=wrong,
+    recorded=recorded,
+    rehearsed={None: DayByDay},
+    words=tomllib.loads(WORDS),
 )

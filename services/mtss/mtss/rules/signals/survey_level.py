@@ -1,5 +1,6 @@
 """The mean of one survey subscale, as the last complete score said. A prorated score moves nothing."""
 
+import tomllib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -8,6 +9,8 @@ import numpy as np
 
 from mtss.rules.facts import Facts, day_of
 from mtss.rules.policy.document import Clause
+from mtss.rules.rehearsal.district import Happened, happened
+from mtss.rules.rehearsal.rare import Level
 from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, broken, shows
 from mtss.rules.timeline import Timeline, carry, rows_at
 
@@ -86,6 +89,79 @@ def wrong(clause: Clause) -> Iterator[tuple[str, str]]:
             yield path, f"{why}: the scale goes no higher"
 
 
+def recorded(timeline: Timeline, facts: Facts, clause: Clause) -> Happened:
+    """The mean of each complete score, one a student and day: of two the low one is heard, which comes first as they are sorted."""
+    scores = facts.scores
+    complete = (scores.prorated == 0) & facts.of_subscale(clause.texts["subscale"])
+    every = happened(timeline, scores, scores.mean, complete)
+    first = np.ones(len(every.row), np.bool_)
+    first[1:] = (every.student[1:] != every.student[:-1]) | (every.row[1:] != every.row[:-1])
+    return Happened(every.student[first], every.row[first], every.value[first])
+
+
+WORDS = """
+[en.nouns]
+question = ["question", "questions"]
+[en.staff]
+clear = "In the survey of {answered_on:date} the average of the answers about {subscale} was {mean}, above {entry_at_most} ({items_answered:question} answered)."
+stands = "In the survey of {answered_on:date} the average of the answers about {subscale} was {mean} ({items_answered:question} answered)."
+unknown = "No survey answers about {subscale} are known yet."
+in_part = "The survey about {subscale} was answered in part, which is not enough to say."
+begins_rule = "{leads} after a fully answered survey whose average is {entry_at_most} or less."
+begins = "On the next school day, {on:date}, an average of {least} would do it."
+begins_not = "There is no school day left in this school year."
+ends_rule = "This ends with a later, fully answered survey whose average is above {exit_above}."
+lapses_rule = "This ends with a later, fully answered survey whose average is above {entry_at_most}."
+ends = "An average of {least} on the next school day would show on {on:date}."
+ends_not = "That cannot be in the {left:school_day} left of this school year."
+[en.parent]
+clear = "In a survey your child had good things to say about {subscale}."
+stands = "In a survey your child told us that it could be better with {subscale}. We are glad to know, and we will do more."
+unknown = "We do not know yet what your child would say about {subscale}."
+in_part = "We do not know yet what your child would say about {subscale}."
+begins = "We would offer more help if a new survey told us that it could be better with {subscale}."
+ends = "A new survey with better news about {subscale} would end this support."
+ends_not = "We will ask about {subscale} again in the next school year."
+[en.student]
+clear = "You told us good things about {subscale}."
+stands = "You told us that it could be better with {subscale}. Thank you. We want to do more."
+unknown = "We do not know yet what you think about {subscale}."
+in_part = "We do not know yet what you think about {subscale}."
+begins = "You can tell us in a new survey if it could be better with {subscale}. Then we will help more."
+ends = "If you tell us in a new survey that it is better, the extra help can end."
+ends_not = "We will ask you again in the next school year."
+[es.nouns]
+question = ["pregunta", "preguntas"]
+[es.staff]
+clear = "En la encuesta del {answered_on:date}, el promedio sobre {subscale} fue {mean}, por encima de {entry_at_most} ({items_answered:question} con respuesta)."
+stands = "En la encuesta del {answered_on:date}, el promedio sobre {subscale} fue {mean} ({items_answered:question} con respuesta)."
+unknown = "Aún no hay respuestas sobre {subscale}."
+in_part = "La encuesta sobre {subscale} se respondió en parte, y eso no basta."
+begins_rule = "{leads} tras una encuesta completa cuyo promedio es {entry_at_most} o menos."
+begins = "El próximo día de clase, {on:date}, bastaría un promedio de {least}."
+begins_not = "No queda ningún día de clase en este año escolar."
+ends_rule = "Termina con una encuesta posterior completa cuyo promedio es mayor que {exit_above}."
+lapses_rule = "Termina con una encuesta posterior completa cuyo promedio es mayor que {entry_at_most}."
+ends = "Un promedio de {least} el próximo día de clase se vería el {on:date}."
+ends_not = "Eso no puede ser: quedan {left:school_day} en este año escolar."
+[es.parent]
+clear = "En una encuesta dijo cosas buenas sobre {subscale}."
+stands = "En una encuesta nos dijo que puede ir mejor con esto: {subscale}. Nos alegra saberlo y haremos más."
+unknown = "Aún no sabemos qué piensa sobre {subscale}."
+in_part = "Aún no sabemos qué piensa sobre {subscale}."
+begins = "Si en otra encuesta nos dice que puede ir mejor, le daremos más ayuda."
+ends = "Si en otra encuesta nos dice que va mejor, este apoyo puede terminar."
+ends_not = "Vamos a preguntar otra vez en el próximo año escolar."
+[es.student]
+clear = "Nos dijiste cosas buenas sobre {subscale}."
+stands = "Nos dijiste que puede ir mejor con esto: {subscale}. Gracias. Queremos hacer más."
+unknown = "Aún no sabemos qué piensas sobre {subscale}."
+in_part = "Aún no sabemos qué piensas sobre {subscale}."
+begins = "Si algo puede ir mejor, lo puedes decir en otra encuesta. Así te daremos más ayuda."
+ends = "Si nos dices en otra encuesta que va mejor, la ayuda puede terminar."
+ends_not = "Vamos a preguntarte otra vez en el próximo año."
+"""
+
 SIGNAL = Signal(
     name="survey_level",
     reads="support_plan",
@@ -98,4 +174,7 @@ SIGNAL = Signal(
     may={"exit.above": broken(str(LEAST), str(MOST)), **SCALE},
     wrong=wrong,
     shows=shown,
+    recorded=recorded,
+    rehearsed={None: Level},
+    words=tomllib.loads(WORDS),
 )

@@ -1,13 +1,14 @@
 """School days that were begun late, in one school year or the first days of it, or in the last days. A day that is not closed yet says nothing."""
 
+import tomllib
+
 import numpy as np
 
 from mtss.rules.facts import TARDY, Facts, Ints
 from mtss.rules.policy.document import Clause
+from mtss.rules.rehearsal.district import happened_on
+from mtss.rules.rehearsal.rare import CountOfDays
 from mtss.rules.signals.kinds import (
-    FIRST_SCHOOL_DAYS,
-    LAST_DAYS,
-    LAST_SCHOOL_DAYS,
     Going,
     Measure,
     Supposed,
@@ -15,7 +16,7 @@ from mtss.rules.signals.kinds import (
     in_window,
     whole,
 )
-from mtss.rules.timeline import Timeline
+from mtss.rules.timeline import FIRST_SCHOOL_DAYS, LAST_DAYS, LAST_SCHOOL_DAYS, Timeline
 
 
 def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
@@ -57,6 +58,63 @@ def _may_be_late(going: Going) -> Ints:
     return further * (passed < length)
 
 
+WORDS = """
+[en.nouns]
+late = ["late arrival", "late arrivals"]
+further_late = ["further late arrival", "further late arrivals"]
+[en.staff]
+clear = { school_year = "Fewer than {entry_at_least:late} in this school year: {tardies}, counted through {through:date}.", last_days = "Fewer than {entry_at_least:late} in {window_days:day}: {tardies}, counted through {through:date}.", last_school_days = "Fewer than {entry_at_least:late} in the last {window_days:school_day}: {tardies}, counted through {through:date}.", first_school_days = "Fewer than {entry_at_least:late} in the first {window_days:school_day} of this school year: {tardies}, counted through {through:date}." }
+stands = { school_year = "{tardies:late} in this school year, counted through {through:date}.", last_days = "{tardies:late} in {window_days:day}, counted through {through:date}.", last_school_days = "{tardies:late} in the last {window_days:school_day}, counted through {through:date}.", first_school_days = "{tardies:late} in the first {window_days:school_day} of this school year, counted through {through:date}." }
+unknown = "{through:date} is not known yet."
+begins_rule = { school_year = "{leads} after {entry_at_least:late} in this school year.", last_days = "{leads} after {entry_at_least:late} in {window_days:day}.", last_school_days = "{leads} after {entry_at_least:late} in the last {window_days:school_day}.", first_school_days = "{leads} after {entry_at_least:late} in the first {window_days:school_day} of this school year." }
+begins = "The least for that is {least:further_late} from the next school day on, seen on {on:date}."
+begins_not = "That cannot be in the {left:school_day} left of this school year."
+ends_rule = { school_year = "This ends with the first school day of the next school year.", last_days = "This ends once they are longer ago.", last_school_days = "This ends once they are longer ago.", first_school_days = "This ends with the first school day of the next school year." }
+lapses_rule = { school_year = "This ends with the first school day of the next school year.", last_days = "This ends once they are longer ago.", last_school_days = "This ends once they are longer ago.", first_school_days = "This ends with the first school day of the next school year." }
+ends = "Without a further one that is {least:school_day} away, on {on:date}."
+[en.parent]
+clear = "Your child comes to school on time, or nearly so. That is a strength."
+stands = "Your child came late on {tardies:day}. We want to find out what would make it easier to be on time."
+unknown = "We do not know yet who came on time on the last day."
+begins = "We would offer more help if your child came late {least} more times."
+ends = "If your child is on time, this support may end on {on:date}."
+ends_not = "This support will go on for the rest of this school year."
+[en.student]
+clear = "You come to school on time, or nearly so. That is great."
+stands = "You came late on {tardies:day}. What would make it easier to be on time? We want to help with that."
+unknown = "We do not know yet who came on time on the last day."
+begins = "If you come late {least} more times, we will offer you more help."
+ends = "If you are on time, the extra help may end on {on:date}."
+ends_not = "The extra help will go on until the end of this school year."
+[es.nouns]
+late = ["retraso", "retrasos"]
+further_late = ["retraso más", "retrasos más"]
+[es.staff]
+clear = { school_year = "Menos de {entry_at_least:late} en este año escolar: {tardies}, hasta el {through:date}.", last_days = "Menos de {entry_at_least:late} en {window_days:day}: {tardies}, hasta el {through:date}.", last_school_days = "Menos de {entry_at_least:late} en los últimos {window_days:school_day}: {tardies}, hasta el {through:date}.", first_school_days = "Menos de {entry_at_least:late} en los primeros {window_days:school_day} de este año escolar: {tardies}, hasta el {through:date}." }
+stands = { school_year = "{tardies:late} en este año escolar, hasta el {through:date}.", last_days = "{tardies:late} en {window_days:day}, hasta el {through:date}.", last_school_days = "{tardies:late} en los últimos {window_days:school_day}, hasta el {through:date}.", first_school_days = "{tardies:late} en los primeros {window_days:school_day} de este año escolar, hasta el {through:date}." }
+unknown = "Aún no se conoce el {through:date}."
+begins_rule = { school_year = "{leads} tras {entry_at_least:late} en este año escolar.", last_days = "{leads} tras {entry_at_least:late} en {window_days:day}.", last_school_days = "{leads} tras {entry_at_least:late} en los últimos {window_days:school_day}.", first_school_days = "{leads} tras {entry_at_least:late} en los primeros {window_days:school_day} de este año escolar." }
+begins = "Lo mínimo para eso: {least:further_late} desde el próximo día de clase, visto el {on:date}."
+begins_not = "Eso no puede ser: quedan {left:school_day} en este año escolar."
+ends_rule = { school_year = "Termina con el primer día de clase del próximo año escolar.", last_days = "Termina cuando ya pasó más tiempo.", last_school_days = "Termina cuando ya pasó más tiempo.", first_school_days = "Termina con el primer día de clase del próximo año escolar." }
+lapses_rule = { school_year = "Termina con el primer día de clase del próximo año escolar.", last_days = "Termina cuando ya pasó más tiempo.", last_school_days = "Termina cuando ya pasó más tiempo.", first_school_days = "Termina con el primer día de clase del próximo año escolar." }
+ends = "Sin otro retraso, faltan {least:school_day} para eso: el {on:date}."
+[es.parent]
+clear = "Su hijo o hija llega a la hora, o casi siempre. Eso es muy bueno."
+stands = "Llegó tarde {tardies:day}. Queremos saber qué le haría más fácil llegar a la hora."
+unknown = "Aún no sabemos quién llegó a la hora el último día."
+begins = "Si llega tarde {least} veces más, le daremos más ayuda."
+ends = "Si llega a la hora, este apoyo puede terminar el {on:date}."
+ends_not = "Este apoyo sigue hasta el fin de este año escolar."
+[es.student]
+clear = "Llegas a la hora, o casi siempre. ¡Muy bien!"
+stands = "Llegaste tarde {tardies:day}. ¿Qué te haría más fácil llegar a la hora? Queremos ayudarte con eso."
+unknown = "Aún no sabemos quién llegó a la hora el último día."
+begins = "Si llegas tarde {least} veces más, te daremos más ayuda."
+ends = "Si llegas a la hora, la ayuda puede terminar el {on:date}."
+ends_not = "La ayuda sigue hasta el fin de este año escolar."
+"""
+
 SIGNAL = in_window(
     "tardies",
     whole(1, 400),
@@ -66,4 +124,8 @@ SIGNAL = in_window(
     measure=measure,
     evidence=counted("tardies"),
     suppose=suppose,
+    recorded=lambda timeline, facts, _: happened_on(timeline.of_kind(facts, TARDY)),
+    in_year=CountOfDays,
+    how={"closed": True},
+    words=tomllib.loads(WORDS),
 )
