@@ -6,18 +6,21 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 
 from common.events import Cause, Event, Tier, TierDecided
 from mtss.handlers import adoptions
 from mtss.handlers.adoptions import work_off_adoptions
 from mtss.models import Decision, policies_in_force, verify
 from mtss.rehearsals.working import work_off as rehearse
-from mtss.rules import day_number
+from mtss.rules import day_number, policy_of
 from mtss.written import as_yaml, document_of
 from tests.harness import Running
 from tests.mtss.ledger import known_since
@@ -389,6 +392,24 @@ async def test_a_version_never_changes(mtss: Running) -> None:
         with pytest.raises(sa.exc.DBAPIError, match="never change"):
             async with mtss.session() as session:
                 await session.execute(sa.text(statement))
+
+
+async def test_what_a_policy_left_to_the_default_one_is_written_into_it_once(mtss: Running) -> None:
+    said = {"proposal_due": number(7)}
+    assert (await ask(mtss, "POST", "/policies", policy(review=said)))[0] == 201
+    whole = import_module("mtss.migrations.versions.0032_whole_policies")
+
+    def upgrade(connection: sa.Connection) -> None:
+        with Operations.context(MigrationContext.configure(connection)):
+            whole.upgrade()
+
+    async with mtss.admin.begin() as connection:
+        await connection.run_sync(upgrade)
+    _, found = await ask(mtss, "GET", "/policies/ours-1")
+    assert found["document"] == policy(review=json.loads(TEXT)["review"] | said)
+    assert found["digest"] == policy_of(found["document"]).digest
+    async with mtss.session() as session:
+        assert await session.scalar(sa.text("SELECT digest FROM mtss_policy")) == found["digest"]
 
 
 # As text

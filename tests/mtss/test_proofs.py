@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 
 from common.events import Event
 from mtss.commands.verify import app
-from mtss.models import Decision, knowing, reading, verify
-from mtss.rules import digest_of_decision
+from mtss.models import Decision, knowing, policy, reading, verify
+from mtss.rules import digest_of_decision, policy_of, since_ever
 from tests.harness import Running, over_http
 from tests.mtss.ledger import known_since
 from tests.mtss.made_up import STUDENT, School, named, school_days
+from tests.mtss.test_rules_policy import changed
 from tests.mtss.test_rules_tardies import late as late_at
 
 SCHOOL = School(days=school_days(60))
@@ -161,6 +162,14 @@ async def test_a_decision_that_was_taken_out_is_missed(decided: Running) -> None
 async def test_a_decision_of_a_policy_that_is_gone_says_so(decided: Running) -> None:
     await touch(decided, "UPDATE mtss_decision SET policy = 'another' WHERE number = 2")
     assert await differing(decided) == ["digest", "policy"]
+
+
+async def test_a_policy_that_says_something_else_under_its_version_is_found(
+    decided: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = since_ever(policy_of(changed("confirm_above/value", 30)))
+    monkeypatch.setitem(policy._known, None, other)
+    assert await differing(decided) == ["facts.policy"]
 
 
 # Over HTTP

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from mtss.rules.policy.checking import Finding, check
+from mtss.rules.policy.reading import REVIEW
 from tests.mtss.test_rules_longest import DROP
 from tests.mtss.test_rules_policy import ATTENDANCE, ENTRY, TEXT, changed, number
 from tests.mtss.test_rules_tardies import LATELY
@@ -136,7 +137,11 @@ def test_an_override_that_ends_soon_from_its_first_day_on(soon: int, most: int) 
     document = changed("review/override_ends_soon", number(soon))
     document["review"]["override_at_most"] = number(most)
     refused(document, "review.override_ends_soon", "below")
-    assert check(changed("review", {"override_ends_soon": number(soon)})) == ()
+
+
+def test_a_deadline_that_nobody_set() -> None:
+    refused(changed("review/help_answered", ...), "review.help_answered", "is missing")
+    assert len(check(changed("review", ...))) == len(REVIEW)
 
 
 # Tiers

@@ -47,6 +47,13 @@ def test_the_default_policy_is_read_as_it_stands() -> None:
     assert all(each.source and each.unit for clause in policy.clauses.values() for each in clause.numbers.values())
 
 
+def test_what_the_default_policy_says_never_changes_under_its_version() -> None:
+    """Decisions name it: what shall be otherwise is another document, of another version, beside this one."""
+    policy = read_policy(TEXT)
+    assert policy.version == "default-1"
+    assert policy.digest == "7b004e8c115724470cf63fa291cd39ce"  # pragma: allowlist secret
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "null", "7"])
 def test_what_is_no_document_is_refused(text: str) -> None:
     with pytest.raises(PolicyInvalid) as refused:

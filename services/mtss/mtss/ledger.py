@@ -197,7 +197,7 @@ def line_of(
         "what_would_change_it": what_would_change(
             now.tier, clauses, course.policy, held, supported=bool(standing.supported[place])
         ),
-        "facts": grounds.of(place),
+        "facts": grounds.of(place) | {"policy": course.policy.digest},
         "policy": course.policy.version,
         "tells_families": course.policy.support_of(now.tier).tells_families and rests.tells_families,
         "adoption": rests.adoption,

@@ -1,7 +1,6 @@
 """Policies as the district keeps them, and which of them are in force."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from importlib.resources import files
 from typing import Any
@@ -17,7 +16,8 @@ from common.db import Table
 from mtss.rules import InForce, Policy, Step, day_number, policy_of, read_policy, since_ever
 
 DEFAULT_POLICY: Policy = read_policy(files("mtss").joinpath("policies", "default.json").read_text(encoding="utf-8"))
-"""What counts until the district adopts a policy of its own."""
+"""What counts until the district adopts a policy of its own. What a version says never changes: a better default is a document of
+another version beside this one, which a district adopts like any other."""
 
 _AT_ONCE_KNOWN = 8
 _known: dict[UUID | None, InForce] = {None: since_ever(DEFAULT_POLICY)}
@@ -148,13 +148,7 @@ async def find_policy(session: AsyncSession, version: str) -> Policy | None:
     if version == DEFAULT_POLICY.version:
         return DEFAULT_POLICY
     stored = await session.get(StoredPolicy, version)
-    return _whole(stored.document) if stored else None
-
-
-def _whole(document: Any) -> Policy:
-    """A policy of the district; what it leaves out of ``review`` is as in the default one."""
-    policy = policy_of(document)
-    return replace(policy, review={**DEFAULT_POLICY.review, **policy.review})
+    return policy_of(stored.document) if stored else None
 
 
 def _steps(found: Sequence[Any]) -> list[Step]:
@@ -162,7 +156,7 @@ def _steps(found: Sequence[Any]) -> list[Step]:
         Step(
             row.number,
             day_number(row.first_on),
-            DEFAULT_POLICY if row.document is None else _whole(row.document),
+            DEFAULT_POLICY if row.document is None else policy_of(row.document),
             row.tells_families,
         )
         for row in found

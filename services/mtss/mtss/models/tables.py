@@ -268,7 +268,7 @@ class Decision(Table, table=True):
     clauses: list[dict[str, Any]] = Field(sa_type=JSONB)
     what_would_change_it: str
     facts: dict[str, Any] = Field(sa_type=JSONB)
-    """For each kind of fact how many rows it rests on, and their digest."""
+    """For each kind of fact how many rows it rests on, and their digest; and the digest of the policy."""
     digest: str
     """Of everything else in this row."""
     tells_families: bool = Field(default=True, sa_column_kwargs={"server_default": sa.true()})

@@ -110,7 +110,7 @@ def _again(
             "cause": Cause.ADOPTED if adopted else cause_of(last, now),
             "policy": course.policy.version,
             "clauses": [each.document() for each in course.found()] if len(course) else [],
-            "facts": grounds.of(student),
+            "facts": grounds.of(student) | {"policy": course.policy.digest},
             "ruling": now.ruling,
             "tier_beneath": held.beneath if held else None,
         }

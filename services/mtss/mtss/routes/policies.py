@@ -19,8 +19,8 @@ from mtss.models import DEFAULT_POLICY, PolicyStep, StoredPolicy, find_policy, p
 from mtss.models.rehearsal import compared
 from mtss.routes.adoptions import AdoptionDocument, SecondPersonMissing, ask_for
 from mtss.routes.documents import District, Person
-from mtss.routes.policy_documents import PolicyDocument, PolicyLine, digest_told, line_of, rehearsal_of, told
-from mtss.rules import Policy, day_of, digest_of, policy_of
+from mtss.routes.policy_documents import PolicyDocument, PolicyLine, line_of, rehearsal_of, told
+from mtss.rules import Policy, day_of, policy_of
 from mtss.rules.policy.checking import findings
 from mtss.rules.policy.difference import difference, in_numbers
 from mtss.written import as_yaml, document_of
@@ -91,7 +91,7 @@ async def draft_policy(request: Request, who: District, session: Session, now: N
     if await find_policy(session, policy.version) is not None:
         raise VersionTaken
     stored = StoredPolicy(
-        version=policy.version, document=document, digest=digest_of(document), drafted_by=who.subject, drafted_at=now
+        version=policy.version, document=document, digest=policy.digest, drafted_by=who.subject, drafted_at=now
     )
     session.add_all((stored, PolicyStep(version=policy.version, step="drafted", by=who.subject, at=now)))
     await session.flush()
@@ -164,7 +164,7 @@ async def approve_policy(
     _require_checked(stored)
     if stored is not None and who.subject == stored.drafted_by:
         raise SecondPersonMissing
-    if approval.digest != digest_told(policy, stored):
+    if approval.digest != policy.digest:
         raise AnotherDocument
     rehearsal = await rehearsal_of(session, policy, stored)
     if rehearsal is None and approval.without_rehearsal is None:

@@ -56,13 +56,9 @@ class PolicyDocument(PolicyLine):
 def line_of(policy: Policy, stored: StoredPolicy | None, in_force: InForce, today: date) -> PolicyLine:
     """A policy as a list has it."""
     state, since = _state(policy.version, stored, in_force, today)
-    digest = digest_told(policy, stored)
-    return PolicyLine(version=policy.version, title=policy.title, digest=digest, state=state, in_force_from=since)
-
-
-def digest_told(policy: Policy, stored: StoredPolicy | None) -> str:
-    """The digest of a policy's document, by which who approves says what was read."""
-    return stored.digest if stored else digest_of(policy.document)
+    return PolicyLine(
+        version=policy.version, title=policy.title, digest=policy.digest, state=state, in_force_from=since
+    )
 
 
 async def told(session: Session, policy: Policy, stored: StoredPolicy | None, today: date) -> PolicyDocument:
@@ -86,8 +82,8 @@ async def rehearsal_of(session: Session, policy: Policy, stored: StoredPolicy | 
     asked = sa.select(col(Rehearsal.id), col(Rehearsal.policy)).where(
         col(Rehearsal.state) == "done", col(Rehearsal.policy)["version"].as_string() == policy.version
     )
-    found, digest = await session.execute(asked.order_by(col(Rehearsal.id).desc())), digest_told(policy, stored)
-    return next((identity for identity, document in found if digest_of(document) == digest), None)
+    found = await session.execute(asked.order_by(col(Rehearsal.id).desc()))
+    return next((identity for identity, document in found if digest_of(document) == policy.digest), None)
 
 
 def _findings(found: list[dict[str, str]]) -> list[FindingDocument]:

@@ -14,6 +14,7 @@ from mtss.rules.course import (
     what_would_change,
 )
 from mtss.rules.courses import EVER, Courses, Policies, always, follow
+from mtss.rules.digests import digest_of
 from mtss.rules.facts import (
     EPOCH,
     KINDS,
@@ -39,7 +40,7 @@ from mtss.rules.ledger import NOTHING, Held, Said, cause_of
 from mtss.rules.people import NO_PROPOSAL
 from mtss.rules.policy import Policy, PolicyInvalid
 from mtss.rules.policy.reading import policy_of, read_policy
-from mtss.rules.proofs import Difference, Ground, Grounds, differences, digest_of, digest_of_decision
+from mtss.rules.proofs import Difference, Ground, Grounds, differences, digest_of_decision
 from mtss.rules.sentences import Audience, Language, seen_again, words_of
 from mtss.rules.signals import SIGNALS
 from mtss.rules.standing import Standing, held_of, said_before, said_of, standing_of, unknown_of

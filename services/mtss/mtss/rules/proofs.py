@@ -4,7 +4,6 @@ A digest is BLAKE2b of 128 bits (RFC 7693) over a canonical form: columns sorted
 in little-endian order, means as IEEE 754 doubles, schools and grades by name.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +13,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mtss.rules.digests import DIGEST_BYTES, digest_of
 from mtss.rules.facts import TARDY, Facts, Flags, Ints
 
 Ground: TypeAlias = dict[str, dict[str, Any]]
 """For each kind of fact, how many rows of it a decision rests on, and their digest; ``seen``: when and how they were read."""
-
-_BYTES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +157,7 @@ class _Rows:
         """How many rows are an owner's, and their digest."""
         first, end = int(self.first[owner]), int(self.first[owner + 1])
         content = self.content[first * self.width : end * self.width]
-        return end - first, blake2b(content, digest_size=_BYTES).digest()
+        return end - first, blake2b(content, digest_size=DIGEST_BYTES).digest()
 
     def of(self, owner: int) -> dict[str, Any]:
         """The same as JSON holds it."""
@@ -172,14 +170,8 @@ def _bits(column: NDArray[Any]) -> NDArray[Any]:
 
 
 def _joined(parts: Sequence[tuple[int, bytes]]) -> dict[str, Any]:
-    joined = blake2b(b"".join(digest for _, digest in parts), digest_size=_BYTES)
+    joined = blake2b(b"".join(digest for _, digest in parts), digest_size=DIGEST_BYTES)
     return {"count": sum(count for count, _ in parts), "digest": joined.hexdigest()}
-
-
-def digest_of(said: Mapping[str, Any]) -> str:
-    """The digest of a decision: of everything that it says, as JSON with sorted names, dates and ids as texts."""
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), default=str)
-    return blake2b(text.encode(), digest_size=_BYTES).hexdigest()
 
 
 _SAID_LATER = ("ruling", "tier_beneath")

@@ -9,7 +9,7 @@ from typing import Any
 from mtss.rules.policy.conditions import Condition
 from mtss.rules.policy.document import Clause, Number, Policy, PolicyInvalid, Variant, may_differ, together
 from mtss.rules.policy.protected import trait_in
-from mtss.rules.policy.reading import policy_of
+from mtss.rules.policy.reading import REVIEW, policy_of
 from mtss.rules.signals import SIGNALS
 from mtss.rules.signals.kinds import Signal
 
@@ -170,6 +170,9 @@ def _schools(policy: Policy) -> list[tuple[str, Variant]]:
 
 
 def _review(policy: Policy) -> Iterator[Finding]:
+    for name in REVIEW:
+        if name not in policy.review:
+            yield Finding(f"review.{name}", "is missing: nothing else says by when people act")
     soon, most = (policy.review.get(name) for name in ("override_ends_soon", "override_at_most"))
     if soon and most and soon.value >= most.value:
         yield Finding(

@@ -134,6 +134,8 @@ class Policy:
     places: Mapping[str, Number]
     """By school and tier, such as ``7000011.targeted``, how many students can be supported at once; decides nothing."""
     document: Mapping[str, Any]
+    digest: str
+    """Of that document: what a version says never changes, and by this it shows."""
 
     @property
     def subscales(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any
 
 from common.events.sis import plain
+from mtss.rules.digests import digest_of
 from mtss.rules.policy.conditions import Condition
 from mtss.rules.policy.document import Change, Clause, Codes, Number, Policy, PolicyInvalid, Support, Variant
 from mtss.rules.signals import SIGNALS
@@ -83,6 +84,7 @@ def policy_of(document: Any) -> Policy:
         review=dict(_review(document.get("review", {}))),
         places=dict(_places(document.get("places", {}))),
         document=document,
+        digest=digest_of(document),
     )
 
 
