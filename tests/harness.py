@@ -124,7 +124,7 @@ _EMPTY = sa.text(
 def buckets_not_refilling(running: Running) -> Iterator[None]:
     """Who may ask so often a second may ask so often in all."""
     state = running.app.state
-    before, state.limits = state.limits, Limits(lambda: 0.0, {})
+    before, state.limits = state.limits, Limits(lambda: 0.0)
     try:
         yield
     finally:

@@ -6,7 +6,9 @@ from uuid import uuid4
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from common.auth import Principal
 from common.oidc import Oidc
+from common.provider import Provider
 from tests.identity_provider import AUDIENCE, Shape
 
 EMAIL = "ada.counselor@district.example"
@@ -37,3 +39,8 @@ def oidc_of(shape: Shape, **options: Any) -> Oidc:
 def counselor(shape: Shape, **person: Any) -> str:
     """Ada's access token."""
     return shape.sign_in(**{"email": EMAIL, "groups": ["counselors"]} | person)["access_token"]
+
+
+async def whom(provider: Provider, token: str) -> Principal:
+    """Whom a token of the provider is of."""
+    return await provider.principal_of(await provider.verified(token))

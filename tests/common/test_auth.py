@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey, RSAKey
 
-from common.auth import AUDIENCE, Principal, door_token, principal_of, service_token, staff_token
+from common.auth import AUDIENCE, Principal, door_token, principal_of, service_token, staff_token, verified
 from common.errors import Unauthenticated
 from common.keys import DOOR, STAFF, Keys, KeysMissing, Trusted, read_keys, read_signing_key, write_keys
 
@@ -42,7 +42,7 @@ def test_a_staff_token_gives_role_schools_and_person(folder: Path, keys: Keys) -
     person = uuid4()
     token = staff_token(read_signing_key(folder / "staff"), role="facilitator", schools=["7"], staff=person)
 
-    who = principal_of(token, service="mtss", trusted=keys.trusted)
+    who = principal_of(verified(token, keys.trusted), service="mtss")
 
     assert (who.role, who.schools, who.staff_id, who.service) == ("facilitator", frozenset({"7"}), person, None)
 
@@ -52,16 +52,16 @@ def test_a_staff_token_carries_its_permissions_and_a_role_brings_none(folder: Pa
     bare = staff_token(key, role="district")
     named = staff_token(key, role="district", permissions=["surveys.import-paper"])
 
-    assert principal_of(bare, service="mtss", trusted=keys.trusted).permissions == frozenset()
-    assert principal_of(named, service="mtss", trusted=keys.trusted).permissions == {"surveys.import-paper"}
+    assert principal_of(verified(bare, keys.trusted), service="mtss").permissions == frozenset()
+    assert principal_of(verified(named, keys.trusted), service="mtss").permissions == {"surveys.import-paper"}
 
 
 def test_a_service_token_is_good_for_one_sister_only(folder: Path, keys: Keys) -> None:
     token = service_token(read_signing_key(folder / "notifications"), caller="notifications", callee="mtss")
 
-    assert principal_of(token, service="mtss", trusted=keys.trusted).service == "notifications"
+    assert principal_of(verified(token, keys.trusted), service="mtss").service == "notifications"
     with pytest.raises(Unauthenticated):
-        principal_of(token, service="notifications", trusted=keys.trusted)
+        principal_of(verified(token, keys.trusted), service="notifications")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_door_token_is_the_client_in_the_role_sis_and_nothing_more(sis: Keys) 
     bare = door_token(sis.door, client="a client", lifetime_seconds=60)
     wider = signed_by_door(sis, schools=["7"], staff=str(uuid4()), permissions=["surveys.import-paper"])
 
-    bare_one, wider_one = (principal_of(token, service="sis", trusted=sis.trusted) for token in (bare, wider))
+    bare_one, wider_one = (principal_of(verified(token, sis.trusted), service="sis") for token in (bare, wider))
     assert bare_one == Principal(role="sis", subject="a client", second_factor=True, client=True)
     assert wider_one == Principal(role="sis", subject="x", second_factor=True, client=True)
 
@@ -90,13 +90,13 @@ def test_a_door_token_is_the_client_in_the_role_sis_and_nothing_more(sis: Keys) 
 )
 def test_the_doors_key_gives_no_other_role_audience_or_issuer(sis: Keys, claims: dict[str, Any]) -> None:
     with pytest.raises(Unauthenticated):
-        principal_of(signed_by_door(sis, **claims), service="sis", trusted=sis.trusted)
+        principal_of(verified(signed_by_door(sis, **claims), sis.trusted), service="sis")
 
 
 def test_no_other_key_speaks_for_the_door(folder: Path, sis: Keys) -> None:
     for key in (sis.signing, read_signing_key(folder / "staff")):
         with pytest.raises(Unauthenticated):
-            principal_of(signed(key, iss=DOOR, aud="sis", role="sis"), service="sis", trusted=sis.trusted)
+            principal_of(verified(signed(key, iss=DOOR, aud="sis", role="sis"), sis.trusted), service="sis")
 
 
 def test_the_door_is_known_to_sis_alone(tmp_path: Path) -> None:
@@ -119,20 +119,20 @@ def test_a_deployment_of_before_gets_the_doors_key_and_keeps_all_others(tmp_path
 
 def test_a_token_that_was_good_expires_all_the_same(folder: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     token = staff_token(read_signing_key(folder / "staff"), role="district", lifetime_seconds=60)
-    assert principal_of(token, service="mtss", trusted=keys.trusted).role == "district"
+    assert principal_of(verified(token, keys.trusted), service="mtss").role == "district"
 
     later = time.time() + 120
     monkeypatch.setattr("common.auth.time.time", lambda: later)
     with pytest.raises(Unauthenticated):
-        principal_of(token, service="mtss", trusted=keys.trusted)
+        principal_of(verified(token, keys.trusted), service="mtss")
 
 
 def test_a_token_that_was_good_is_not_once_its_issuer_is_trusted_no_more(folder: Path, keys: Keys) -> None:
     token = staff_token(read_signing_key(folder / "staff"), role="district")
-    assert principal_of(token, service="mtss", trusted=keys.trusted).role == "district"
+    assert principal_of(verified(token, keys.trusted), service="mtss").role == "district"
 
     with pytest.raises(Unauthenticated):
-        principal_of(token, service="mtss", trusted=Trusted({}))
+        principal_of(verified(token, Trusted({})), service="mtss")
 
 
 @pytest.mark.parametrize(
@@ -161,26 +161,26 @@ def test_a_wrong_claim_is_refused(folder: Path, keys: Keys, claims: dict[str, An
     token = signed(read_signing_key(folder / "staff"), **claims)
 
     with pytest.raises(Unauthenticated):
-        principal_of(token, service="mtss", trusted=keys.trusted)
+        principal_of(verified(token, keys.trusted), service="mtss")
 
 
 def test_a_service_may_not_give_a_staff_role(folder: Path, keys: Keys) -> None:
     token = signed(read_signing_key(folder / "notifications"), iss="notifications", aud="mtss", role="district")
 
     with pytest.raises(Unauthenticated):
-        principal_of(token, service="mtss", trusted=keys.trusted)
+        principal_of(verified(token, keys.trusted), service="mtss")
 
 
 def test_a_service_may_not_speak_as_staff(folder: Path, keys: Keys) -> None:
     with pytest.raises(Unauthenticated):
-        principal_of(signed(read_signing_key(folder / "notifications")), service="mtss", trusted=keys.trusted)
+        principal_of(verified(signed(read_signing_key(folder / "notifications")), keys.trusted), service="mtss")
 
 
 def test_an_id_token_is_not_an_access_token(folder: Path, keys: Keys) -> None:
     token = signed(read_signing_key(folder / "staff"), {"typ": "JWT"})
 
     with pytest.raises(Unauthenticated):
-        principal_of(token, service="mtss", trusted=keys.trusted)
+        principal_of(verified(token, keys.trusted), service="mtss")
 
 
 def test_alg_none_is_refused(folder: Path, keys: Keys) -> None:
@@ -191,7 +191,7 @@ def test_alg_none_is_refused(folder: Path, keys: Keys) -> None:
     for algorithm in ("none", "None", "HS256"):
         token = f"{part({'alg': algorithm, 'typ': 'at+jwt'})}.{part(claims)}."
         with pytest.raises(Unauthenticated):
-            principal_of(token, service="mtss", trusted=keys.trusted)
+            principal_of(verified(token, keys.trusted), service="mtss")
 
 
 def test_a_public_key_used_as_a_shared_secret_is_refused(folder: Path, keys: Keys) -> None:
@@ -199,7 +199,7 @@ def test_a_public_key_used_as_a_shared_secret_is_refused(folder: Path, keys: Key
     forged = signed(OctKey.import_key(public), {"alg": "HS256", "kid": "x"})
 
     with pytest.raises(Unauthenticated):
-        principal_of(forged, service="mtss", trusted=keys.trusted)
+        principal_of(verified(forged, keys.trusted), service="mtss")
 
 
 def test_a_key_inside_the_token_is_not_believed(keys: Keys) -> None:
@@ -207,7 +207,7 @@ def test_a_key_inside_the_token_is_not_believed(keys: Keys) -> None:
     forged = signed(mine, {"jwk": mine.as_dict(private=False), "kid": "x"})
 
     with pytest.raises(Unauthenticated):
-        principal_of(forged, service="mtss", trusted=keys.trusted)
+        principal_of(verified(forged, keys.trusted), service="mtss")
 
 
 def test_an_rsa_key_of_a_district_works_too(folder: Path, tmp_path: Path) -> None:
@@ -219,13 +219,13 @@ def test_an_rsa_key_of_a_district_works_too(folder: Path, tmp_path: Path) -> Non
 
     token = staff_token(read_signing_key(tmp_path / "staff"), role="district")
 
-    assert principal_of(token, service="mtss", trusted=read_keys(tmp_path / "mtss").trusted).role == "district"
+    assert principal_of(verified(token, read_keys(tmp_path / "mtss").trusted), service="mtss").role == "district"
 
 
 @given(st.text(alphabet=st.characters(codec="ascii"), max_size=200))
 def test_any_text_is_a_refusal_and_never_an_error(text: str) -> None:
     with pytest.raises(Unauthenticated):
-        principal_of(text, service="mtss", trusted=Trusted({}))
+        principal_of(verified(text, Trusted({})), service="mtss")
 
 
 @pytest.mark.parametrize("nested", [b"[" * 90_000, b'{"a":' * 50_000], ids=["lists", "objects"])
@@ -236,7 +236,7 @@ def test_a_token_nested_too_deep_is_a_refusal_and_no_error(keys: Keys, nested: b
     token = b".".join(base64.urlsafe_b64encode(each).rstrip(b"=") for each in parts).decode()
 
     with pytest.raises(Unauthenticated):
-        principal_of(token, service="mtss", trusted=keys.trusted)
+        principal_of(verified(token, keys.trusted), service="mtss")
 
 
 def test_keys_are_private_and_never_overwritten(tmp_path: Path) -> None:

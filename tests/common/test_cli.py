@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from common.auth import principal_of
+from common.auth import principal_of, verified
 from common.keys import read_keys, write_keys
 from tests.processes import TRELLIS, at_work, free_port, trellis
 
@@ -59,7 +59,7 @@ def test_a_token_is_printed_and_nothing_else(tmp_path: Path) -> None:
 
     printed = trellis("token", "--role", "principal", "--school", "7", "--school", "8", "--data", str(tmp_path))
 
-    who = principal_of(printed.stdout.strip(), service="mtss", trusted=read_keys(tmp_path / "keys" / "mtss").trusted)
+    who = principal_of(verified(printed.stdout.strip(), read_keys(tmp_path / "keys" / "mtss").trusted), service="mtss")
     assert (who.role, who.schools, printed.stdout.count("\n")) == ("principal", frozenset({"7", "8"}), 1)
 
 
@@ -70,7 +70,7 @@ def test_a_token_is_given_the_permission_that_is_named(tmp_path: Path) -> None:
         "token", "--role", "district", "--permission", "surveys.import-paper", "--data", str(tmp_path)
     ).stdout
 
-    who = principal_of(printed.strip(), service="surveys", trusted=read_keys(tmp_path / "keys" / "surveys").trusted)
+    who = principal_of(verified(printed.strip(), read_keys(tmp_path / "keys" / "surveys").trusted), service="surveys")
     assert (who.role, who.permissions) == ("district", frozenset({"surveys.import-paper"}))
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 import pytest_asyncio
+from fastapi import Request
 from pydantic import ValidationError
 
 from common import connections
@@ -16,9 +17,18 @@ from common.auth import Principal
 from common.connections import Bounded, cut_late
 from common.errors import Overloaded
 from common.headers import guarding
-from common.limits import Limits, TooManyRequests
+from common.limits import Bucket, Limits, MachineTooFast, TooManyRequests, address_of
 from common.origins import open_to
-from common.policy import HEAD_BYTES, HEAD_FIELDS, LINK, MACHINE, PERSON, STRANGER, STRANGERS_AT_WORK
+from common.policy import (
+    HEAD_BYTES,
+    HEAD_FIELDS,
+    LINK,
+    MACHINE,
+    PERSON,
+    STRANGER,
+    STRANGERS_AT_WORK,
+    STRANGERS_SENDING,
+)
 from common.process import Process
 from common.server import KEEP_ALIVE_SECONDS
 from common.settings import Settings
@@ -37,7 +47,7 @@ class Watch:
 
 def test_a_bucket_gives_its_burst_then_its_rate_and_says_when_to_go_on() -> None:
     watch = Watch()
-    limits = Limits(watch, {})
+    limits = Limits(watch)
     for _ in range(PERSON.burst):
         limits.take(SOMEBODY, None)
 
@@ -53,7 +63,7 @@ def test_a_bucket_gives_its_burst_then_its_rate_and_says_when_to_go_on() -> None
 
 
 def test_each_principal_has_a_bucket_of_its_own() -> None:
-    limits = Limits(Watch(), {})
+    limits = Limits(Watch())
     for _ in range(PERSON.burst):
         limits.take(SOMEBODY, None)
 
@@ -62,17 +72,17 @@ def test_each_principal_has_a_bucket_of_its_own() -> None:
 
 @pytest.mark.parametrize("role", ["sis", "service"])
 def test_a_machine_is_slowed_by_503_and_never_by_429(role: str) -> None:
-    limits, machine = Limits(Watch(), {}), Principal(role=role, subject="one")
+    limits, machine = Limits(Watch()), Principal(role=role, subject="one")
     for _ in range(MACHINE.burst):
         limits.take(machine, None)
 
-    with pytest.raises(Overloaded) as refused:
+    with pytest.raises(MachineTooFast) as refused:
         limits.take(machine, None)
     assert (refused.value.status, bool(refused.value.retry_after)) == (503, True)
 
 
 def test_who_has_no_token_is_bounded_by_address() -> None:
-    limits, nobody = Limits(Watch(), {}), Principal(role="public", subject="public")
+    limits, nobody = Limits(Watch()), Principal(role="public", subject="public")
     for _ in range(STRANGER.burst):
         limits.take(nobody, "192.0.2.1")
 
@@ -82,7 +92,7 @@ def test_who_has_no_token_is_bounded_by_address() -> None:
 
 
 def test_a_link_has_a_bucket_of_its_own_wherever_it_is_opened() -> None:
-    limits = Limits(Watch(), {})
+    limits = Limits(Watch())
     for _ in range(LINK.burst):
         limits.take_link("a")
 
@@ -91,22 +101,65 @@ def test_a_link_has_a_bucket_of_its_own_wherever_it_is_opened() -> None:
         limits.take_link("a")
 
 
-def test_who_asked_long_ago_is_not_remembered_for_ever() -> None:
+def test_however_many_ask_only_so_many_are_remembered_and_who_asks_on_is_among_them() -> None:
+    limits = Limits(Watch())
+    for _ in range(PERSON.burst):
+        limits.take(SOMEBODY, None)
+
+    for number in range(25_000):
+        limits.take_link(str(number))
+        if number % 5_000 == 0:
+            with pytest.raises(TooManyRequests):
+                limits.take(SOMEBODY, None)
+
+    assert len(limits.buckets) == 10_000
+
+
+def test_who_is_refused_without_end_is_new_only_once_until_they_pause() -> None:
     watch = Watch()
-    limits = Limits(watch, {})
-    for number in range(10_000):
-        limits.take(Principal(role="counselor", subject=str(number)), None)
+    limits = Limits(watch)
+    for _ in range(PERSON.burst):
+        limits.take(SOMEBODY, None)
+
+    def refused() -> bool:
+        with pytest.raises(TooManyRequests) as refusal:
+            limits.take(SOMEBODY, None)
+        return refusal.value.known
+
+    assert [refused() for _ in range(3)] == [False, True, True]
+    watch.now += 1
+    for _ in range(PERSON.per_second):
+        limits.take(SOMEBODY, None)
+    assert refused()
     watch.now += 60
+    for _ in range(PERSON.burst):
+        limits.take(SOMEBODY, None)
+    assert not refused()
 
-    limits.take(SOMEBODY, None)
 
-    assert len(limits.full_at) == 1
+def test_from_one_address_only_so_many_strangers_send_at_once() -> None:
+    limits = Limits(Watch())
+    with ExitStack() as held:
+        for _ in range(STRANGERS_SENDING):
+            held.enter_context(limits.stranger_sending("192.0.2.0"))
+        with pytest.raises(Overloaded), limits.stranger_sending("192.0.2.0"):
+            pass
+        held.enter_context(limits.stranger_sending("192.0.2.1"))
+    assert not limits.sending
+
+
+def test_whoever_has_a_network_of_ipv6_counts_as_one() -> None:
+    def counted(host: str) -> str | None:
+        return address_of(Request({"type": "http", "client": (host, 1)}))
+
+    assert counted("2001:db8:1:2:3:4:5:6") == counted("2001:db8:1:2::7") != counted("2001:db8:1:3::7")
+    assert counted("192.0.2.1") == "192.0.2.1"
 
 
 @pytest.fixture
 def without_more(echo: Running) -> Any:
     """Whoever asks has used up what they may."""
-    before, echo.app.state.limits = echo.app.state.limits, _Empty(lambda: 0.0, {})
+    before, echo.app.state.limits = echo.app.state.limits, _Empty(lambda: 0.0)
     yield
     echo.app.state.limits = before
 
@@ -126,26 +179,37 @@ async def test_too_many_requests_are_told_with_retry_after(echo: Running, withou
     assert int(refused.headers["Retry-After"]) > 0
 
 
-async def test_refusals_count_too_so_that_nobody_may_be_refused_without_end(echo: Running) -> None:
+async def test_who_may_not_for_their_role_is_counted_as_who_may(echo: Running) -> None:
     who = uuid4()
     with buckets_not_refilling(echo):
         refused = await echo.http.get("/echo/v1/who", headers=echo.headers("counselor", staff=who))
-        counted = echo.app.state.limits.full_at
+        counted = echo.app.state.limits.buckets
 
     assert refused.status_code == 403
-    assert counted == {("counselor", str(who)): 1 / PERSON.per_second}
+    assert counted == {("counselor", str(who)): Bucket(full_at=1 / PERSON.per_second)}
+
+
+async def test_bad_tokens_are_refused_so_often_an_address_and_take_nothing_from_good_ones_there(echo: Running) -> None:
+    bad = {"Authorization": "Bearer made.up.token"}
+    with buckets_not_refilling(echo):
+        for _ in range(STRANGER.burst - 1):
+            echo.app.state.limits.take_unknown("127.0.0.1")
+        told = [await echo.http.get("/echo/v1/who", headers=each) for each in (bad, bad, {})]
+        good = await echo.http.get("/echo/v1/who", headers=echo.headers("principal", staff=uuid4()))
+        stranger = await echo.http.get("/echo/v1/open/1")
+
+    assert [each.status_code for each in told] == [401, 429, 429]
+    assert int(told[1].headers["Retry-After"]) > 0
+    assert (good.status_code, stranger.status_code) == (200, 200)
 
 
 async def test_strangers_take_no_place_of_who_has_a_token(echo: Running) -> None:
-    before, echo.app.state.limits = echo.app.state.limits, Limits.empty()
-    try:
+    with buckets_not_refilling(echo):
         assert (await echo.http.get("/echo/v1/open/1")).status_code == 200
         assert echo.app.state.limits.strangers == 0
         echo.app.state.limits.strangers = STRANGERS_AT_WORK
         refused = await echo.http.get("/echo/v1/open/1")
         known = await echo.http.get("/echo/v1/who", headers=echo.headers("principal"))
-    finally:
-        echo.app.state.limits = before
     assert (refused.status_code, bool(refused.headers["Retry-After"]), known.status_code) == (503, True, 200)
 
 
@@ -167,10 +231,10 @@ async def test_a_request_with_an_idempotency_key_counts_once(echo: Running) -> N
     headers = echo.headers("principal", staff=who) | {"Idempotency-Key": str(uuid4())}
     with buckets_not_refilling(echo):
         done = await echo.http.post("/echo/v1/notes", json={"name": "A", "number": 1}, headers=headers)
-        counted = echo.app.state.limits.full_at
+        counted = echo.app.state.limits.buckets
 
     assert done.status_code == 201
-    assert counted == {("principal", str(who)): 1 / PERSON.per_second}
+    assert counted == {("principal", str(who)): Bucket(full_at=1 / PERSON.per_second)}
 
 
 async def test_every_answer_is_guarded_errors_too(echo: Running) -> None:

@@ -1,15 +1,22 @@
 """What is logged stands on a page, and who was let in and who was refused stands in the log."""
 
 import ast
+import hashlib
 import re
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
+from common.auth import Principal, staff_token, unverified
+from common.keys import read_signing_key
 from common.logs import FIELDS
+from common.policy import MACHINE, PERSON
+from common.provider import Provider
 from tests.common.test_telemetry import CANARY, Written, written
-from tests.harness import Running
+from tests.harness import Running, buckets_not_refilling
+from tests.identity_provider import Shape
+from tests.signing_in import counselor
 
 ROOT = Path(__file__).parents[2]
 LEVELS = {"info", "warning", "error", "exception"}
@@ -73,6 +80,49 @@ async def test_who_was_let_in_is_logged_once_a_token_and_who_was_refused_each_ti
     assert told == [("a token was accepted", str(counselor), None, None), refused, refused, unknown, unknown]
     assert CANARY not in written.text
     assert not [part for part in headers["Authorization"].split(".") if part in written.text]
+
+
+def named_as(subject: str) -> str:
+    return "sha256:" + hashlib.sha256(subject.encode()).hexdigest()[:16]
+
+
+async def test_of_a_token_that_is_signed_and_no_good_it_is_logged_whose_it_is(echo: Running, written: Written) -> None:
+    staff = uuid4()
+    past = staff_token(read_signing_key(echo.keys / "staff"), role="principal", staff=staff, lifetime_seconds=-60)
+    await echo.http.get("/echo/v1/who", headers={"Authorization": f"Bearer {past}"})
+    (line,) = written.lines
+    assert (line["error"], line["subject"]) == ("unauthenticated", named_as(str(staff)))
+
+
+async def test_of_an_account_that_has_no_role_or_is_no_staff_it_is_logged_which_it_is(
+    echo: Running, provider: Provider, keycloak: Shape, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(echo.runtime, "provider", provider)
+    tokens = [counselor(keycloak, groups=["choir"]), counselor(keycloak, email=f"{CANARY.split()[0]}@district.example")]
+    for token in tokens:
+        await echo.http.get("/echo/v1/desk", headers={"Authorization": f"Bearer {token}"})
+    lines = [line for line in written.lines if line["event"] == "a request was refused"]
+    assert [(line["error"], line["subject"]) for line in lines] == [
+        (error, named_as(str(unverified(token).claims["sub"])))
+        for error, token in zip(("role-missing", "staff-unknown"), tokens, strict=True)
+    ]
+    assert CANARY.split()[0] not in written.text
+
+
+async def test_who_asks_too_often_leaves_one_line_a_machine_too(echo: Running, written: Written) -> None:
+    staff = uuid4()
+    asking = {
+        "too-many-requests": (echo.headers("principal", staff=staff), Principal("principal", str(staff)), PERSON),
+        "machine-too-fast": (echo.service_headers("mtss"), Principal("service", "mtss"), MACHINE),
+    }
+    with buckets_not_refilling(echo):
+        for headers, who, rate in asking.values():
+            for _ in range(rate.burst):
+                echo.app.state.limits.take(who, None)
+            told = [(await echo.http.get("/echo/v1/who", headers=headers)).status_code for _ in range(3)]
+            assert told == [429 if rate is PERSON else 503] * 3
+    refused = [(line["error"], line["subject"]) for line in written.lines if line["event"] == "a request was refused"]
+    assert refused == [("too-many-requests", str(staff)), ("machine-too-fast", "mtss")]
 
 
 @pytest.mark.parametrize("asked", ["/echo/v1/open/0", f"/echo/v1/students/{UUID(int=7)}"])

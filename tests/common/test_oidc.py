@@ -12,7 +12,7 @@ from common.clients import Clients
 from common.errors import RoleMissing, StaffUnknown, Unauthenticated
 from common.provider import Provider
 from tests.identity_provider import AUDIENCE, CLIENT, Shape
-from tests.signing_in import ADA, EMAIL, counselor, oidc_of
+from tests.signing_in import ADA, EMAIL, counselor, oidc_of, whom
 
 # --- who gets in -----------------------------------------------------------------------------------------------------
 
@@ -31,7 +31,7 @@ async def test_a_member_of_staff_signs_in(
 ) -> None:
     provider, token = Provider(oidc_of(shapes[shape], **options), clients), counselor(shapes[shape])
 
-    who = await provider.principal_of(token)
+    who = await whom(provider, token)
 
     assert provider.issued(token)
     assert who == Principal("counselor", unverified(token).claims["sub"], staff_id=ADA, second_factor=True)
@@ -44,13 +44,13 @@ async def test_each_algorithm_of_a_public_key_is_understood(
 ) -> None:
     keycloak.behave(rotate=algorithm)
 
-    assert (await provider.principal_of(counselor(keycloak))).role == "counselor"
+    assert (await whom(provider, counselor(keycloak))).role == "counselor"
 
 
 async def test_of_several_groups_the_widest_role_counts(keycloak: Shape, provider: Provider) -> None:
     token = counselor(keycloak, groups=["teachers", "district-office", "choir", "counselors"])
 
-    assert (await provider.principal_of(token)).role == "district"
+    assert (await whom(provider, token)).role == "district"
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ async def test_of_several_groups_the_widest_role_counts(keycloak: Shape, provide
 )
 async def test_nobody_without_a_group_that_has_a_role_gets_in(keycloak: Shape, provider: Provider, groups: Any) -> None:
     with pytest.raises(RoleMissing):
-        await provider.principal_of(keycloak.sign(claims={"email": EMAIL, "email_verified": True, "groups": groups}))
+        await whom(provider, keycloak.sign(claims={"email": EMAIL, "email_verified": True, "groups": groups}))
 
 
 async def test_nobody_whom_the_sis_does_not_know_gets_in(keycloak: Shape, provider: Provider) -> None:
     with pytest.raises(StaffUnknown):
-        await provider.principal_of(counselor(keycloak, email="a.stranger@district.example"))
+        await whom(provider, counselor(keycloak, email="a.stranger@district.example"))
 
 
 @pytest.mark.parametrize("said", [False, None, "yes"], ids=str)
@@ -73,13 +73,13 @@ async def test_an_email_that_the_provider_did_not_verify_names_nobody(
     claims = {"email": EMAIL, "email_verified": said, "groups": ["counselors"]}
 
     with pytest.raises(StaffUnknown):
-        await provider.principal_of(keycloak.sign(claims=claims))
+        await whom(provider, keycloak.sign(claims=claims))
 
 
 @pytest.mark.parametrize("name", [None, "", 7, ["x"], "x" * 256], ids=lambda name: str(name)[:9])
 async def test_a_token_that_names_nobody_lets_nobody_in(keycloak: Shape, provider: Provider, name: Any) -> None:
     with pytest.raises(StaffUnknown):
-        await provider.principal_of(keycloak.sign(claims={"email": name, "groups": ["counselors"]}))
+        await whom(provider, keycloak.sign(claims={"email": name, "groups": ["counselors"]}))
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ PERSON = {"email": EMAIL, "groups": ["counselors"]}
 )
 async def test_a_wrong_claim_is_refused(keycloak: Shape, provider: Provider, claims: dict[str, Any]) -> None:
     with pytest.raises(Unauthenticated):
-        await provider.principal_of(keycloak.sign(person=PERSON, claims=claims))
+        await whom(provider, keycloak.sign(person=PERSON, claims=claims))
 
 
 async def test_another_issuer_is_refused_though_its_provider_is_the_same(
@@ -121,7 +121,7 @@ async def test_another_issuer_is_refused_though_its_provider_is_the_same(
     assert not provider.issued(theirs)
     for token in (theirs, as_ours):
         with pytest.raises(Unauthenticated):
-            await provider.principal_of(token)
+            await whom(provider, token)
 
 
 @pytest.mark.parametrize("shape", ["keycloak", "entra", "google", "rfc9068"])
@@ -130,7 +130,7 @@ async def test_an_id_token_is_refused(shapes: dict[str, Shape], clients: Clients
     token = shapes[shape].sign_in(email=EMAIL, groups=["counselors"])["id_token"]
 
     with pytest.raises(Unauthenticated):
-        await provider.principal_of(token)
+        await whom(provider, token)
     await provider.close()
 
 
@@ -150,7 +150,7 @@ async def test_an_id_token_is_refused(shapes: dict[str, Shape], clients: Clients
 )
 async def test_each_mark_of_an_id_token_is_enough(keycloak: Shape, provider: Provider, marks: dict[str, Any]) -> None:
     with pytest.raises(Unauthenticated):
-        await provider.principal_of(keycloak.sign(person=PERSON, claims=marks))
+        await whom(provider, keycloak.sign(person=PERSON, claims=marks))
 
 
 @pytest.mark.parametrize("marks", [{"scp": None}, {"scp": ""}, {"scp": 7}, {"ver": "1.0"}, {"ver": None}], ids=str)
@@ -160,7 +160,7 @@ async def test_an_entra_token_that_lets_no_application_act_for_a_person_is_refus
     provider = Provider(oidc_of(shapes["entra"], role_claim="roles", staff_claim="upn"), clients)
 
     with pytest.raises(Unauthenticated):
-        await provider.principal_of(shapes["entra"].sign(person=PERSON, claims=marks))
+        await whom(provider, shapes["entra"].sign(person=PERSON, claims=marks))
     await provider.close()
 
 
@@ -173,7 +173,7 @@ async def test_an_opaque_token_is_refused(shapes: dict[str, Shape], provider: Pr
 @pytest.mark.parametrize("typ", ["ID", "logout+jwt", "dpop+jwt", 7, ["at+jwt"]], ids=str)
 async def test_another_type_of_token_is_refused(keycloak: Shape, provider: Provider, typ: Any) -> None:
     with pytest.raises(Unauthenticated):
-        await provider.principal_of(keycloak.sign(person=PERSON, header={"typ": typ}))
+        await whom(provider, keycloak.sign(person=PERSON, header={"typ": typ}))
 
 
 @pytest.mark.parametrize(
@@ -185,13 +185,13 @@ async def test_a_token_that_says_how_it_is_to_be_believed_is_refused(
     keycloak: Shape, provider: Provider, header: dict[str, Any]
 ) -> None:
     with pytest.raises(Unauthenticated):
-        await provider.principal_of(keycloak.sign(person=PERSON, header=header))
+        await whom(provider, keycloak.sign(person=PERSON, header=header))
 
 
 @pytest.mark.parametrize("key", ["published", "unpublished"])
 async def test_a_key_inside_the_token_is_refused(keycloak: Shape, provider: Provider, key: str) -> None:
     with pytest.raises(Unauthenticated):
-        await provider.principal_of(keycloak.sign(person=PERSON, key=key, embed=True))
+        await whom(provider, keycloak.sign(person=PERSON, key=key, embed=True))
 
 
 async def test_a_key_that_the_provider_does_not_publish_is_refused(keycloak: Shape, provider: Provider) -> None:
@@ -200,12 +200,12 @@ async def test_a_key_that_the_provider_does_not_publish_is_refused(keycloak: Sha
     for kid in (None, published, "", 7):
         header = {"kid": kid} if kid is not None else {}
         with pytest.raises(Unauthenticated):
-            await provider.principal_of(keycloak.sign(person=PERSON, key="unpublished", header=header))
+            await whom(provider, keycloak.sign(person=PERSON, key="unpublished", header=header))
 
 
 async def test_a_token_that_names_no_key_is_refused(keycloak: Shape, provider: Provider) -> None:
     with pytest.raises(Unauthenticated):
-        await provider.principal_of(keycloak.sign(person=PERSON, header={"kid": None}))
+        await whom(provider, keycloak.sign(person=PERSON, header={"kid": None}))
 
 
 async def test_a_public_key_used_as_a_shared_secret_is_refused(keycloak: Shape, provider: Provider) -> None:
@@ -213,13 +213,13 @@ async def test_a_public_key_used_as_a_shared_secret_is_refused(keycloak: Shape, 
     header = {"alg": "HS256", "kid": kid}
 
     with pytest.raises(Unauthenticated):
-        await provider.principal_of(keycloak.sign(person=PERSON, key="public as secret", header=header))
+        await whom(provider, keycloak.sign(person=PERSON, key="public as secret", header=header))
 
 
 async def test_another_algorithm_of_the_right_key_is_refused(keycloak: Shape, provider: Provider) -> None:
     keycloak.behave(rotate="RS256")
     with pytest.raises(Unauthenticated):
-        await provider.principal_of(keycloak.sign(person=PERSON, header={"alg": "RS384"}))
+        await whom(provider, keycloak.sign(person=PERSON, header={"alg": "RS384"}))
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", ""])
@@ -230,7 +230,7 @@ async def test_an_unsigned_token_is_refused(keycloak: Shape, provider: Provider,
 
     for end in ("", signature):
         with pytest.raises(Unauthenticated):
-            await provider.principal_of(f"{unsigned}.{claims}.{end}")
+            await whom(provider, f"{unsigned}.{claims}.{end}")
 
 
 async def test_a_changed_token_is_refused(keycloak: Shape, provider: Provider) -> None:
@@ -238,28 +238,28 @@ async def test_a_changed_token_is_refused(keycloak: Shape, provider: Provider) -
     wider = unverified(f"{header}.{claims}.").claims | {"groups": ["district-office"]}
 
     with pytest.raises(Unauthenticated):
-        await provider.principal_of(f"{header}.{_part(wider)}.{signature}")
+        await whom(provider, f"{header}.{_part(wider)}.{signature}")
 
 
 async def test_a_token_that_was_good_expires_all_the_same(
     keycloak: Shape, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = counselor(keycloak)
-    assert (await provider.principal_of(token)).role == "counselor"
+    assert (await whom(provider, token)).role == "counselor"
 
     later = time.time() + 320
     monkeypatch.setattr("common.auth.time.time", lambda: later)
     with pytest.raises(Unauthenticated):
-        await provider.principal_of(token)
+        await whom(provider, token)
 
 
 async def test_clocks_may_differ_by_ten_seconds_and_no_more(keycloak: Shape, provider: Provider) -> None:
     now = int(time.time())
     for claims in ({"exp": now - 5}, {"nbf": now + 5}):
-        assert await provider.principal_of(keycloak.sign(person=PERSON, claims=claims))
+        assert await whom(provider, keycloak.sign(person=PERSON, claims=claims))
     for claims in ({"exp": now - 15}, {"nbf": now + 20}):
         with pytest.raises(Unauthenticated):
-            await provider.principal_of(keycloak.sign(person=PERSON, claims=claims))
+            await whom(provider, keycloak.sign(person=PERSON, claims=claims))
 
 
 def _part(value: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from common.oidc import Oidc
 from common.provider import Provider, Unusable, public_keys
 from tests.identity_provider import AUDIENCE, Shape, new_key
 from tests.processes import free_port
-from tests.signing_in import ADA, EMAIL, Desk, counselor, oidc_of
+from tests.signing_in import ADA, EMAIL, Desk, counselor, oidc_of, whom
 
 PERSON = {"email": EMAIL, "groups": ["counselors"]}
 
@@ -38,7 +38,7 @@ async def settled(provider: Provider) -> None:
 async def test_keys_are_fetched_once_for_many_tokens(keycloak: Shape, provider: Provider) -> None:
     before, tokens = keys_asked(keycloak), [counselor(keycloak) for _ in range(5)]
 
-    await asyncio.gather(*map(provider.principal_of, tokens))
+    await asyncio.gather(*(whom(provider, token) for token in tokens))
 
     assert keys_asked(keycloak) - before == 1
 
@@ -47,42 +47,42 @@ async def test_after_a_rotation_old_and_new_tokens_are_good_until_the_old_key_go
     keycloak: Shape, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = counselor(keycloak)
-    await provider.principal_of(old)
+    await whom(provider, old)
 
     keycloak.behave(rotate="ES256")
     new = counselor(keycloak)
-    assert [(await provider.principal_of(token)).staff_id for token in (old, new)] == [ADA, ADA]
+    assert [(await whom(provider, token)).staff_id for token in (old, new)] == [ADA, ADA]
 
     keycloak.behave(rotate="EdDSA", keep=False)
     newest = counselor(keycloak)
-    assert (await provider.principal_of(newest)).staff_id == ADA
+    assert (await whom(provider, newest)).staff_id == ADA
     for token in (old, new):
         with pytest.raises(Unauthenticated):
-            await provider.principal_of(token)
+            await whom(provider, token)
 
 
 async def test_a_withdrawn_key_is_believed_no_longer_than_keys_are_fresh(
     keycloak: Shape, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = counselor(keycloak)
-    await provider.principal_of(token)
+    await whom(provider, token)
     keycloak.behave(rotate="RS256", keep=False)
 
     aged(monkeypatch, provider, 301)
-    await provider.principal_of(token)  # which nobody waits with
+    await whom(provider, token)  # which nobody waits with
     await settled(provider)
 
     with pytest.raises(Unauthenticated):
-        await provider.principal_of(token)
+        await whom(provider, token)
 
 
 async def test_an_unknown_key_id_is_asked_for_once(keycloak: Shape, provider: Provider) -> None:
-    await provider.principal_of(counselor(keycloak))
+    await whom(provider, counselor(keycloak))
     before = keys_asked(keycloak)
 
     for _ in range(20):
         with pytest.raises(Unauthenticated):
-            await provider.principal_of(keycloak.sign(person=PERSON, key="unpublished", header={"kid": "made up"}))
+            await whom(provider, keycloak.sign(person=PERSON, key="unpublished", header={"kid": "made up"}))
 
     assert keys_asked(keycloak) - before == 1
 
@@ -92,47 +92,47 @@ async def test_many_unknown_key_ids_ask_no_more_than_the_cool_down_lets(
 ) -> None:
     monkeypatch.setattr("common.provider.COOL_DOWN_SECONDS", 10.0)
     token = counselor(keycloak)
-    await provider.principal_of(token)
+    await whom(provider, token)
     monkeypatch.setattr(provider.keys, "_next_fetch_at", 0.0)
     before = keys_asked(keycloak)
     flood = [keycloak.sign(person=PERSON, key="unpublished") for _ in range(50)]
 
-    answers = await asyncio.gather(*map(provider.principal_of, flood), return_exceptions=True)
+    answers = await asyncio.gather(*(whom(provider, token) for token in flood), return_exceptions=True)
 
     assert {type(answer) for answer in answers} == {Unauthenticated}
     assert keys_asked(keycloak) - before == 1
-    assert (await provider.principal_of(token)).staff_id == ADA
+    assert (await whom(provider, token)).staff_id == ADA
 
 
 async def test_while_the_provider_is_away_known_keys_go_on_for_a_working_day(
     keycloak: Shape, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = counselor(keycloak)
-    await provider.principal_of(token)
+    await whom(provider, token)
     keycloak.behave(status=500)
 
     aged(monkeypatch, provider, 11 * 3600)
-    assert (await provider.principal_of(token)).staff_id == ADA
+    assert (await whom(provider, token)).staff_id == ADA
     await settled(provider)
 
     aged(monkeypatch, provider, 3601)
     with pytest.raises(ProviderUnavailable):
-        await provider.principal_of(token)
+        await whom(provider, token)
 
     keycloak.behave()
-    assert (await provider.principal_of(token)).staff_id == ADA
+    assert (await whom(provider, token)).staff_id == ADA
 
 
 async def test_a_provider_that_hangs_holds_up_nobody_whose_key_is_known(
     keycloak: Shape, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = counselor(keycloak)
-    await provider.principal_of(token)
+    await whom(provider, token)
     keycloak.behave(sleep=3)
     aged(monkeypatch, provider, 301)
 
     async with asyncio.timeout(1):
-        assert (await provider.principal_of(token)).staff_id == ADA
+        assert (await whom(provider, token)).staff_id == ADA
     await settled(provider)
 
 
@@ -162,7 +162,7 @@ async def test_a_provider_that_does_not_answer_as_it_should_lets_nobody_in(
     keycloak.behave(**how)
 
     with pytest.raises(ProviderUnavailable):
-        await provider.principal_of(token)
+        await whom(provider, token)
 
 
 async def test_a_provider_that_is_not_there_is_503_and_tried_again(clients: Clients) -> None:
@@ -226,11 +226,11 @@ async def test_sis_is_asked_once_a_minute_for_each_person(
     keycloak: Shape, provider: Provider, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(3):
-        await provider.principal_of(counselor(keycloak))
+        await whom(provider, counselor(keycloak))
     assert desk.asked == 1
 
     monkeypatch.setattr("common.provider.time.monotonic", _later(61))
-    await provider.principal_of(counselor(keycloak))
+    await whom(provider, counselor(keycloak))
     assert desk.asked == 2
 
 
@@ -238,30 +238,30 @@ async def test_who_left_is_out_within_a_minute(
     keycloak: Shape, provider: Provider, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = counselor(keycloak)
-    await provider.principal_of(token)
+    await whom(provider, token)
     del desk.people[EMAIL]
 
     monkeypatch.setattr("common.provider.time.monotonic", _later(61))
     with pytest.raises(StaffUnknown):
-        await provider.principal_of(token)
+        await whom(provider, token)
 
 
 async def test_while_sis_is_away_whom_it_named_lately_goes_on_and_nobody_else(
     keycloak: Shape, provider: Provider, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token, other = counselor(keycloak), counselor(keycloak, email="new@district.example")
-    await provider.principal_of(token)
+    await whom(provider, token)
     desk.status = 500
 
     monkeypatch.setattr("common.provider.time.monotonic", _later(3600))
-    assert (await provider.principal_of(token)).staff_id == ADA
+    assert (await whom(provider, token)).staff_id == ADA
     with pytest.raises(SisterUnavailable):
-        await provider.principal_of(other)
+        await whom(provider, other)
 
     monkeypatch.setattr("common.provider.time.monotonic", _later(12 * 3600 + 1))
     await provider.keys.with_key(unverified(token).header["kid"])
     with pytest.raises(SisterUnavailable):
-        await provider.principal_of(token)
+        await whom(provider, token)
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500])
@@ -271,7 +271,7 @@ async def test_an_answer_of_sis_that_names_nobody_is_no_answer(
     desk.status = status
 
     with pytest.raises(SisterUnavailable):
-        await provider.principal_of(counselor(keycloak))
+        await whom(provider, counselor(keycloak))
 
 
 async def test_people_are_forgotten_before_they_fill_the_memory(

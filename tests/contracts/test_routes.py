@@ -85,7 +85,7 @@ def _functions(dependant: Dependant) -> set[Any]:
 
 async def test_an_answer_that_the_document_does_not_name_fails_every_test() -> None:
     app = Described()
-    app.state.limits = Limits.empty()
+    app.state.limits = Limits()
 
     @app.get(
         "/teapot/{number}", dependencies=[public("a test needs one", reads=["non_personal"], purpose="operations")]

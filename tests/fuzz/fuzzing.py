@@ -82,7 +82,7 @@ class Fuzz:
         base = document.get("servers", [{"url": _SERVER}])[0]["url"]
         for result in schema.get_all_operations():
             operation = result.ok()
-            self.running.app.state.limits = Limits.empty()
+            self.running.app.state.limits = Limits()
 
             def send(case: Any, choice: Choice) -> None:
                 asyncio.run_coroutine_threadsafe(self._everybody(case, choice, base, words), loop).result()

@@ -104,7 +104,7 @@ class Matrix:
 
     async def cell(self, route: Route, everybody: Sequence[Headers]) -> str:
         """What these people of one role are answered, which is one word where they are answered alike."""
-        self.running.app.state.limits = Limits.empty()
+        self.running.app.state.limits = Limits()
         words: list[str] = []
         for headers in everybody if route.of_students else everybody[:1]:
             words.append(await self._word(route, headers))
@@ -114,7 +114,7 @@ class Matrix:
 
     async def answer(self, route: Route, headers: Headers) -> list[tuple[int, str]]:
         """Status and body of what is answered about Ana, and about Ben, but for what is drawn for each answer."""
-        self.running.app.state.limits = Limits.empty()
+        self.running.app.state.limits = Limits()
         answers = [await self._ask(route, headers, fill) for fill in (self.district.ana, self.district.ben)]
         return [(answer.status_code, _DRAWN.sub("", answer.text)) for answer in answers]
 

@@ -16,12 +16,15 @@ from fastapi import FastAPI, Response
 
 from common.policy import LINK_DAYS
 from common.scope import access_policy
+from tests.common.test_telemetry import Written, written
 from tests.harness import Running
 from tests.mtss.made_up import STUDENT
 from tests.mtss.test_help import SCHOOL, at_noon, call
 
 MOTHER, UNCLE = uuid4(), uuid4()
 WORDS = "I sit alone since the break."
+__all__ = ["written"]
+
 LINKS = f"/students/{STUDENT}/help-links"
 
 
@@ -158,8 +161,7 @@ async def test_who_is_restricted_or_no_contact_of_the_student_gets_no_link(schoo
 
 
 async def test_a_link_ends_when_it_is_replaced_taken_back_or_run_out_or_when_the_student_leaves(
-    school: Running,
-    sis: Sis,
+    school: Running, sis: Sis, written: Written
 ) -> None:
     first, second = await issued(school), await issued(school)
     mothers = await issued(school, MOTHER)
@@ -177,8 +179,15 @@ async def test_a_link_ends_when_it_is_replaced_taken_back_or_run_out_or_when_the
         school.clock.set(at + timedelta(days=days))
         assert (await school.http.get(path(mothers))).status_code == status
     school.clock.set(at)
+    sis.restrictions[MOTHER] = {"state": "uncoded"}
+    assert (await sends(school, mothers)).status_code == 404
+    del sis.restrictions[MOTHER]
     await school.deliver(SCHOOL.enrols(deleted=True))
     assert (await sends(school, mothers)).status_code == 404
+    said = [each["reason"] for each in written.lines if each["event"] == "a personal link opened nothing"]
+    gone = "it was never issued, or was taken back"
+    assert said == [gone, gone, "it ran out", "who has it may be told nothing", "its student left"]
+    assert not [each for each in (STUDENT, MOTHER, *map(path, (first, second, mothers))) if str(each) in written.text]
     async with school.admin.connect() as connection:
         assert await connection.scalar(sa.text("SELECT count(*) FROM mtss_help_request")) == 0
 

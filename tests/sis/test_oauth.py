@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,16 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.auth import door_token, principal_of
+from common.auth import door_token, principal_of, verified
 from common.embedded import Cluster
 from common.errors import Unauthenticated
 from common.keys import read_keys
+from common.limits import Bucket
+from common.policy import STRANGERS_AT_WORK, STRANGERS_SENDING
 from sis.clients.credentials import _THREADS, add_client, new_secret
 from sis.policy import CLIENTS
 from sis.rules.oauth import Credentials, TokenRefused, credentials_of, fields_of
-from tests.harness import buckets_not_refilling
+from tests.harness import buckets_not_refilling, over_http
 from tests.processes import free_port, trellis, up
 from tests.sis.conftest import EDFI, Sis, absence, school
 
@@ -105,13 +108,32 @@ async def test_a_client_gets_a_token_by_basic_or_in_a_form_or_in_json(client: Cl
 
 async def test_who_asks_for_a_token_too_often_is_slowed_by_503_and_never_by_429(client: Client):
     with buckets_not_refilling(client.sis.running):
-        client.sis.running.app.state.limits.full_at["127.0.0.1"] = 10**9
+        client.sis.running.app.state.limits.buckets["127.0.0.1"] = Bucket(full_at=10**9)
         slowed = [
             await client.ask(TOKEN, data=GRANT, auth=client.auth),
             *[await client.sis.running.http.get(path) for path in ("/sis/", "/sis/metadata/data/v3/dependencies")],
         ]
 
     assert [(each.status_code, bool(each.headers["Retry-After"])) for each in slowed] == [(503, True)] * 3
+
+
+async def test_who_trickles_bodies_from_one_address_keeps_no_client_elsewhere_from_a_token(client: Client):
+    begun = f"POST {TOKEN} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\ngrant_type=".encode()
+    with buckets_not_refilling(client.sis.running):
+        async with over_http(client.sis.running.app) as address, AsyncExitStack() as held:
+            trickling = []
+            for _ in range(STRANGERS_AT_WORK):
+                reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rpartition(":")[2]))
+                held.callback(writer.close)
+                writer.write(begun)
+                trickling.append(reader.read(len("HTTP/1.1 503")))
+            answers = asyncio.as_completed(trickling, timeout=20)
+            refused = {await next(answers) for _ in range(STRANGERS_AT_WORK - STRANGERS_SENDING)}
+            elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+            http = await held.enter_async_context(httpx.AsyncClient(transport=elsewhere, base_url=address))
+            given = await http.post(TOKEN, data=GRANT, auth=client.auth)
+
+    assert (refused, given.status_code) == ({b"HTTP/1.1 503"}, 200)
 
 
 async def test_a_client_pushes_with_its_token(client: Client):
@@ -182,7 +204,7 @@ async def test_only_digests_of_secrets_are_stored(client: Client):
 async def test_a_door_token_means_nothing_at_another_service(client: Client):
     token, keys = await client.token(), client.sis.running.keys
     with pytest.raises(Unauthenticated):
-        principal_of(token, service="mtss", trusted=read_keys(keys / "mtss").trusted)
+        principal_of(verified(token, read_keys(keys / "mtss").trusted), service="mtss")
 
 
 async def test_a_token_of_the_doors_key_for_another_role_is_refused(client: Client, monkeypatch: pytest.MonkeyPatch):

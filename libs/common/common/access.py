@@ -12,9 +12,9 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy import ColumnElement
 
-from common.auth import DOOR_ROLE, PERMISSIONS, STAFF_ROLES, Principal, principal_of
+from common.auth import DOOR_ROLE, PERMISSIONS, STAFF_ROLES, Principal, principal_of, verified
 from common.errors import FieldsForbidden, Forbidden, PermissionMissing, SecondFactorMissing, Unauthenticated
-from common.runtime import Runtime
+from common.limits import address_of
 from common.scope import FIELD_CLASSES, PURPOSES, access_policy, sight
 from common.security_log import log_let_in
 
@@ -72,34 +72,31 @@ class Permission:
             PermissionMissing: the role is, and the token does not carry the permission that the route demands.
             SecondFactorMissing: the person signed in without a second factor, which the route and the district demand.
             FieldsForbidden: the route gives a class of fields that the role may not read.
-            TooManyRequests, Overloaded: it asks too often.
+            TooManyRequests, MachineTooFast: it asks too often, or too many tokens from its address were refused.
         """
         # Who may ask is asked before the body is read, and again where the route takes the principal: it counts once.
         known: Principal | None = getattr(request.state, "principal", None)
         if known is None:
-            asking = request.state.asking = await self._asking(request)
-            self._count(request, asking)  # before anything is refused, so that refusals are bounded too
+            asking = await self._asking(request)
+            self._count(request, asking)  # before it is refused for its role, so that this is bounded too
             known = request.state.principal = self._reading(self._permitted(asking))
         return known
 
     def _count(self, request: Request, asking: Principal) -> None:
-        client, limits = request.scope.get("client"), request.app.state.limits
-        limits.take(asking, client[0] if client else None, machine=self.machines_only)
+        limits = request.app.state.limits
+        limits.take(asking, address_of(request), machine=self.machines_only)
         if self.link:
             limits.take_link(request.path_params[self.link])
 
     async def _asking(self, request: Request) -> Principal:
         if self.public:
             return Principal(role="public", subject="public")
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated(reason="there is none")
-        runtime = request.app.state.runtime
-        principal = await _principal(runtime, token.strip())
-        if principal.client:
-            principal = await request.app.state.admit(runtime, principal)
-        log_let_in(principal, token, runtime.name)
-        return principal
+        try:
+            return await _known(request)
+        except (Unauthenticated, Forbidden):
+            # Found out first: a good token is not refused for bad ones from the same school's address.
+            request.app.state.limits.take_unknown(address_of(request), machine=self.machines_only)
+            raise
 
     def _permitted(self, principal: Principal) -> Principal:
         if self.public:
@@ -122,10 +119,24 @@ class Permission:
         return replace(principal, reads=self._gives & may)
 
 
-async def _principal(runtime: Runtime, token: str) -> Principal:
+async def _known(request: Request) -> Principal:
+    """Whom the request's token is of; what is known of them on the way is noted, for the log of who is refused."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated(reason="there is none")
+    runtime, state = request.app.state.runtime, request.state
     if runtime.provider and runtime.provider.issued(token):
-        return await runtime.provider.principal_of(token)
-    return principal_of(token, service=runtime.name, trusted=runtime.keys.trusted)
+        state.signed = await runtime.provider.verified(token)
+        state.asking = await runtime.provider.principal_of(state.signed)
+    else:
+        state.signed = verified(token, runtime.keys.trusted)
+        state.asking = principal_of(state.signed, service=runtime.name)
+    if state.asking.client:
+        state.asking = await request.app.state.admit(runtime, state.asking)
+    log_let_in(state.asking, token, runtime.name)
+    known: Principal = state.asking
+    return known
 
 
 def require(

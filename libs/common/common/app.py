@@ -68,7 +68,7 @@ def create_app(name: str, router: APIRouter, events: EventRouter | None = None, 
         telemetry=telemetry.http,
         redirect_slashes=False,
     )
-    app.state.telemetry, app.state.limits, app.state.headers = telemetry, Limits.empty(), []
+    app.state.telemetry, app.state.limits, app.state.headers = telemetry, Limits(), []
     app.state.name, app.state.events, app.state.loops, app.state.runtime = name, events, (*loops, *_HOUSEKEEPING), None
     for each in (router, operations_router(name, events)):
         app.router.routes.extend(flat(each))

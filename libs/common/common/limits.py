@@ -6,13 +6,18 @@ A sister service and a student information system are told to come later with 50
 
 import hashlib
 import time
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
+from ipaddress import IPv6Network
+
+from fastapi import Request
 
 from common.auth import Principal
 from common.errors import DomainError, Overloaded
-from common.policy import LINK, MACHINE, PERSON, STRANGER, STRANGERS_AT_WORK, Rate
+from common.policy import LINK, MACHINE, PERSON, STRANGER, STRANGERS_AT_WORK, STRANGERS_SENDING, Rate
 
 _MOST_REMEMBERED = 10_000
 _ROUNDING = 1e-6
@@ -22,21 +27,34 @@ class TooManyRequests(DomainError):
     """You ask more often than {per_second} times a second; go on after the seconds in Retry-After."""
 
     status = 429
+    known = False
+    """Whether the same was refused before, with no pause in between that filled its bucket."""
+
+
+class MachineTooFast(TooManyRequests):
+    """You ask more often than {per_second} times a second; go on after the seconds in Retry-After."""
+
+    status = 503
+
+
+@dataclass(slots=True)
+class Bucket:
+    """When it is full again, and whether somebody was refused since it was."""
+
+    full_at: float = 0.0
+    refused: bool = False
 
 
 @dataclass(slots=True)
 class Limits:
-    """Until when each principal's bucket is short of full; who is not named has a full one."""
+    """The bucket of each who asked of late, and the places that strangers hold."""
 
-    clock: Callable[[], float]
-    full_at: dict[object, float]
+    clock: Callable[[], float] = time.monotonic
+    buckets: OrderedDict[object, Bucket] = field(default_factory=OrderedDict)
     strangers: int = 0
     """Requests without a token that are at work."""
-
-    @classmethod
-    def empty(cls) -> "Limits":
-        """Nobody has asked yet."""
-        return cls(time.monotonic, {})
+    sending: Counter[str | None] = field(default_factory=Counter)
+    """By address those of them whose bodies are arriving."""
 
     def take(self, who: Principal, address: str | None, *, machine: bool = False) -> None:
         """Let ``who``, or for a route without a token whoever asks from ``address``, ask once more.
@@ -44,11 +62,21 @@ class Limits:
         ``machine``: without a token, too, it is machines that ask.
 
         Raises:
-            Overloaded: a machine asks too often.
+            MachineTooFast: a machine asks too often.
             TooManyRequests: somebody else does.
         """
         key, rate = _bounded(who, address)
         self._take(key, rate, machine=machine or who.role in ("sis", "service"))
+
+    def take_unknown(self, address: str | None, *, machine: bool = False) -> None:
+        """Let one more token from ``address`` be refused.
+
+        These are counted apart, so that they take nothing from who asks there without a token, or with a good one.
+
+        Raises:
+            MachineTooFast, TooManyRequests: as for strangers.
+        """
+        self._take(("unknown", address), STRANGER, machine=machine)
 
     def take_link(self, token: str) -> None:
         """Let whoever holds this personal link, from wherever they come, ask once more.
@@ -73,17 +101,50 @@ class Limits:
         finally:
             self.strangers -= 1
 
+    @contextmanager
+    def stranger_sending(self, address: str | None) -> Iterator[None]:
+        """Hold one of the few places from which strangers at one address may send a body, as slowly as they like.
+
+        Raises:
+            Overloaded: all of the address are taken.
+        """
+        if self.sending[address] >= STRANGERS_SENDING:
+            raise Overloaded
+        self.sending[address] += 1
+        try:
+            yield
+        finally:
+            self.sending -= Counter([address])
+
     def _take(self, key: object, rate: Rate, *, machine: bool = False) -> None:
-        now = self.clock()
-        full_at = max(self.full_at.get(key, now), now) + 1 / rate.per_second
-        wait = full_at - now - rate.burst / rate.per_second
+        now, bucket = self.clock(), self.buckets.setdefault(key, Bucket())
+        self.buckets.move_to_end(key)
+        if len(self.buckets) > _MOST_REMEMBERED:
+            self.buckets.popitem(last=False)  # who asked longest ago has a full one by now, or many ask at once
+        if bucket.full_at <= now:
+            bucket.full_at, bucket.refused = now, False
+        wait = bucket.full_at - now + (1 - rate.burst) / rate.per_second
         if wait > _ROUNDING:
-            refusal = Overloaded() if machine else TooManyRequests(per_second=rate.per_second)
-            refusal.retry_after = int(wait) + 1
+            refusal = (MachineTooFast if machine else TooManyRequests)(per_second=rate.per_second)
+            refusal.retry_after, refusal.known, bucket.refused = int(wait) + 1, bucket.refused, True
             raise refusal
-        if len(self.full_at) >= _MOST_REMEMBERED:
-            self.full_at = {each: until for each, until in self.full_at.items() if until > now}
-        self.full_at[key] = full_at
+        bucket.full_at += 1 / rate.per_second
+
+
+def address_of(request: Request) -> str | None:
+    """From where it is asked, as it is counted: of an address of IPv6 the first 64 bits, for who has them has all the rest.
+
+    Source: RFC 6177.
+    """
+    return _counted_as(request.client.host) if request.client else None
+
+
+@lru_cache(maxsize=1000)
+def _counted_as(address: str) -> str:
+    try:
+        return str(IPv6Network((address, 64), strict=False))
+    except ValueError:
+        return address
 
 
 def _bounded(who: Principal, address: str | None) -> tuple[object, Rate]:

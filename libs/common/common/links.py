@@ -56,10 +56,15 @@ async def opened(session: AsyncSession, links: type[Link], token: str, *, lock: 
     asked = sa.select(links).where(col(links.digest) == digest, col(links.revoked_at).is_(None))
     link: Link | None = await session.scalar(asked.with_for_update() if lock else asked)
     if link is None:
-        log.warning("a personal link opened nothing", table=str(links.__tablename__))
+        opened_nothing(links, "it was never issued, or was taken back")
     else:
         await see_student(session, link.student_id)
     return link
+
+
+def opened_nothing(links: type[Table], reason: str) -> None:
+    """Say in the log that a link of this table opened nothing, and why; never which."""
+    log.warning("a personal link opened nothing", table=str(links.__tablename__), reason=reason)
 
 
 async def revoke(session: AsyncSession, links: type[Link], at: datetime, *which: sa.ColumnElement[bool]) -> bool:

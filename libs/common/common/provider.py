@@ -15,6 +15,7 @@ import httpx
 import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey, import_key
+from joserfc.jwt import Token
 
 from common.auth import ALGORITHMS, Principal, unverified, verified
 from common.clients import Clients
@@ -54,16 +55,23 @@ class Provider:
         except Unauthenticated:
             return False
 
-    async def principal_of(self, token: str) -> Principal:
-        """The member of staff behind ``token``, in the widest role of their groups. Which schools are theirs, the SIS says.
+    async def verified(self, token: str) -> Token:
+        """Header and claims of ``token``, which the provider signed.
 
         Raises:
-            Unauthenticated: it is not an access token of this provider for Trellis, good now.
+            Unauthenticated: it did not.
+            ProviderUnavailable: its keys cannot be had.
+        """
+        return verified(token, await self.keys.with_key(unverified(token).header.get("kid")))
+
+    async def principal_of(self, signed: Token) -> Principal:
+        """The member of staff behind a token, in the widest role of their groups. Which schools are theirs, the SIS says.
+
+        Raises:
+            Unauthenticated: it is not an access token for Trellis, good now.
             Forbidden: the person has no role here, or is not known as staff.
-            ProviderUnavailable: the provider's keys cannot be had.
             SisterUnavailable: sis does not answer, and has not said lately who this is.
         """
-        signed = verified(token, await self.keys.with_key(unverified(token).header.get("kid")))
         check_access_token(signed, self.oidc)
         claims = signed.claims
         role, name = role_of(claims, self.oidc), staff_name(claims, self.oidc)

@@ -11,9 +11,11 @@ from fastapi import Request
 
 from common.auth import Principal
 from common.errors import DomainError
+from common.limits import TooManyRequests
 
-_REFUSALS = frozenset({401, 403, 404, 429})
+_REFUSALS = frozenset({401, 403, 404})
 """404 too: it is how a student is refused whom somebody does not see, and many of them are somebody who tries ids."""
+_DIGITS = 16
 
 log = structlog.get_logger(__name__)
 
@@ -27,10 +29,12 @@ def log_let_in(who: Principal, token: str, service: str) -> None:
 
 
 def log_refusal(request: Request, error: DomainError) -> None:
-    """Say that a request was refused, to whom and why, if it was for want of a right or for asking too often."""
-    if error.status not in _REFUSALS:
+    """Say that a request was refused, to whom and why, if it was for want of a right or for asking too often.
+
+    The latter is said once, until who asked has paused: no flood of requests becomes one of lines.
+    """
+    if error.known if isinstance(error, TooManyRequests) else error.status not in _REFUSALS:
         return
-    who: Principal | None = getattr(request.state, "asking", None)
     # The template of the route: its path may hold a student or a link.
     route = str(getattr(request.scope.get("route"), "path", ""))
     known = {"correlation_id": request.scope["correlation_id"]} if "correlation_id" in request.scope else {}
@@ -43,8 +47,16 @@ def log_refusal(request: Request, error: DomainError) -> None:
         error=error.kind(),
         reason=error.detail,
         **known,
-        **(_named(who) if who else {}),
+        **_whom(request),
     )
+
+
+def _whom(request: Request) -> dict[str, str]:
+    who, signed = (getattr(request.state, each, None) for each in ("asking", "signed"))
+    if who:
+        return _named(who)
+    subject = hashlib.sha256(str(signed.claims.get("sub")).encode()).hexdigest() if signed else ""
+    return {"subject": f"sha256:{subject[:_DIGITS]}"} if subject else {}
 
 
 def _named(who: Principal) -> dict[str, str]:

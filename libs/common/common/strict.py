@@ -4,6 +4,7 @@ import asyncio
 import re
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -13,8 +14,18 @@ from pydantic import BaseModel
 
 from common import json as strict_json
 from common.access import Handle, admitting
-from common.errors import BrokenEncoding, DomainError, Invalid, MalformedJson, TooLarge, TooSlow, UnknownEncoding
+from common.errors import (
+    BrokenEncoding,
+    DomainError,
+    Invalid,
+    MalformedJson,
+    Overloaded,
+    TooLarge,
+    TooSlow,
+    UnknownEncoding,
+)
 from common.idempotency import happens_once, once
+from common.limits import address_of
 
 BODY_SECONDS = 30
 """How long a body may take to arrive: a client that never ends it must not hold a place for ever."""
@@ -41,11 +52,25 @@ class _StrictRequest(Request):
         length = self.headers.get("content-length", "")
         if length.isdecimal() and int(length) > limit:
             raise _Refused(TooLarge(what="The body", limit=limit))
-        async for piece in self._pieces(limit):
-            read += len(piece)
-            if read > limit:
-                raise _Refused(TooLarge(what="The body", limit=limit))
-            yield piece
+        with self._place():
+            async for piece in self._pieces(limit):
+                read += len(piece)
+                if read > limit:
+                    raise _Refused(TooLarge(what="The body", limit=limit))
+                yield piece
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Of strangers at one address only so many send at once; who has a token has places for all."""
+        if self.state.principal.role != "public":
+            yield
+            return
+        with ExitStack() as held:
+            try:
+                held.enter_context(self.app.state.limits.stranger_sending(address_of(self)))
+            except Overloaded as refused:
+                raise _Refused(refused) from None
+            yield
 
     def _pieces(self, limit: int) -> AsyncIterator[bytes]:
         encoding = self.headers.get("content-encoding", "").strip().lower()

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from common.links import digest_of, new_token
+from common.links import digest_of, new_token, opened_nothing
 from common.sealed import Vault
 from notifications.models import OptOut, Pepper, StopLink
 from notifications.policy import POLICY
@@ -95,5 +95,9 @@ async def stop(session: AsyncSession, token: str, at: datetime) -> bool:
 async def _standing(session: AsyncSession, token: str, at: datetime) -> StopLink | None:
     link = await session.get(StopLink, digest_of(token).hex())
     if link is None or link.revoked_at is not None:
+        opened_nothing(StopLink, "it was never issued, or was taken back")
         return None
-    return link if at - link.made_at < timedelta(days=POLICY.stop_link_days) else None
+    if at - link.made_at >= timedelta(days=POLICY.stop_link_days):
+        opened_nothing(StopLink, "it ran out")
+        return None
+    return link

@@ -16,7 +16,7 @@ from common.app import Router
 from common.db import Session
 from common.errors import Invalid, SisterUnavailable
 from common.idempotency import repeatable
-from common.links import opened
+from common.links import opened, opened_nothing
 from common.pages import PRIVATE, Pages
 from common.runtime import Runtime, RuntimeOf, Today
 from common.scope import NOTHING
@@ -123,12 +123,17 @@ async def _working(runtime: Runtime, token: str, today: date) -> HelpLink | None
     """
     async with runtime.transaction(lambda: NOTHING) as session:
         link = await opened(session, HelpLink, token)
-        if link is None or today > link.expires_on:
+        if link is None:
+            return None
+        if today > link.expires_on:
+            opened_nothing(HelpLink, "it ran out")
             return None
         here = sa.exists().where(col(Student.student_id) == link.student_id, col(Student.enrolled))
         if not await session.scalar(sa.select(here)):
+            opened_nothing(HelpLink, "its student left")
             return None
     if link.author == Author.FAMILY and not await may_be_told(runtime, link.student_id, link.holder_id):
+        opened_nothing(HelpLink, "who has it may be told nothing")
         return None
     return link
 

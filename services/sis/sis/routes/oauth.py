@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from common.access import public, require
 from common.app import Router
-from common.auth import Principal, door_token, principal_of
+from common.auth import Principal, door_token, principal_of, verified
 from common.errors import MalformedJson, Unauthenticated
 from common.idempotency import repeatable
 from common.json import parse
@@ -162,7 +162,7 @@ async def read_info_of_token(
     if "token" not in fields:
         raise TokenRefused("invalid_request", "token is missing.")
     try:
-        asked = principal_of(fields["token"], service=runtime.name, trusted=runtime.keys.trusted)
+        asked = principal_of(verified(fields["token"], runtime.keys.trusted), service=runtime.name)
     except Unauthenticated:
         asked = None
     # Who asks was let in, so that the client is not revoked; what it is bound to is not in the token.

@@ -20,7 +20,7 @@ from common.app import Router
 from common.db import Session, transaction_time
 from common.errors import Invalid
 from common.idempotency import repeatable
-from common.links import opened
+from common.links import opened, opened_nothing
 from common.pages import PRIVATE
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
@@ -161,6 +161,8 @@ async def _consent(session: AsyncSession, window: models.Window, student_id: UUI
 def _closed_door(invitation: Invitation | None, language: Language) -> HTMLResponse:
     if invitation is None:
         return message_page(Door.GONE, language)
+    if invitation.door in (Door.CLOSED, Door.GONE):
+        opened_nothing(models.Link, f"its door is {invitation.door}")
     return message_page(invitation.door, language, invitation.window.opens_on, invitation.window.closes_on)
 
 
