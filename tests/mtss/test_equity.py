@@ -19,7 +19,7 @@ from mtss.commands.equity import app
 from mtss.models.monthly import happened
 from mtss.monthly import span_of, tell_equity
 from tests.harness import Running, over_http
-from tests.mtss.made_up import School, named, school_days
+from tests.mtss.made_up import School, named, policy, school_days
 from tests.mtss.test_rehearsal_groups import _ids, _push, _races, _stored
 from tests.mtss.test_rehearsals import mtss, sis
 from tests.scoped import TEACHER, assigned
@@ -197,7 +197,7 @@ async def test_what_happened_to_whom_in_a_month(mtss: Running, sis: Running) -> 
 
     async with mtss.session() as session:
         september = span_of(SCHOOL.days[15], mtss.runtime.settings.zone)
-        students, schools, month = await happened(session, september, "America/Denver", 5, 3)
+        students, schools, month = await happened(session, september, "America/Denver", policy())
 
     def who(flag: str) -> set[UUID]:
         return {each for each, said in zip(students, getattr(month, flag), strict=True) if said}
@@ -210,3 +210,21 @@ async def test_what_happened_to_whom_in_a_month(mtss: Running, sis: Running) -> 
     assert who("waited") == {entered}  # its ground is that of day 19; the override took effect on the day it was made
     # what is urgent was due on the day on which it was asked
     assert (who("help_due"), who("help_late")) == ({asked, entered, overridden}, {entered, overridden})
+
+
+async def test_who_answered_a_survey_in_a_month_and_whose_mean_is_low_enough_for_a_clause(mtss: Running) -> None:
+    at_the_level, above, in_part, in_august = (named("student", n) for n in range(4))
+    every = (at_the_level, above, in_part, in_august)
+    await mtss.deliver(SCHOOL.calendar(), *map(SCHOOL.enrols, every))
+    await mtss.deliver(SCHOOL.scores(15, 2.5, at_the_level), SCHOOL.scores(15, 2.51, above))
+    await mtss.deliver(SCHOOL.scores(15, 1.0, in_part, prorated=True), SCHOOL.scores(0, 1.0, in_august))
+    async with mtss.session() as session:
+        september = span_of(SCHOOL.days[15], mtss.runtime.settings.zone)
+        students, _, month = await happened(session, september, "America/Denver", policy())
+    said = zip(students, month.answered.tolist(), month.disconnected.tolist(), strict=True)
+    assert {each: flags for each, *flags in said} == {
+        at_the_level: [True, True],
+        above: [True, False],
+        in_part: [False, False],
+        in_august: [False, False],
+    }

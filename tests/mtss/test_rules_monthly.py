@@ -1,7 +1,10 @@
 """What a month's decisions came to by group: what is told, and which ratios call for a person."""
 
+import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, fields
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -10,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtss.rules.equity import Minimum
-from mtss.rules.monthly import MEASURES, Month, Report, by_group, inequities
+from mtss.rules.monthly import MEASURES, Month, Report, by_group, inequities, low_levels
+from mtss.rules.policy.reading import read_policy
 from mtss.rules.rehearsal.who import Groups, groups_of
+from tests.mtss.made_up import policy
 
 LEAST = Minimum(cell=10, students=30)
 
@@ -80,6 +85,21 @@ def test_the_group_that_is_not_served_is_named_among_many_and_without_a_number_w
     assert named(some, groups) == [("served", "black", "less", told)]
 
 
+def test_a_group_that_feels_less_connected_calls_for_a_person_and_one_that_feels_more_so_does_not() -> None:
+    groups = {"race": groups_of([*["asian"] * 200, *["black"] * 200, *["white"] * 200])}
+    some = month(600, answered=range(600), disconnected=of_each(60, 10, 30))
+    assert named(some, groups) == [("disconnected", "asian", "more", True)]
+
+
+def test_groups_are_compared_by_the_highest_level_of_a_subscale_that_a_clause_listens_to() -> None:
+    assert low_levels(policy()) == {"adult_support": Decimal("2.5")}
+    document: Any = json.loads(json.dumps(policy().document))
+    for name, level in (("lower", 2), ("higher", 3)):
+        document["clauses"][name] = deepcopy(document["clauses"]["adult_support"])
+        document["clauses"][name]["entry"]["at_most"]["value"] = level
+    assert low_levels(read_policy(json.dumps(document))) == {"adult_support": Decimal(3)}
+
+
 def test_a_group_of_whom_everybody_waits_is_named_without_a_number() -> None:
     some = month(160, entered=range(160), waited=(*range(80), *range(80, 90)))
     assert named(some, MANY) == [("waited", "asian", "more", False)]
@@ -139,7 +159,7 @@ def test_schools_and_those_of_whom_nothing_is_said_are_not_named() -> None:
 
 
 _student = st.tuples(
-    st.sampled_from(["asian", "black", "white", None]), st.lists(st.booleans(), min_size=8, max_size=8)
+    st.sampled_from(["asian", "black", "white", None]), st.lists(st.booleans(), min_size=10, max_size=10)
 )
 
 
@@ -154,6 +174,7 @@ def test_nothing_is_told_below_the_minimum_and_of_no_part_whose_whole_is_untold(
     flags["left"] &= flags["supported"]
     flags["served"] &= flags["supported"]
     flags["help_late"] &= flags["help_due"]
+    flags["disconnected"] &= flags["answered"]
     of, groups = Month(**flags), {"race": groups_of(race for race, _ in students)}
     found = by_group(of, groups, least)
     for measure in MEASURES:

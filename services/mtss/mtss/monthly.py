@@ -58,11 +58,10 @@ def _after(first: date) -> date:
 
 async def _tell(runtime: Runtime, span: Span) -> None:
     async with runtime.transaction() as session:
-        review = (await policy_in_force(session, span.next - timedelta(days=1))).review
-        within = int(review["proposal_due"].value), int(review["help_answered"].value)
-        students, schools, month = await happened(session, span, runtime.settings.zone.key, *within)
+        policy = await policy_in_force(session, span.next - timedelta(days=1))
+        students, schools, month = await happened(session, span, runtime.settings.zone.key, policy)
     groups = {**await groups_of_students(runtime, students), SCHOOL: groups_of(schools)}
-    report, threshold = by_group(month, groups, LEAST), float(review["equity_alert"].value)
+    report, threshold = by_group(month, groups, LEAST), float(policy.review["equity_alert"].value)
     async with runtime.transaction() as session:
         if not await keep(session, span.first, len(students), {"minimum": asdict(LEAST), "measures": report}):
             return  # another process was faster

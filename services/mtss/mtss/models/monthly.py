@@ -17,7 +17,8 @@ from common.db import Table
 from common.sealed import Sealed
 from mtss.models.tables import moment
 from mtss.rules import TIERS, Ints
-from mtss.rules.monthly import Month
+from mtss.rules.monthly import Month, low_levels
+from mtss.rules.policy.document import Policy
 
 # Late is what came after the last school day that the policy gives: so many school days lie between.
 _HAPPENED = sa.text(
@@ -56,13 +57,22 @@ _HAPPENED = sa.text(
             ) END AS day
         ) AS due
         WHERE due.day >= :first AND due.day < :next GROUP BY h.student_id
+    ), asked AS (
+        SELECT s.student_id, bool_or((one ->> 'mean')::numeric <= level.at_most) AS low
+        FROM mtss_score AS s, jsonb_array_elements(s.scores) AS one
+        JOIN unnest(CAST(:subscales AS text[]), CAST(:at_most AS numeric[])) AS level(subscale, at_most) ON level.subscale = one ->> 'subscale'
+        WHERE s.superseded_at IS NULL AND NOT s.deleted AND NOT (one ->> 'prorated')::boolean
+          AND s.answered_on >= :first AND s.answered_on < :next
+        GROUP BY s.student_id
     )
     SELECT s.student_id, s.school_id, true AS there, coalesce(before.tier <> :lowest OR entered, false) AS supported,
            coalesce(before.tier <> :lowest OR entered, false) AND given.student_id IS NOT NULL AS served,
            coalesce(entered, false) AS entered, coalesce("left", false) AS "left", ruled.student_id IS NOT NULL AS overridden,
-           coalesce(between, -1)::int AS between, coalesce(between >= :decided_within, false) AS waited, late IS NOT NULL AS help_due, coalesce(late, false) AS help_late
+           coalesce(between, -1)::int AS between, coalesce(between >= :decided_within, false) AS waited, late IS NOT NULL AS help_due, coalesce(late, false) AS help_late,
+           low IS NOT NULL AS answered, coalesce(low, false) AS disconnected
     FROM there JOIN mtss_student AS s USING (student_id) LEFT JOIN before USING (student_id) LEFT JOIN moved USING (student_id)
     LEFT JOIN ruled USING (student_id) LEFT JOIN given USING (student_id) LEFT JOIN helped USING (student_id)
+    LEFT JOIN asked USING (student_id)
     ORDER BY s.student_id
     """
 )
@@ -129,13 +139,16 @@ class Span:
 
 
 async def happened(
-    session: AsyncSession, span: Span, zone: str, decided_within: int, answered_within: int
+    session: AsyncSession, span: Span, zone: str, policy: Policy
 ) -> tuple[Sequence[UUID], Sequence[str], Month]:
-    """The students who were enrolled in a month, the school of each, and what happened to them; one statement."""
+    """The students who were enrolled in a month, the school of each, and what happened to them by ``policy``; one statement."""
     given = {name: getattr(span, name) for name in Span.__slots__} | {"zone": zone}
     given |= {"tiers": list(TIERS), "lowest": TIERS[0]}
-    within = {"decided_within": decided_within, "answered_within": answered_within}
-    rows = (await session.execute(_HAPPENED, given | within)).all()
+    within = {"decided_within": "proposal_due", "answered_within": "help_answered"}
+    given |= {name: int(policy.review[number].value) for name, number in within.items()}
+    levels = low_levels(policy)
+    given |= {"subscales": list(levels), "at_most": list(levels.values())}
+    rows = (await session.execute(_HAPPENED, given)).all()
     kinds = {each.name: np.int32 if each.type is Ints else np.bool_ for each in fields(Month)}
     flags: dict[str, Any] = {name: np.array([getattr(row, name) for row in rows], of) for name, of in kinds.items()}
     return [row.student_id for row in rows], [str(row.school_id) for row in rows], Month(**flags)

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
 from mtss.rules.equity import Minimum, Ratio, risk, risk_ratio, told, untold_ratio
 from mtss.rules.facts import Flags, Ints
+from mtss.rules.policy.document import Policy
 from mtss.rules.rehearsal.figures import quartiles
 from mtss.rules.rehearsal.who import NOT_SAID, OTHER, SCHOOL, Groups
+from mtss.rules.signals.survey_level import SIGNAL as SURVEY_LEVEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ MEASURES: Mapping[str, Measure] = {
     "overridden": Measure("there", ("more", "less")),
     "waited": Measure("entered", ("more",), told_by="entered"),
     "help_late": Measure("help_due", ("more",)),
+    "disconnected": Measure("answered", ("more",)),
 }
 _UNNAMED = frozenset({NOT_SAID, OTHER})
 
@@ -58,8 +62,25 @@ class Month:
     """A request for help was to be answered in it."""
     help_late: Flags
     """And was not answered by that day."""
+    answered: Flags
+    """Answered in it all questions of a subscale that a clause listens to."""
+    disconnected: Flags
+    """And so low that the clause would begin to stand."""
     between: Ints
     """School days between the ground and the decision of those who entered, the longest if several; -1 of others."""
+
+
+def low_levels(policy: Policy) -> Mapping[str, Decimal]:
+    """For each survey subscale that a clause listens to, the mean at which, or below, one begins to stand.
+
+    What is otherwise for some grades or a school does not count: groups are compared by one number.
+    """
+    levels: dict[str, Decimal] = {}
+    for clause in policy.clauses.values():
+        if clause.signal == SURVEY_LEVEL.name:
+            subscale = clause.texts["subscale"]
+            levels[subscale] = max(clause["entry.at_most"], levels.get(subscale, clause["entry.at_most"]))
+    return levels
 
 
 def by_group(month: Month, groups: Mapping[str, Groups], least: Minimum) -> Report:
