@@ -137,14 +137,15 @@ class Matrix:
 
     def _only_lets_in(self, route: Route) -> bool:
         """Whether it answers whoever holds a link without a word about anybody."""
-        return bool(route.permission and route.permission.link) and not self._asked(route).about
+        return bool(route.permission and route.permission.link) and not self.asked(route).about
 
-    def _asked(self, route: Route) -> Asked:
+    def asked(self, route: Route) -> Asked:
+        """What this route is asked with."""
         return self.district.asked.get(route.name, Asked())
 
     async def _ask(self, route: Route, headers: Headers, fill: Fill) -> httpx.Response:
         """The answer about the student of ``fill``; where a personal link stands in the path, everybody tries what they hold."""
-        asked = self._asked(route)
+        asked = self.asked(route)
         parts = _ANY | fill | {"token": headers.get("Authorization", "").removeprefix("Bearer ") or _NOBODY}
         path = _PLACE.sub(lambda place: parts.get(place[1], _NOBODY), route.path)
         body = asked.body(fill) if asked.body else route.example if route.of_students else {}
@@ -162,7 +163,7 @@ class Matrix:
         if answer.status_code in (403, 404):
             return ""
         of_one = not route.places.isdisjoint(fill)
-        if about := self._asked(route).about:
+        if about := self.asked(route).about:
             return whose if about(answer, fill) else "zeros" * of_one
         if route.method != "GET" or fill["student_id"] in answer.text:
             return whose

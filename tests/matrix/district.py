@@ -21,6 +21,8 @@ class Asked:
     query: Callable[[Fill], dict[str, str]] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     about: Callable[[httpx.Response, Fill], object] | None = None
+    handed: bool = False
+    """Whether it tells what was handed to who asks, so that nobody else finds anything in it with both nets cut either."""
 
 
 @dataclass

@@ -66,6 +66,8 @@ async def mtss(running: Running, families: Sisters) -> District:
             "GET /mtss/v1/schools/{school_id}/summary": Asked(about=lambda answer, _: answer.json()["students"]),
             "GET /mtss/v1/schools/{school_id}/reviews": listed,
             "GET /mtss/v1/students/{student_id}/course": listed,
+            "GET /mtss/v1/supports": Asked(handed=True),
+            "GET /mtss/v1/team-referrals": Asked(handed=True),
             "GET /mtss/v1/reviews/{review_id}/hand-over": Asked(about=lambda answer, _: "assigned" in answer.json()),
             "GET /mtss/v1/freshness": Asked(
                 query=lambda fill: {"school": fill["school_id"]}, about=lambda answer, _: answer.json()["items"]

@@ -117,7 +117,7 @@ async def _bare(matrix: Matrix, people: Columns) -> set[str]:
         for alone in NETS.values():
             await nets.enter_async_context(alone(matrix.running))
         routes = [route for route in routes_of(matrix.running.app) if route.by_sight and route.method == "GET"]
-        return {await matrix.cell(route, people["principal"]) for route in routes}
+        return {await matrix.cell(route, people["principal"]) for route in routes if not matrix.asked(route).handed}
 
 
 _NOT_BENS = ("district", "principal", "counselor", "facilitator", "teacher of the student", CLIENT, STUDENT, FAMILY)

@@ -53,7 +53,8 @@ async def school(mtss: Running) -> AsyncIterator[Running]:
 
 
 async def call(mtss: Running, method: str, path: str, role: str = "counselor", **more: Any) -> httpx.Response:
-    headers = mtss.headers(role, schools=more.pop("schools", ["north"])) | more.pop("headers", {})
+    who = mtss.headers(role, schools=more.pop("schools", ["north"]), staff=more.pop("staff", None))
+    headers = who | more.pop("headers", {})
     return await mtss.http.request(method, f"/mtss/v1{path}", headers=headers, **more)
 
 
@@ -436,8 +437,12 @@ async def test_the_queue_is_shown_on_the_command_line(school: Running, tmp_path:
         late = await asyncio.to_thread(CliRunner().invoke, app, [*options, "--late", "--json"])
         (waits,) = (each["id"] for each in json.loads(told.output) if each["about"] == "proposal")
         handed = await asyncio.to_thread(CliRunner().invoke, handing, [waits, str(TEACHER), REASON, *at])
+        again = await asyncio.to_thread(CliRunner().invoke, handing, [waits, str(TEACHER), REASON, *at])
+        known = [waits, str(TEACHER), REASON, "--from", str(TEACHER), *at]
+        taken = await asyncio.to_thread(CliRunner().invoke, handing, known)
     assert (shown.exit_code, "proposal" in shown.output, "nobody" in shown.output) == (0, True, True)
     assert (handed.exit_code, handed.output) == (0, "Handed over.\n")
+    assert (again.exit_code, f"{TEACHER} has it" in again.output, taken.exit_code) == (1, True, 0)
     assert [each["assigned"]["staff_id"] for each in await queue(school)] == [str(TEACHER)]
     assert {each["student_id"] for each in json.loads(told.output)} == {str(STUDENT)}
     assert [each["about"] for each in json.loads(late.output)] == ["follow_up"]

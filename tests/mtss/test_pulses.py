@@ -69,6 +69,8 @@ async def test_who_is_to_be_asked_is_handed_over_and_waits_no_longer_once_a_supp
     support = {"kind": "mentor", "owner_id": str(TEACHER), "review_on": str(SCHOOL.days[30])}
     assert (await act(school, f"/students/{STUDENT}/supports", **support)).status_code == 201
     assert await waits(school) == []
+    handed = await call(school, "GET", f"/reviews/{STUDENT}/hand-over")
+    assert handed.status_code == 404  # what does not wait is nobody's to hand over
 
 
 @pytest.mark.parametrize("wellbeing", [0, 6])

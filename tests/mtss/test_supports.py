@@ -1,5 +1,6 @@
 """Supports that students receive: begun, reviewed, ended; and no tier that ends by itself while one runs."""
 
+import asyncio
 import tomllib
 from collections.abc import AsyncIterator, Mapping
 from copy import deepcopy
@@ -14,7 +15,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 from sqlmodel import col
 
-from common.events import Cause, Tier
+from common.events import Cause, Relation, Tier
 from common.policies import PolicyInvalid
 from mtss.models import Student, Support
 from mtss.rules.sentences import WORDS
@@ -22,7 +23,7 @@ from mtss.supports import read_catalogue
 from tests.harness import Running
 from tests.mtss.made_up import STUDENT, School, named, school_days
 from tests.mtss.test_people import REASON, act, at_noon, call, decisions, differing, handed_over, queue, student
-from tests.scoped import TEACHER, assigned
+from tests.scoped import TEACHER, assigned, enrolled, related
 
 SCHOOL = School("north", days=school_days(120))
 TRIED = "They met each Monday; she now has lunch with two others."
@@ -157,16 +158,73 @@ async def test_a_support_is_begun_once_over_what_was_seen_and_by_who_sees_the_st
     again = await call(school, "POST", path, json=body, headers=once)
     assert (first.status_code, again.json()) == (201, first.json())
     assert len((await call(school, "GET", path)).json()["items"]) == 1
+    one = f"/supports/{first.json()['id']}"
     for away, status in (({"schools": ["south"]}, 404), ({"role": "teacher"}, 403)):
-        for method, where in (("GET", path), ("POST", path), ("GET", f"/supports/{first.json()['id']}")):
+        for method, where, answer in (("GET", path, status), ("POST", path, status), ("GET", one, 404)):
             headers = {"If-Match": seen} if method == "POST" else {}
             asked = await call(school, method, where, json=body, headers=headers, **away)
-            assert asked.status_code == status
+            assert asked.status_code == answer
     attempts, attempt = f"/supports/{first.json()['id']}/attempts", {"progress": "same", "tried": TRIED}
     attempt["next_review_on"] = SCHOOL.days[50].isoformat()
     for seen_before, status in (({}, 428), ({"If-Match": '"before"'}, 412)):
         refused = await call(school, "POST", attempts, json=attempt, headers=seen_before)
         assert refused.status_code == status
+
+
+async def test_of_fifty_who_begin_the_same_support_one_does(school: Running) -> None:
+    seen = (await call(school, "GET", f"/students/{STUDENT}")).headers["ETag"]
+    answers = await asyncio.gather(*(begun(school, seen=seen) for _ in range(50)))
+    assert sorted(each.status_code for each in answers) == [201, *[412] * 49]
+
+
+async def test_whose_a_support_is_reads_and_reviews_it_whatever_their_role_and_nothing_more_of_the_student(
+    school: Running,
+) -> None:
+    support = (await begun(school)).json()
+    teacher: Any = {"role": "teacher", "schools": [], "staff": TEACHER}
+    mentor = f"/supports/{support['id']}"
+    (theirs,) = (await call(school, "GET", "/supports", **teacher)).json()["items"]
+    seen = await call(school, "GET", mentor, **teacher)
+    assert theirs == seen.json() == support
+    attempt = {"progress": "same", "tried": TRIED, "next_review_on": SCHOOL.days[50].isoformat()}
+    match = {"If-Match": seen.headers["ETag"]}
+    reviewed = await call(school, "POST", f"{mentor}/attempts", json=attempt, headers=match, **teacher)
+    assert (reviewed.status_code, reviewed.json()["attempts"][0]["by"]) == (201, str(TEACHER))
+
+    other = (await begun(school, kind="small-group", owner_id=str(await _colleague(school)))).json()
+    for where, status in (
+        (f"/supports/{other['id']}", 404),
+        (f"/students/{STUDENT}", 404),
+        (f"/students/{STUDENT}/supports", 403),
+        (f"/students/{STUDENT}/rulings", 403),
+    ):
+        assert (await call(school, "GET", where, **teacher)).status_code == status
+    ending = {"ending": "goal-met", "reason": REASON}
+    assert (await call(school, "POST", f"{mentor}/end", json=ending, headers=match, **teacher)).status_code == 403
+
+    await school.deliver(assigned(begin_on=SCHOOL.days[0], end_on=SCHOOL.days[29]))
+    assert (await call(school, "GET", mentor, **teacher)).status_code == 404  # who left the school has nothing there
+    await school.deliver(assigned(begin_on=SCHOOL.days[0]))
+    handed = await handed_over(school, support["id"], staff_id=other["owner"]["staff_id"])
+    assert (handed.status_code, (await call(school, "GET", mentor, **teacher)).status_code) == (201, 404)
+    assert (await call(school, "GET", "/supports", **teacher)).json()["items"] == []
+
+
+async def _colleague(school: Running) -> UUID:
+    await school.deliver(assigned(UUID(int=9), begin_on=SCHOOL.days[0]))
+    return UUID(int=9)
+
+
+async def test_nothing_is_given_to_who_cannot_open_it(school: Running) -> None:
+    keeper = UUID(int=8)
+    elsewhere = assigned(keeper, "south", begin_on=SCHOOL.days[0]), enrolled(school="south", entry_on=SCHOOL.days[0])
+    await school.deliver(related(Relation.CASELOAD, STUDENT, keeper, begin_on=SCHOOL.days[0]), *elsewhere)
+    refused = await begun(school, owner_id=str(keeper))
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "owner_id")
+    support = (await begun(school)).json()
+    assert (await handed_over(school, support["id"], staff_id=str(keeper))).status_code == 422
+    await school.deliver(assigned(keeper, begin_on=SCHOOL.days[0]))
+    assert (await handed_over(school, support["id"], staff_id=str(keeper))).status_code == 201
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,21 @@ _STEPS = sa.text(
 _REASON = {"table": "mtss_ruling", "column": "reason"}
 
 
-def version_of(student: Student) -> str:
-    """The ETag of what was decided about a student and what is open: what who decides names in ``If-Match``."""
-    return etag_of(student.student_id, student.decision_id, student.proposal_id)
+_RULED = sa.text(
+    """
+    SELECT (SELECT max(number) FROM mtss_ruling WHERE student_id = :student),
+           (SELECT coalesce(sum(attempts), 0) FROM mtss_support WHERE student_id = :student)
+    """
+)
+
+
+async def version_of(session: AsyncSession, student: Student) -> str:
+    """The ETag of what was decided about a student, by rules and by people, what is open and what was tried.
+
+    It is what who decides names in ``If-Match``.
+    """
+    ruled = (await session.execute(_RULED, {"student": student.student_id})).one()
+    return etag_of(student.student_id, student.decision_id, student.proposal_id, *ruled)
 
 
 async def rule(session: AsyncSession, vault: Vault, student: Student, reason: str, **said: Any) -> Ruling:

@@ -37,14 +37,17 @@ class Sight:
 
     def say(self, connection: sa.Connection) -> None:
         """Tell the database, for the transaction that begins, on the way if nothing has been asked of it yet."""
-        said = _SAY_ALL if self.all else self._some()
         driver: Any = connection.connection.driver_connection
         if driver.is_in_transaction():
-            connection.exec_driver_sql(said)
+            connection.exec_driver_sql(self.said)
         else:
-            driver.says = said
+            driver.says = self.said
 
-    def _some(self) -> str:
+    @property
+    def said(self) -> str:
+        """The statement that says it."""
+        if self.all:
+            return _SAY_ALL
         settings = {
             "sees": _text("some"),
             "staff": _text(str(self.staff_id or "")),
@@ -119,6 +122,14 @@ async def see_by_key(session: AsyncSession, key: bytes) -> None:
 async def see_student(session: AsyncSession, student: UUID) -> None:
     """Let this transaction see one student besides: the one whose secret link was shown."""
     await session.execute(_SAY_ONE, {"name": "trellis.student", "value": str(student)})
+
+
+async def see_as(session: AsyncSession, sight: Sight | None = None) -> None:
+    """From here on this transaction sees what ``sight`` says; without it again what it saw at its beginning.
+
+    For a route that asks whether somebody else sees a student, or lets somebody work on what is theirs.
+    """
+    await session.execute(sa.text((sight or session.info["sight"]()).said))
 
 
 async def begin_seeing_all(driver: Any) -> None:

@@ -13,6 +13,7 @@ from common.commands import (
     HERE,
     AsJson,
     Data,
+    Stop,
     TokenFile,
     Url,
     answer_of,
@@ -21,6 +22,8 @@ from common.commands import (
     out,
     whole_pages,
 )
+
+NOBODY = "nobody"
 
 
 def reviews(
@@ -70,18 +73,24 @@ def hand_over(
     review: Annotated[UUID, typer.Argument(help="The id, as `trellis reviews` and `trellis equity show` show it.")],
     staff: Annotated[UUID, typer.Argument(help="The member of staff, by the id that sis gives them.")],
     reason: Annotated[str, typer.Argument(help="Why; it is sealed.")],
+    from_: Annotated[str, typer.Option("--from", help="Who has it, as far as you know: their id, or nobody.")] = NOBODY,
     url: Url = ADDRESS,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
     """Hand over what waits for a person: whatever the queue of a school shows, its silence, or an equity alert.
 
+    It is taken only from whom `--from` names; who else has it is said, and nothing is changed.
+
     Example: trellis hand-over 0199a3c2-5d41-7c35-9a53-0e7f2f6f6a11 0190f6a8-0000-7000-8000-000000000001 "She knows the family."
     """
     with one_sentence(), operator(url, data, token_file) as http:
         asked, path = {"staff_id": str(staff), "reason": reason}, f"/mtss/v1/reviews/{review}/hand-over"
         seen = http.get(path)
-        answer_of(seen)
+        has = answer_of(seen)["assigned"]
+        if from_ != (has["staff_id"] if has else NOBODY):
+            taken = f"Not taken: {has['staff_id']} has it since {has['at']}" if has else "Not taken: nobody has it"
+            raise Stop(f"{taken}; say so with --from.")
         answer_of(http.post(path, json=asked, headers={"If-Match": seen.headers["ETag"]}))
     out.print("Handed over.")
 

@@ -69,7 +69,7 @@ class Handover(Table, table=True):
     """
 
     __tablename__ = "mtss_handover"
-    __table_args__ = (sa.Index("mtss_handover_review", "review_id"),)
+    __table_args__ = (sa.Index("mtss_handover_review", "review_id"), sa.Index("mtss_handover_staff", "staff_id"))
 
     id: UUID = Field(primary_key=True, default_factory=uuid_utils.uuid7)
     review_id: UUID

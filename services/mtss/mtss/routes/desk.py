@@ -1,8 +1,10 @@
 """The desk at which a person rules: who may, one student locked before them, and what they decided as it is shown."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any
+from operator import attrgetter
+from typing import Annotated, Any, Protocol, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,6 +18,7 @@ from common.auth import Principal
 from common.db import Session
 from common.errors import NotFound
 from common.events import Tier
+from common.paging import keyset, next_of
 from common.preconditions import IfMatch, check_seen
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
@@ -28,6 +31,14 @@ Decider = Annotated[
     Principal, require("district", "principal", "counselor", reads=(*READS, *MIXES, "narrative"), purpose=PURPOSE)
 ]
 """Who decides about students, and reads why others did."""
+DECIDED = frozenset({*MIXES, "narrative"})
+Holder = Annotated[
+    Principal,
+    require(
+        "district", "principal", "counselor", "facilitator", "teacher", reads=READS, mixes=DECIDED, purpose=PURPOSE
+    ),
+]
+"""Who decides about students; and who has something, which they read whole, whatever their role reads elsewhere."""
 
 
 class Reasoned(BaseModel):
@@ -64,6 +75,16 @@ class RulingDocument(BaseModel):
     reason: str
 
 
+class OfStudent(Protocol):
+    """A row about one student."""
+
+    id: UUID
+    student_id: UUID
+
+
+Row = TypeVar("Row", bound=OfStudent)
+
+
 @dataclass
 class Desk:
     """Where ``who`` rules today, over what ``expected`` says that they saw."""
@@ -85,10 +106,10 @@ class Desk:
 
     async def rule(self, student: Student, reason: str, **said: Any) -> RulingDocument:
         """Keep what was decided about a student who is locked; the answer has the next ETag."""
-        check_seen(self.expected, version_of(student))
+        check_seen(self.expected, await version_of(self.session, student))
         said |= {"made_on": self.today, "by": self.who.subject}
         ruling = await rule(self.session, self.vault, student, reason, **said)
-        self.response.headers["ETag"] = version_of(student)
+        self.response.headers["ETag"] = await version_of(self.session, student)
         return shown(self.vault, ruling)
 
 
@@ -114,6 +135,41 @@ async def open_desk(
 
 
 At = Annotated[Desk, Depends(open_desk, scope="function")]
+
+
+async def open_holders_desk(
+    who: Holder, session: Session, runtime: RuntimeOf, today: Today, response: Response, expected: IfMatch = None
+) -> Desk:
+    """The desk of who works on what they have."""
+    return Desk(session, runtime.vault, who, today, response, expected)
+
+
+HoldersAt = Annotated[Desk, Depends(open_holders_desk, scope="function")]
+
+
+async def page_of(
+    session: AsyncSession,
+    who: Principal,
+    student_id: UUID,
+    rows: type[Row],
+    by: Any,
+    cursor: str | None,
+    limit: int,
+    *which: sa.ColumnElement[bool],
+) -> tuple[Sequence[Row], str | None]:
+    """A page of the rows about one student by a column of theirs, and the cursor of what follows.
+
+    Raises:
+        NotFound: the student is not seen.
+        Invalid: this is no cursor of such a list.
+    """
+    seen = sa.select(sa.exists().where(col(Student.student_id) == student_id, visible_to(who, col(Student.student_id))))
+    if not await session.scalar(seen):
+        raise NotFound(what="student")
+    mine = col(rows.student_id) == student_id, visible_to(who, col(rows.student_id))
+    asked = sa.select(rows).where(*mine, *which)
+    found = (await session.scalars(keyset(asked, by, cursor, limit))).all()
+    return found[:limit], next_of(found, limit, attrgetter(by.key))
 
 
 def shown(vault: Vault, ruling: Ruling) -> RulingDocument:

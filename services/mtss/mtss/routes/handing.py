@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -20,11 +20,12 @@ from common.errors import Invalid, NotFound
 from common.idempotency import ONCE
 from common.preconditions import IfMatch, check_seen, etag_of
 from common.runtime import RuntimeOf, Today
-from common.scope import see_all
+from common.scope import Sight, access_policy, see_as, seen
 from common.sealed import Vault
-from mtss.models import Handover, HelpRequest, Proposal, Ruling, Student, Support, TeamReferral
+from mtss.models import Handover, HelpRequest, Ruling, Student, Support, TeamReferral
 from mtss.models.monthly import EquityAlert
-from mtss.routes.desk import Decider, Reasoned
+from mtss.routes.desk import DECIDED, Decider, OfStudent, Reasoned, Row
+from mtss.routes.pulses import follow_ups
 from mtss.silence import silences
 
 router = Router("mtss")
@@ -32,17 +33,15 @@ router = Router("mtss")
 _SEALED = {"table": "mtss_handover", "column": "reason"}
 _ONE_AFTER_THE_OTHER = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:review, 0))")
 # What is of the whole district is anybody's who works at a school of it.
-_WORKS_THERE = sa.text(
+_SEES = sa.text(
     """
-    SELECT EXISTS (
-        SELECT FROM scope_assignment AS a WHERE a.staff_id = :staff AND a.school_id = coalesce(CAST(:school AS text), a.school_id)
-        AND NOT a.deleted AND a.begin_on <= :today AND coalesce(a.end_on, 'infinity') >= :today
-    ) OR EXISTS (
-        SELECT FROM scope_relation AS r WHERE r.staff_id = :staff AND r.student_id = CAST(:student AS uuid) AND NOT r.deleted
-        AND r.begin_on <= :today AND coalesce(r.end_on, 'infinity') >= :today
-    )
+    SELECT CASE WHEN CAST(:student AS uuid) IS NULL
+        THEN EXISTS (SELECT FROM scope_school WHERE school_id = coalesce(CAST(:school AS text), school_id))
+        ELSE EXISTS (SELECT FROM scope_sight WHERE student_id = CAST(:student AS uuid)) END
     """
 )
+_DECIDE = ("principal", "counselor")
+_WORK = (*_DECIDE, "facilitator", "teacher")
 
 
 class HandoverDocument(BaseModel):
@@ -77,10 +76,12 @@ class HandoverAsked(Reasoned):
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """Of which student and school it is; an equity alert is of neither."""
+    """Of which student and school something is; an equity alert is of neither."""
 
     student_id: UUID | None = None
     school_id: str | None = None
+    works: bool = False
+    """Whether who has it works on it whatever their role; otherwise who decides does."""
 
 
 @router.get("/v1/reviews/{review_id}/hand-over")
@@ -105,33 +106,77 @@ async def hand_over_review(
     response: Response,
     expected: IfMatch = None,
 ) -> HandoverDocument:
-    """Hand something that waits to a member of staff who works at the school, or answers for the student.
+    """Hand something that waits to a member of staff who sees the student there, or works at the school.
 
     If-Match names the ETag of who has it.
 
     Raises:
-        Invalid: they do neither.
+        Invalid: they do not.
     """
     waits = await _waiting(session, who, review_id, today)
     await session.execute(_ONE_AFTER_THE_OTHER, {"review": str(review_id)})
     before = (await handed(session, runtime.vault, [review_id])).get(review_id)
     check_seen(expected, _version_of(review_id, HandoverNow(assigned=before)))
-    await check_works_there(session, "staff_id", asked.staff_id, waits, today)
+    await check_sees(session, "staff_id", asked.staff_id, waits, today)
     given = await hand(session, runtime.vault, waits, asked.staff_id, asked.reason, review_id=review_id, by=who.subject)
     response.headers["ETag"] = _version_of(review_id, HandoverNow(assigned=given))
     return given
 
 
-async def check_works_there(session: AsyncSession, field: str, staff_id: UUID, waits: Waits, today: date) -> None:
-    """Nothing, if something that waits may be given to a member of staff.
+async def check_sees(session: AsyncSession, field: str, staff_id: UUID, waits: Waits, today: date) -> None:
+    """Nothing, if something that waits may be given to a member of staff: then they can open it.
+
+    Which role somebody has is known only of who asks: so they must see the student on a ground of one of the roles that open it.
 
     Raises:
-        Invalid: they neither work at the school nor answer for the student.
+        Invalid: they do not.
     """
-    await see_all(session)  # who works where is nobody's to look up, and only whether this one does is told
-    there = {"staff": staff_id, "school": waits.school_id, "student": waits.student_id, "today": today}
-    if not await session.scalar(_WORKS_THERE, there):
-        raise Invalid(field=field, rule="must be assigned to the school, or related to the student")
+    await see_as(session, _sight_of(staff_id, waits.works, today))
+    sees = await session.scalar(_SEES, {"student": waits.student_id, "school": waits.school_id})
+    await see_as(session)
+    if not sees:
+        raise Invalid(field=field, rule="must be assigned to the school, or related to the student where they work")
+
+
+def _sight_of(staff_id: UUID, works: bool, today: date) -> Sight:
+    grounds = access_policy().grounds
+    some = frozenset[str]().union(*(grounds[role] for role in (_WORK if works else _DECIDE)))
+    return Sight(some - {"district"}, staff_id, today=today)
+
+
+async def find(
+    session: AsyncSession, who: Principal, of: type[Row], row_id: UUID, what: str, today: date, *, lock: bool = False
+) -> Row:
+    """A row about a student whom ``who`` sees and decides about, or one that they have; see :func:`theirs`.
+
+    Raises:
+        NotFound: neither.
+    """
+    asked = sa.select(of).where(col(of.id) == row_id)
+    asked = asked.with_for_update() if lock else asked
+    found = None
+    if who.reads.issuperset(DECIDED):
+        found = (await session.scalars(asked.where(visible_to(who, col(of.student_id))))).one_or_none()
+    if found is None:
+        found = (await session.scalars(asked.where(*await theirs(session, who, of, today)))).one_or_none()
+    if found is None:
+        raise NotFound(what=what)
+    return found
+
+
+async def theirs(
+    session: AsyncSession, who: Principal, of: type[OfStudent], today: date
+) -> Sequence[sa.ColumnElement[bool]]:
+    """Which rows ``who`` has: they were last handed to them, and they see the student on a ground of any role.
+
+    From here on this transaction sees students on these grounds.
+    """
+    if who.staff_id is None:
+        return (sa.false(),)
+    await see_as(session, _sight_of(who.staff_id, True, today))
+    ever = sa.select(col(Handover.review_id)).where(col(Handover.staff_id) == who.staff_id)
+    last = sa.select(col(Handover.staff_id)).where(col(Handover.review_id) == of.id).order_by(col(Handover.id).desc())
+    return col(of.id).in_(ever), last.limit(1).scalar_subquery() == who.staff_id, seen(col(of.student_id))
 
 
 async def hand(
@@ -163,9 +208,8 @@ def _version_of(review_id: UUID, now: HandoverNow) -> str:
 
 async def _waiting(session: AsyncSession, who: Principal, review_id: UUID, today: date) -> Waits:
     """What waits under this id, of what ``who`` sees."""
-    student = await _whose(session, who, review_id)
-    if student is not None:
-        return Waits(student.student_id, student.school_id)
+    for waits in await _of_student(session, who, review_id, today):
+        return waits
     open_alert = col(EquityAlert.id) == review_id, col(EquityAlert.found_at).is_(None)
     if who.role == "district" and await session.scalar(sa.select(sa.exists().where(*open_alert))):
         return Waits()
@@ -175,24 +219,31 @@ async def _waiting(session: AsyncSession, who: Principal, review_id: UUID, today
     raise NotFound(what="review")
 
 
-async def _whose(session: AsyncSession, who: Principal, review_id: UUID) -> Student | None:
-    overrides = sa.select(col(Ruling.student_id)).where(col(Ruling.id) == review_id, col(Ruling.kind) == "overridden")
-    proposals = sa.select(col(Proposal.student_id)).where(
-        col(Proposal.id) == review_id, col(Proposal.closed_at).is_(None)
+async def _of_student(session: AsyncSession, who: Principal, review_id: UUID, today: date) -> Sequence[Waits]:
+    """What waits under this id of a student whom ``who`` sees: one or nothing."""
+    standing = sa.and_(col(Ruling.student_id) == col(Student.student_id), col(Ruling.number) == col(Student.ruling))
+    decided = sa.or_(
+        col(Student.question_id) == review_id,
+        col(Student.proposal_id) == review_id,
+        sa.exists().where(col(Ruling.id) == review_id, col(Ruling.kind) == "overridden", standing),
+        _waits(HelpRequest, review_id, col(HelpRequest.answered_on)),
     )
-    requests = sa.select(col(HelpRequest.student_id)).where(
-        col(HelpRequest.id) == review_id, col(HelpRequest.answered_on).is_(None)
+    worked = sa.or_(
+        _waits(Support, review_id, col(Support.ended_on)), _waits(TeamReferral, review_id, col(TeamReferral.met_on))
     )
-    supports = sa.select(col(Support.student_id)).where(col(Support.id) == review_id, col(Support.ended_on).is_(None))
-    teams = sa.select(col(TeamReferral.student_id)).where(
-        col(TeamReferral.id) == review_id, col(TeamReferral.met_on).is_(None)
-    )
-    waiting = col(Student.student_id).in_(overrides.union_all(proposals, requests, supports, teams))
-    asked = sa.select(Student).where(
-        sa.or_(waiting, col(Student.question_id) == review_id, col(Student.student_id) == review_id),
-        visible_to(who, col(Student.student_id)),
-    )
-    return (await session.scalars(asked)).one_or_none()
+    mine = visible_to(who, col(Student.student_id))
+    asked = sa.select(col(Student.student_id), col(Student.school_id), worked).where(mine, sa.or_(decided, worked))
+    found = [Waits(*row) for row in await session.execute(asked)]
+    if found:
+        return found
+    followed = await follow_ups(session, (mine, col(Student.student_id) == review_id))
+    asked = sa.select(col(Student.student_id), col(Student.school_id), sa.false())
+    some = asked.where(col(Student.student_id).in_([each.student_id for each in followed]))
+    return [Waits(*row) for row in await session.execute(some)]
+
+
+def _waits(of: type[OfStudent], review_id: UUID, closed: Any) -> sa.ColumnElement[bool]:
+    return sa.exists().where(col(of.id) == review_id, col(of.student_id) == col(Student.student_id), closed.is_(None))
 
 
 def _shown(vault: Vault, handed: Handover) -> HandoverDocument:

@@ -1,7 +1,6 @@
 """Personal links with which a student or somebody of the family asks for help: issued, listed and taken back."""
 
 from datetime import date, datetime, timedelta
-from operator import attrgetter
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,11 +15,12 @@ from common.db import Session, transaction_time
 from common.errors import FieldsForbidden, Invalid, NotFound
 from common.idempotency import ONCE
 from common.links import digest_of, new_token, revoke
-from common.paging import Cursor, Limit, Page, keyset, next_of
+from common.paging import Cursor, Limit, Page
 from common.policy import LINK_DAYS
 from common.runtime import RuntimeOf, Today
 from mtss.contacts import may_be_told
-from mtss.models import Author, HelpLink, Student
+from mtss.models import Author, HelpLink
+from mtss.routes.desk import locked_student, page_of
 
 router = Router("mtss")
 
@@ -70,7 +70,7 @@ async def issue_help_link(
         raise FieldsForbidden
     # Asked before this transaction begins, for sis may take a while; told only of a student who is seen.
     told = not asked.contact_id or await may_be_told(runtime, student_id, asked.contact_id)
-    await _student(session, who, student_id, lock=True)
+    await locked_student(session, who, student_id)  # nobody else issues a link meanwhile
     if not told:
         raise Invalid(field="contact_id", rule="must be a contact of the student whom no restriction bars")
     holder, at, token = asked.contact_id or student_id, await transaction_time(session), new_token()
@@ -94,12 +94,9 @@ async def list_help_links(
     student_id: UUID, who: Keeper, session: Session, today: Today, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[HelpLinkDocument]:
     """The links that work for a student and their contacts, without what opens them."""
-    await _student(session, who, student_id)
-    mine = col(HelpLink.student_id) == student_id, visible_to(who, col(HelpLink.student_id))
     works = col(HelpLink.revoked_at).is_(None), col(HelpLink.expires_on) >= today
-    asked = keyset(sa.select(HelpLink).where(*mine, *works), col(HelpLink.id), cursor, limit)
-    found = (await session.scalars(asked)).all()
-    return Page(items=[_shown(each, who) for each in found[:limit]], next=next_of(found, limit, attrgetter("id")))
+    found, following = await page_of(session, who, student_id, HelpLink, col(HelpLink.id), cursor, limit, *works)
+    return Page(items=[_shown(each, who) for each in found], next=following)
 
 
 @router.delete("/v1/help-links/{link_id}", status_code=204)
@@ -109,14 +106,6 @@ async def revoke_help_link(link_id: UUID, who: Keeper, session: Session) -> None
     if not await session.scalar(sa.select(sa.exists().where(*mine))):
         raise NotFound(what="link")
     await revoke(session, HelpLink, await transaction_time(session), *mine)
-
-
-async def _student(session: Session, who: Principal, student_id: UUID, *, lock: bool = False) -> None:
-    """Raise :class:`NotFound` unless the student is enrolled, and seen. ``lock``: nobody else issues a link meanwhile."""
-    seen = col(Student.enrolled), visible_to(who, col(Student.student_id))
-    found = sa.select(Student).where(col(Student.student_id) == student_id, *seen)
-    if (await session.scalars(found.with_for_update() if lock else found)).one_or_none() is None:
-        raise NotFound(what="student")
 
 
 def _shown(link: HelpLink, who: Principal) -> HelpLinkDocument:

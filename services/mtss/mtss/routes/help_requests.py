@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -11,20 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from common.access import require, visible_to
+from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.db import Session, transaction_time
-from common.errors import DomainError, NotFound
+from common.errors import DomainError
 from common.idempotency import ONCE
-from common.paging import Cursor, Limit, Page, keyset, next_of
+from common.paging import Cursor, Limit, Page
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from common.words import Words
 from mtss.deciding import Touched, reassess
 from mtss.models import Author, HelpRequest, Student
-from mtss.routes.desk import locked_student
+from mtss.routes.desk import locked_student, page_of
 from mtss.routes.documents import MIXES, PURPOSE, READS
+from mtss.routes.handing import find
 from mtss.rules.reviewing import due_on
 from mtss.ruling import days_within, school_days
 from mtss.supports import CATALOGUE
@@ -148,10 +148,7 @@ async def answer_help_request(
     Raises:
         HelpAnswered: somebody has answered it.
     """
-    mine = col(HelpRequest.id) == request_id, visible_to(who, col(HelpRequest.student_id))
-    request = (await session.scalars(sa.select(HelpRequest).where(*mine).with_for_update())).one_or_none()
-    if request is None:
-        raise NotFound(what="request for help")
+    request = await find(session, who, HelpRequest, request_id, "request for help", today, lock=True)
     if request.answered_on is not None:
         raise HelpAnswered
     request.answered_on, request.answered_by = today, who.subject
@@ -165,15 +162,8 @@ async def list_help_requests(
     student_id: UUID, who: Answerer, session: Session, runtime: RuntimeOf, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[HelpRequestDocument]:
     """Every request for help for a student and what was done, from the first to the last."""
-    known = sa.exists().where(col(Student.student_id) == student_id, visible_to(who, col(Student.student_id)))
-    if not (await session.execute(sa.select(known))).scalar_one():
-        raise NotFound(what="student")
-    mine = col(HelpRequest.student_id) == student_id, visible_to(who, col(HelpRequest.student_id))
-    asked = keyset(sa.select(HelpRequest).where(*mine), col(HelpRequest.id), cursor, limit)
-    found = (await session.scalars(asked)).all()
-    return Page(
-        items=[_shown(runtime.vault, who, each) for each in found[:limit]], next=next_of(found, limit, attrgetter("id"))
-    )
+    found, following = await page_of(session, who, student_id, HelpRequest, col(HelpRequest.id), cursor, limit)
+    return Page(items=[_shown(runtime.vault, who, each) for each in found], next=following)
 
 
 async def take(session: AsyncSession, vault: Vault, request: HelpRequest, words: str) -> None:

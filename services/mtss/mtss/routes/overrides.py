@@ -1,7 +1,6 @@
 """Overrides: a person decides otherwise than the policy, up or down, until a day; and every ruling about a student."""
 
 from datetime import date
-from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -15,10 +14,10 @@ from common.db import Session
 from common.errors import DomainError, NotFound
 from common.events import Tier
 from common.idempotency import ONCE
-from common.paging import Cursor, Limit, Page, keyset, next_of
+from common.paging import Cursor, Limit, Page
 from common.runtime import RuntimeOf
-from mtss.models import Ruling, Student
-from mtss.routes.desk import At, Decider, Reasoned, RulingDocument, shown
+from mtss.models import Ruling
+from mtss.routes.desk import At, Decider, Reasoned, RulingDocument, page_of, shown
 from mtss.rules.reviewing import check_ahead
 from mtss.ruling import days_within, school_days
 
@@ -86,13 +85,5 @@ async def list_rulings(
     student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[RulingDocument]:
     """Everything that people decided about a student, from the first to the last."""
-    seen = visible_to(who, col(Student.student_id))
-    if not (
-        await session.execute(sa.select(sa.exists().where(col(Student.student_id) == student_id, seen)))
-    ).scalar_one():
-        raise NotFound(what="student")
-    asked = sa.select(Ruling).where(col(Ruling.student_id) == student_id, visible_to(who, col(Ruling.student_id)))
-    found = (await session.scalars(keyset(asked, col(Ruling.number), cursor, limit))).all()
-    return Page(
-        items=[shown(runtime.vault, each) for each in found[:limit]], next=next_of(found, limit, attrgetter("number"))
-    )
+    found, following = await page_of(session, who, student_id, Ruling, col(Ruling.number), cursor, limit)
+    return Page(items=[shown(runtime.vault, each) for each in found], next=following)

@@ -66,7 +66,7 @@ async def read_proposal(
     """A proposal, open or closed. Its ETag goes into If-Match of who answers it."""
     proposal = await _find(session, who, proposal_id)
     student = await session.get_one(Student, proposal.student_id)
-    response.headers["ETag"] = version_of(student)
+    response.headers["ETag"] = await version_of(session, student)
     return await proposed(session, runtime, proposal, str(student.school_id))
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -12,18 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from common.access import visible_to
 from common.app import Router
 from common.db import Session
-from common.errors import NotFound
 from common.events import Tier
 from common.idempotency import ONCE
-from common.paging import Cursor, Limit, Page, keyset, next_of
+from common.paging import Cursor, Limit, Page
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from common.words import Words
 from mtss.models import Pulse, Student, Support, courses_of
-from mtss.routes.desk import Decider, locked_student
+from mtss.routes.desk import Decider, locked_student, page_of
 from mtss.rules import Course
 from mtss.supports import CATALOGUE
 
@@ -84,14 +81,8 @@ async def list_pulses(
     student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[PulseDocument]:
     """How a student was, from the first time that somebody asked to the last."""
-    seen = visible_to(who, col(Student.student_id))
-    if not await session.scalar(sa.select(sa.exists().where(col(Student.student_id) == student_id, seen))):
-        raise NotFound(what="student")
-    mine = col(Pulse.student_id) == student_id, visible_to(who, col(Pulse.student_id))
-    found = (await session.scalars(keyset(sa.select(Pulse).where(*mine), col(Pulse.id), cursor, limit))).all()
-    return Page(
-        items=[_shown(runtime.vault, each) for each in found[:limit]], next=next_of(found, limit, attrgetter("id"))
-    )
+    found, following = await page_of(session, who, student_id, Pulse, col(Pulse.id), cursor, limit)
+    return Page(items=[_shown(runtime.vault, each) for each in found], next=following)
 
 
 async def follow_ups(session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]]) -> list[FollowUp]:

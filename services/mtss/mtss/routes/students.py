@@ -146,7 +146,7 @@ async def read_student(
     proposal = await session.get(Proposal, student.proposal_id) if of_people and student.proposal_id else None
     override = await _override(session, runtime.vault, who, student, held) if held else None
     if of_people:  # who may not read that a proposal is open must not find it in this either
-        response.headers["ETag"] = version_of(student)
+        response.headers["ETag"] = await version_of(session, student)
     return StudentDocument(
         student_id=student_id,
         school_id=str(student.school_id),

@@ -12,21 +12,21 @@ from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from common.access import require, visible_to
+from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.db import Session, transaction_time
-from common.errors import DomainError, NotFound
+from common.errors import DomainError
 from common.events import Tier
 from common.idempotency import ONCE
 from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.preconditions import check_seen, etag_of
-from common.runtime import RuntimeOf
+from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from mtss.models import Attempt, Decision, Student, Support
-from mtss.routes.desk import At, Decider, Desk
+from mtss.routes.desk import At, Decider, Desk, Holder, HoldersAt, page_of
 from mtss.routes.documents import PURPOSE
-from mtss.routes.handing import Waits, check_works_there, hand, handed
+from mtss.routes.handing import Waits, check_sees, find, hand, handed, theirs
 from mtss.routes.support_documents import (
     AttemptAsked,
     AttemptDocument,
@@ -72,8 +72,8 @@ async def begin_support(student_id: UUID, asked: SupportAsked, desk: At) -> Supp
     """Begin a support today. From now on no tier of this student ends by itself. If-Match names the ETag of the student."""
     student, kind = await desk.student(student_id), CATALOGUE.offered(asked.kind)
     await _check_review(desk, student, "review_on", asked.review_on, kind.review_within)
-    waits = Waits(student_id, student.school_id)
-    await check_works_there(desk.session, "owner_id", asked.owner_id, waits, desk.today)
+    waits = Waits(student_id, student.school_id, works=True)
+    await check_sees(desk.session, "owner_id", asked.owner_id, waits, desk.today)
     support = Support(
         student_id=student_id, kind=asked.kind, tier=kind.tier, begun_on=desk.today, review_on=asked.review_on
     )
@@ -86,8 +86,10 @@ async def begin_support(student_id: UUID, asked: SupportAsked, desk: At) -> Supp
 
 
 @router.post("/v1/supports/{support_id}/attempts", status_code=201, dependencies=[ONCE])
-async def review_support(support_id: UUID, asked: AttemptAsked, desk: At) -> SupportDocument:
-    """Review a support: say what was tried and what came of it. It goes on until the next review. If-Match names its ETag.
+async def review_support(support_id: UUID, asked: AttemptAsked, desk: HoldersAt) -> SupportDocument:
+    """Review a support that is yours, or of a student about whom you decide: say what was tried and what came of it.
+
+    It goes on until the next review. If-Match names its ETag.
 
     Raises:
         SupportOver: it has ended.
@@ -132,10 +134,10 @@ async def end_support(support_id: UUID, asked: SupportEnded, desk: At) -> Suppor
 
 @router.get("/v1/supports/{support_id}")
 async def read_support(
-    support_id: UUID, who: Decider, session: Session, runtime: RuntimeOf, response: Response
+    support_id: UUID, who: Holder, session: Session, runtime: RuntimeOf, today: Today, response: Response
 ) -> SupportDocument:
     """A support with all that was tried. Its ETag goes into If-Match of who reviews or ends it."""
-    support = await _find(session, who, support_id)
+    support = await find(session, who, Support, support_id, "support", today)
     response.headers["ETag"] = _version_of(support)
     return (await _shown(session, runtime.vault, [support]))[0]
 
@@ -145,11 +147,18 @@ async def list_supports(
     student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[SupportDocument]:
     """Every support of a student with all that was tried, from the first to the last."""
-    seen = visible_to(who, col(Student.student_id))
-    if not await session.scalar(sa.select(sa.exists().where(col(Student.student_id) == student_id, seen))):
-        raise NotFound(what="student")
-    mine = col(Support.student_id) == student_id, visible_to(who, col(Support.student_id))
-    found = (await session.scalars(keyset(sa.select(Support).where(*mine), col(Support.id), cursor, limit))).all()
+    found, following = await page_of(session, who, student_id, Support, col(Support.id), cursor, limit)
+    return Page(items=await _shown(session, runtime.vault, found), next=following)
+
+
+@router.get("/v1/supports")
+async def list_own_supports(
+    who: Holder, session: Session, runtime: RuntimeOf, today: Today, cursor: Cursor = None, limit: Limit = 100
+) -> Page[SupportDocument]:
+    """The supports that are yours and run."""
+    mine = await theirs(session, who, Support, today)
+    asked = sa.select(Support).where(col(Support.ended_on).is_(None), *mine)
+    found = (await session.scalars(keyset(asked, col(Support.id), cursor, limit))).all()
     shown = await _shown(session, runtime.vault, found[:limit])
     return Page(items=shown, next=next_of(found, limit, attrgetter("id")))
 
@@ -166,20 +175,13 @@ async def running_of(session: AsyncSession, student_id: UUID) -> list[RunningDoc
 
 async def _running(desk: Desk, support_id: UUID) -> tuple[Support, Student]:
     """A support and its student, who is locked; over what was seen."""
-    student = await desk.student((await _find(desk.session, desk.who, support_id)).student_id)
+    found = await find(desk.session, desk.who, Support, support_id, "support", desk.today)
+    student = await desk.student(found.student_id)
     support = await desk.session.get_one(Support, support_id, populate_existing=True)
     if support.ended_on is not None:
         raise SupportOver
     check_seen(desk.expected, _version_of(support))
     return support, student
-
-
-async def _find(session: AsyncSession, who: Principal, support_id: UUID) -> Support:
-    mine = col(Support.id) == support_id, visible_to(who, col(Support.student_id))
-    support = (await session.scalars(sa.select(Support).where(*mine))).one_or_none()
-    if support is None:
-        raise NotFound(what="support")
-    return support
 
 
 async def _check_review(desk: Desk, student: Student, field: str, on: date, within: int | None) -> None:

@@ -9,18 +9,17 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col
 
-from common.access import visible_to
 from common.app import Router
 from common.db import Session
-from common.errors import DomainError, Invalid, NotFound
+from common.errors import DomainError, Invalid
 from common.idempotency import ONCE
 from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from common.words import Words
-from mtss.models import Student, TeamReferral
-from mtss.routes.desk import Decider, Reasoned, locked_student
-from mtss.routes.handing import Waits, check_works_there, hand
+from mtss.models import TeamReferral
+from mtss.routes.desk import Decider, Holder, Reasoned, locked_student, page_of
+from mtss.routes.handing import Waits, check_sees, find, hand, theirs
 from mtss.supports import CATALOGUE
 
 router = Router("mtss", tags=["supports"])
@@ -31,6 +30,10 @@ _TABLE = "mtss_team_referral"
 
 class TeamHasMet(DomainError):
     """What the team agreed about this referral is recorded; it is there to read."""
+
+
+class TeamAlreadyAsked(DomainError):
+    """This student is before this team already, which has not met; that referral is there to read."""
 
 
 class TeamAsked(Reasoned):
@@ -96,13 +99,20 @@ class TeamReferralDocument(BaseModel):
 async def refer_to_team(
     student_id: UUID, asked: TeamAsked, who: Decider, session: Session, runtime: RuntimeOf, today: Today
 ) -> TeamReferralDocument:
-    """Put a student before a team. It waits in the school's queue, with who has the team's first role, until the team has met."""
+    """Put a student before a team. It waits in the school's queue, with who has the team's first role, until the team has met.
+
+    Raises:
+        TeamAlreadyAsked: this student is before that team and it has not met.
+    """
     student, team = await locked_student(session, who, student_id), CATALOGUE.team(asked.team)
     if asked.members.keys() != set(team.roles):
         raise Invalid(field="members", rule="must name a member of staff for each role of the team, and for no other")
-    waits = Waits(student_id, student.school_id)
+    mine = col(TeamReferral.student_id) == student_id, col(TeamReferral.team) == asked.team
+    if await session.scalar(sa.select(sa.exists().where(*mine, col(TeamReferral.met_on).is_(None)))):
+        raise TeamAlreadyAsked
+    waits = Waits(student_id, student.school_id, works=True)
     for each in set(asked.members.values()):
-        await check_works_there(session, "members", each, waits, today)
+        await check_sees(session, "members", each, waits, today)
     referral = TeamReferral(
         student_id=student_id,
         team=asked.team,
@@ -119,17 +129,16 @@ async def refer_to_team(
 
 @router.post("/v1/team-referrals/{referral_id}/meeting", status_code=201, dependencies=[ONCE])
 async def record_meeting(
-    referral_id: UUID, held: MeetingHeld, who: Decider, session: Session, runtime: RuntimeOf, today: Today
+    referral_id: UUID, held: MeetingHeld, who: Holder, session: Session, runtime: RuntimeOf, today: Today
 ) -> TeamReferralDocument:
-    """Record when the team met, who was there and what it agreed. The referral leaves the queue.
+    """Record when the team met, who was there and what it agreed, of a referral that is yours, or of a student about whom you decide.
+
+    It leaves the queue.
 
     Raises:
         TeamHasMet: that is recorded already.
     """
-    mine = col(TeamReferral.id) == referral_id, visible_to(who, col(TeamReferral.student_id))
-    referral = (await session.scalars(sa.select(TeamReferral).where(*mine).with_for_update())).one_or_none()
-    if referral is None:
-        raise NotFound(what="referral")
+    referral = await find(session, who, TeamReferral, referral_id, "referral", today, lock=True)
     if referral.met_on is not None:
         raise TeamHasMet
     if not referral.asked_on <= held.met_on <= today:
@@ -148,12 +157,18 @@ async def list_team_referrals(
     student_id: UUID, who: Decider, session: Session, runtime: RuntimeOf, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[TeamReferralDocument]:
     """Every time a student was put before a team and what it agreed, from the first to the last."""
-    seen = visible_to(who, col(Student.student_id))
-    if not await session.scalar(sa.select(sa.exists().where(col(Student.student_id) == student_id, seen))):
-        raise NotFound(what="student")
-    mine = col(TeamReferral.student_id) == student_id, visible_to(who, col(TeamReferral.student_id))
-    asked = keyset(sa.select(TeamReferral).where(*mine), col(TeamReferral.id), cursor, limit)
-    found = (await session.scalars(asked)).all()
+    found, following = await page_of(session, who, student_id, TeamReferral, col(TeamReferral.id), cursor, limit)
+    return Page(items=[_shown(runtime.vault, each) for each in found], next=following)
+
+
+@router.get("/v1/team-referrals")
+async def list_own_team_referrals(
+    who: Holder, session: Session, runtime: RuntimeOf, today: Today, cursor: Cursor = None, limit: Limit = 100
+) -> Page[TeamReferralDocument]:
+    """The referrals that are yours and wait for their team."""
+    mine = await theirs(session, who, TeamReferral, today)
+    asked = sa.select(TeamReferral).where(col(TeamReferral.met_on).is_(None), *mine)
+    found = (await session.scalars(keyset(asked, col(TeamReferral.id), cursor, limit))).all()
     return Page(
         items=[_shown(runtime.vault, each) for each in found[:limit]], next=next_of(found, limit, attrgetter("id"))
     )
