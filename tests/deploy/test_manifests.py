@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -169,23 +170,29 @@ def test_the_gateway_knows_every_service(compose: Document):
     assert [f"reverse_proxy /{service}/* {service}:8080" in gateway for service in SERVICES] == [True] * len(SERVICES)
 
 
+@pytest.mark.parametrize("who", ["203.0.113.7", "172.20.5.5", "10.1.2.3", "192.168.1.7"])
 @pytest.mark.parametrize(
-    "told",
-    ["203.0.113.7", "203.0.113.7, 172.18.0.1", "192.0.2.1, 203.0.113.7, 172.18.0.1"],
-    ids=["the gateway", "a proxy before it", "a stranger who names another"],
+    "told", ["{who}", "{who}, {host}", "192.0.2.1, {who}, {host}"], ids=["by the gateway", "by a proxy", "spoofed"]
 )
-async def test_behind_the_gateway_who_asks_is_known_by_their_own_address(compose: Document, told: str):
+async def test_behind_the_gateway_who_asks_is_known_by_their_own_address(compose: Document, told: str, who: str):
     seen: list[Any] = []
+    inside, outside = (
+        ip_network(compose["networks"][name]["ipam"]["config"][0]["subnet"]) for name in ("inside", "outside")
+    )
 
     async def note(scope: Any, *_: Any) -> None:
         seen.append(scope["client"][0])
 
     trusted = compose["services"]["sis"]["environment"]["FORWARDED_ALLOW_IPS"]
     behind = ProxyHeadersMiddleware(note, trusted_hosts=trusted)
-    scope = {"type": "http", "client": ("172.19.0.5", 1), "headers": [(b"x-forwarded-for", told.encode())]}
+    said = told.format(who=who, host=outside[1])  # what the host's own proxy says comes by Docker's gateway
+    scope = {"type": "http", "client": (str(inside[5]), 1), "headers": [(b"x-forwarded-for", said.encode())]}
     await behind(scope, None, None)  # type: ignore[arg-type]  # nothing is read or sent
 
-    assert seen == ["203.0.113.7"]
+    assert seen == [who]
+    assert all(each.subnet_of(ip_network(trusted)) and each.num_addresses == 32 for each in (inside, outside))
+    assert ip_network(trusted).num_addresses == 64, "and no other address"
+    assert f"trusted_proxies static {outside}\n" in compose["configs"]["gateway"]["content"]
 
 
 def test_the_gateway_answers_404_where_no_service_is(compose: Document):
