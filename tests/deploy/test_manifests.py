@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_network
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +177,7 @@ def test_the_gateway_knows_every_service(compose: Document):
 async def test_behind_the_gateway_who_asks_is_known_by_their_own_address(compose: Document, told: str, who: str):
     seen: list[Any] = []
     inside, outside = (
-        ip_network(compose["networks"][name]["ipam"]["config"][0]["subnet"]) for name in ("inside", "outside")
+        IPv4Network(compose["networks"][name]["ipam"]["config"][0]["subnet"]) for name in ("inside", "outside")
     )
 
     async def note(scope: Any, *_: Any) -> None:
@@ -190,8 +190,8 @@ async def test_behind_the_gateway_who_asks_is_known_by_their_own_address(compose
     await behind(scope, None, None)  # type: ignore[arg-type]  # nothing is read or sent
 
     assert seen == [who]
-    assert all(each.subnet_of(ip_network(trusted)) and each.num_addresses == 32 for each in (inside, outside))
-    assert ip_network(trusted).num_addresses == 64, "and no other address"
+    assert all(each.subnet_of(IPv4Network(trusted)) and each.num_addresses == 32 for each in (inside, outside))
+    assert IPv4Network(trusted).num_addresses == 64, "and no other address"
     assert f"trusted_proxies static {outside}\n" in compose["configs"]["gateway"]["content"]
 
 
