@@ -440,6 +440,15 @@ async def test_a_rehearsal_with_nobody_to_rehearse_on_says_so(mtss: Running) -> 
     )
 
 
+async def test_a_rehearsal_of_years_of_which_no_day_is_recorded_says_so(mtss: Running) -> None:
+    school = School()
+    await mtss.deliver(school.calendar(), school.enrols(), *school.closes_through(3))
+    rehearsal = await _ask(mtss, school_years=[1999])
+    await rehearse_policies(mtss.runtime)
+    reason = "No day of these school years is recorded, so there is nothing to rehearse on."
+    assert (await _read(mtss, rehearsal))["reason"] == reason
+
+
 async def test_a_policy_that_the_checker_refuses_is_not_rehearsed(mtss: Running) -> None:
     document = copy.deepcopy(_policy())
     document["clauses"]["attendance"]["exit"]["below"]["value"] = 12

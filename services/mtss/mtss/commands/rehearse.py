@@ -16,7 +16,7 @@ from mtss.rehearsals.sheets import SHEETS, sheet
 from mtss.rules import PolicyInvalid
 from mtss.written import document_of
 
-_PATH = "/mtss/v1/rehearsals"
+PATH = "/mtss/v1/rehearsals"
 _ASK_SECONDS = 0.25
 _LINE = "  {:<34} {:>9} {:>8} {:>8} {:>9} {:>9} {:>10} {:>7}"
 
@@ -70,13 +70,13 @@ def rehearse(
             "school_years": years or [],
             "schools": school or [],
         }
-        path = _finished(http, asked)
+        path = finished(http, asked)
         report = answer_of(http.get(f"{path}/report"))
         if into:
             into.mkdir(parents=True, exist_ok=True)
             (into / "report.json").write_text(json.dumps(report) + "\n", encoding="utf-8")
         for file in filter(None, (page, into and into / "page.html")):
-            file.write_text(_text(http.get(f"{path}/report.html")), encoding="utf-8")
+            file.write_text(page_of(http, path), encoding="utf-8")
     for folder in filter(None, (sheets, into)):
         _write(report, folder)
     if as_json:
@@ -94,9 +94,9 @@ def _document(file: Path) -> Any:
         raise Stop(f"{file}: {invalid.detail}") from None
 
 
-def _finished(http: httpx.Client, asked: dict[str, Any]) -> str:
+def finished(http: httpx.Client, asked: dict[str, Any]) -> str:
     """The path of the rehearsal, once it is done; cancelled where the command is."""
-    path = f"{_PATH}/{answer_of(http.post(_PATH, json=asked))['id']}"
+    path = f"{PATH}/{answer_of(http.post(PATH, json=asked))['id']}"
     try:
         with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("rehearsing", total=None)
@@ -141,7 +141,9 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.0f} %"
 
 
-def _text(response: httpx.Response) -> str:
-    if not response.is_success:
-        answer_of(response)
-    return response.text
+def page_of(http: httpx.Client, path: str) -> str:
+    """The page of the rehearsal at ``path``, which is done."""
+    answer = http.get(f"{path}/report.html")
+    if not answer.is_success:
+        answer_of(answer)
+    return answer.text

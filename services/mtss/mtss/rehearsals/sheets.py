@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 Report = Mapping[str, Any]
@@ -12,13 +12,18 @@ _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 def sheet(report: Report, name: str) -> str:
     """One of ``SHEETS``."""
+    return as_csv(SHEETS[name](report))
+
+
+def as_csv(rows: Iterable[Row]) -> str:
+    """Rows as CSV, of which no spreadsheet takes a text for a formula."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(map(_safe, SHEETS[name](report)))
+    csv.writer(text, lineterminator="\r\n").writerows(map(_safe, rows))
     return text.getvalue()
 
 
 def _safe(row: Row) -> Row:
-    """No spreadsheet takes a text of it for a formula. Source: OWASP, CSV Injection."""
+    # Source: OWASP, CSV Injection.
     return tuple(f"'{cell}" if isinstance(cell, str) and cell[:1] in _FORMULA else cell for cell in row)
 
 

@@ -74,6 +74,10 @@ class NobodyRecorded(DomainError):
     """No student of these schools is known, so there is nothing to rehearse on."""
 
 
+class NoDayRecorded(DomainError):
+    """No day of these school years is recorded, so there is nothing to rehearse on."""
+
+
 @dataclass(slots=True)
 class Progress:
     """How far a rehearsal is."""
@@ -147,6 +151,8 @@ async def _result(runtime: Runtime, taken: Any, progress: Progress) -> dict[str,
         if not parts:
             raise NobodyRecorded
         facts, late = joined(parts), COMPARISON.late_days
+        if taken.school_years and not set(taken.school_years) & set(facts.calendar.year.tolist()):
+            raise NoDayRecorded
         known = {"as": taken.known} | await known_when(session, taken.schools, late)
         then = await _then(session, runtime, students, facts, asked, progress) if taken.known == "then" else None
     groups = await _groups(runtime, students, progress)
