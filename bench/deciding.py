@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -169,7 +169,9 @@ async def adopt(here: Machine, mtss: Running, students: int, reading: float) -> 
 
 
 async def approved(mtss: Running) -> tuple[str, dict[str, str]]:
-    """The adoption that waits for our loop, and who drafted the policy."""
+    """The adoption that waits for our loop, and who drafted the policy. It is the day on which it shall begin."""
+    first_on = FIRST_ON + timedelta(days=1)
+    mtss.clock.set(datetime(first_on.year, first_on.month, first_on.day, 18, tzinfo=UTC))
     document = copy.deepcopy(dict(DEFAULT_POLICY.document)) | {"version": "from-8-percent"}
     document["clauses"]["attendance"]["entry"]["at_least"]["value"] = 8
     document["clauses"]["attendance"]["exit"]["below"]["value"] = 6
@@ -178,7 +180,7 @@ async def approved(mtss: Running) -> tuple[str, dict[str, str]]:
     found = (await mtss.http.post("/mtss/v1/policies/from-8-percent/check", headers=one)).raise_for_status().json()
     body = {
         "digest": found["digest"],
-        "in_force_from": (FIRST_ON + timedelta(days=1)).isoformat(),
+        "in_force_from": first_on.isoformat(),
         "without_rehearsal": "Only its time is measured.",
     }
     answer = await mtss.http.post("/mtss/v1/policies/from-8-percent/approve", json=body, headers=other)

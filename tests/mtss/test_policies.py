@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from importlib import import_module
 from typing import Any
 from uuid import UUID
@@ -17,8 +17,9 @@ from alembic.operations import Operations
 
 from common.events import Cause, Event, Tier, TierDecided
 from mtss.handlers import adoptions
-from mtss.handlers.adoptions import work_off_adoptions
+from mtss.handlers.adoptions import forget_counted, work_off_adoptions
 from mtss.models import Decision, policies_in_force, verify
+from mtss.numbers import CHANGES_DAYS
 from mtss.rehearsals.working import work_off as rehearse
 from mtss.rules import day_number, policy_of
 from mtss.written import as_yaml, document_of
@@ -53,12 +54,18 @@ async def drafted(mtss: Running, document: dict[str, Any]) -> dict[str, Any]:
     return dict(found)
 
 
+def today(mtss: Running, day: int) -> None:
+    mtss.clock.set(datetime.combine(SCHOOL.days[day], time(18), UTC))
+
+
 async def approve(mtss: Running, found: dict[str, Any], day: int, staff: UUID = BEN, **other: Any) -> tuple[int, Any]:
     body = {"digest": found["digest"], "in_force_from": SCHOOL.days[day].isoformat(), "without_rehearsal": WHY} | other
     return await ask(mtss, "POST", f"/policies/{found['version']}/approve", body, staff)
 
 
 async def adopted(mtss: Running, document: dict[str, Any], day: int, **other: Any) -> dict[str, Any]:
+    if "in_force_from" not in other:
+        today(mtss, day)
     status, adoption = await approve(mtss, await drafted(mtss, document), day, **other)
     assert status == 202, adoption
     await work_off_adoptions(mtss.runtime)
@@ -129,22 +136,73 @@ async def test_what_was_decided_before_a_policy_listened_to_another_subscale_is_
         assert [found for found in await verify(session, ledger, changes=True) if found] == []
 
 
-async def test_nothing_changes_before_the_day(mtss: Running) -> None:
-    await mtss.deliver(*students(4, 4))
-    adoption = await adopted(mtss, policy(), 30)
-    # Counted as if it began at once, so that nobody is surprised on the day.
-    assert (adoption["state"], adoption["counts"]) == ("waiting", {"100": {"universal_to_targeted": 4}})
-    assert (await ask(mtss, "POST", f"/adoptions/{adoption['id']}/confirm", staff=ANNA))[0] == 200
+async def test_a_policy_for_a_day_to_come_waits_for_it_and_is_then_counted_again(mtss: Running) -> None:
+    await mtss.deliver(*students(10, 1))
+    today(mtss, 24)
+    approved = (await approve(mtss, await drafted(mtss, policy()), 30))[1]["id"]
     await work_off_adoptions(mtss.runtime)
-    assert (await adoption_of(mtss, adoption["id"]))["state"] == "done"
+    found = await adoption_of(mtss, approved)
+    assert (found["state"], found["changed"], found["in_force_at"]) == ("approved", 1, None)
+    _, listed = await ask(mtss, "GET", "/policies")
+    states = [(each["state"], each["in_force_from"]) for each in listed["items"]]
+    assert states == [("in_force", None), ("approved", SCHOOL.days[30].isoformat())]
+
+    # Two more miss 2.75 of 30 days: 9.2 percent.
+    others = [SCHOOL.absent(day, named("student", each)) for day in (27, 28) for each in (1, 2)]
+    others += [SCHOOL.absent(29, named("student", each), hundredths=75) for each in (1, 2)]
+    await mtss.deliver(*others, *SCHOOL.closes(*range(23, 30)))
     assert await causes(mtss) == []
-    await mtss.deliver(
-        *[SCHOOL.absent(29, named("student", each)) for each in range(4)], *SCHOOL.closes(*range(23, 30))
-    )
-    assert await causes(mtss) == [(Tier.TARGETED, Cause.ENTERED, True)] * 4
+    today(mtss, 30)
+    await work_off_adoptions(mtss.runtime)
+    found = await adoption_of(mtss, approved)
+    assert (found["state"], found["changed"], found["total"]) == ("waiting", 3, 10)
+    assert (await ask(mtss, "POST", f"/adoptions/{approved}/confirm", staff=ANNA))[0] == 200
+    await work_off_adoptions(mtss.runtime)
+    found = await adoption_of(mtss, approved)
+    assert (found["state"], found["changed"], found["decided"]) == ("done", 3, 0)
+
+    await mtss.deliver(*SCHOOL.closes(30))
+    assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)] * 3
+    assert (await adoption_of(mtss, approved))["decided"] == 3
+    assert (await ask(mtss, "GET", "/adoptions"))[1]["items"][0]["decided"] == 3
     async with mtss.session() as session:
         ledger = (await session.scalars(sa.select(Decision))).all()
         assert [found for found in await verify(session, ledger, changes=True) if found] == []
+
+
+async def test_of_two_policies_for_days_to_come_each_begins_on_its_own(mtss: Running) -> None:
+    await mtss.deliver(*students(10, 1))
+    today(mtss, 24)
+    for version, day in (("ours-1", 30), ("ours-2", 28)):
+        await approve(mtss, await drafted(mtss, policy(version)), day)
+        await work_off_adoptions(mtss.runtime)
+    given_up = (await approve(mtss, await drafted(mtss, policy("ours-3")), 29))[1]["id"]
+    await work_off_adoptions(mtss.runtime)
+    assert (await ask(mtss, "POST", f"/adoptions/{given_up}/withdraw"))[1]["state"] == "withdrawn"
+    today(mtss, 31)
+    await work_off_adoptions(mtss.runtime)
+    async with mtss.session() as session:
+        counting = (await policies_in_force(session)).counting()
+    assert [step.policy.version for step in counting] == ["default-1", "ours-2", "ours-1"]
+
+
+async def test_a_policy_counts_from_the_past_only_as_far_as_a_dry_run_has_shown(mtss: Running) -> None:
+    found = await drafted(mtss, policy())
+
+    async def approved_from(day: int) -> tuple[int, str]:
+        status, answer = await approve(mtss, found, day, in_force_from=SCHOOL.days[day].isoformat())
+        return status, answer.get("type", "").rpartition(":")[2]
+
+    async def shown_from(day: int) -> None:
+        counting = {"in_force_from": SCHOOL.days[day].isoformat()}
+        assert (await ask(mtss, "POST", "/policies/ours-1/dry-runs", counting))[0] == 202
+        await work_off_adoptions(mtss.runtime)
+
+    today(mtss, 25)
+    await shown_from(22)
+    assert await approved_from(21) == (409, "not-shown")
+    await shown_from(20)
+    assert (await approved_from(21))[0] == 202
 
 
 async def test_on_its_first_day_a_policy_changes_what_the_facts_did_not(mtss: Running) -> None:
@@ -203,6 +261,21 @@ async def test_more_than_the_cap_waits_for_a_second_person(mtss: Running) -> Non
     assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)] * 2
 
 
+async def test_a_confirmation_holds_for_as_many_as_were_shown(mtss: Running) -> None:
+    await mtss.deliver(*students(10, 3))
+    adoption = await adopted(mtss, policy(), 21)
+    path = f"/adoptions/{adoption['id']}/confirm"
+    await mtss.deliver(*[SCHOOL.absent(day, named("student", 3)) for day in (20, 21)])
+    assert (await ask(mtss, "POST", path, staff=ANNA))[0] == 200
+    await work_off_adoptions(mtss.runtime)
+    found = await adoption_of(mtss, adoption["id"])
+    assert (found["state"], found["changed"]) == ("waiting", 4)
+    assert (await ask(mtss, "POST", path, staff=ANNA))[0] == 200
+    await work_off_adoptions(mtss.runtime)
+    assert (await adoption_of(mtss, adoption["id"]))["state"] == "done"
+    assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)] * 4
+
+
 async def test_new_proposals_count_against_the_cap(mtss: Running) -> None:
     ids = [named("student", each) for each in range(3)]
     await mtss.deliver(*students(10, 3), *[SCHOOL.absent(day, each) for each in ids for day in (18, 19)])
@@ -257,14 +330,33 @@ async def test_a_policy_is_reverted_in_one_step(mtss: Running) -> None:
 
 async def test_a_second_revert_takes_back_the_policy_before(mtss: Running) -> None:
     await mtss.deliver(*students(10, 1))
-    await adopted(mtss, policy(), 21)
-    await adopted(mtss, policy("ours-2", 9), 22)
+    # The second begins earlier, and so replaces the first altogether.
+    await adopted(mtss, policy(), 22)
+    await adopted(mtss, policy("ours-2", 9), 21)
     for version, tier in (("ours-2", Tier.TARGETED), ("ours-1", Tier.UNIVERSAL)):
         assert (await ask(mtss, "POST", f"/policies/{version}/revert"))[0] == 202
         await work_off_adoptions(mtss.runtime)
         assert (await mtss.said(TierDecided))[-1].tier is tier
     assert (await ask(mtss, "GET", "/policies/default-1"))[1]["state"] == "in_force"
     assert (await ask(mtss, "POST", "/policies/default-1/revert"))[1]["type"].endswith("not-in-force")
+    async with mtss.session() as session:
+        ledger = (await session.scalars(sa.select(Decision))).all()
+        assert [found for found in await verify(session, ledger, changes=True) if found] == []
+
+
+async def test_whom_a_dry_run_would_have_changed_is_forgotten_after_a_time(mtss: Running) -> None:
+    await mtss.deliver(*students(10, 1))
+    adoption = await adopted(mtss, policy(), 21)
+    counting = {"in_force_from": SCHOOL.days[21].isoformat()}
+    _, run = await ask(mtss, "POST", "/policies/default-1/dry-runs", counting)
+    await work_off_adoptions(mtss.runtime)
+    begun = datetime.combine(SCHOOL.days[21], time(18), UTC)
+    for days, left in ((CHANGES_DAYS, 1), (CHANGES_DAYS + 1, 0)):
+        mtss.clock.set(begun + timedelta(days=days))
+        await forget_counted(mtss.runtime)
+        assert len((await ask(mtss, "GET", f"/adoptions/{run['id']}/changes"))[1]["items"]) == left
+    assert (await adoption_of(mtss, run["id"]))["changed"] == 1
+    assert len((await ask(mtss, "GET", f"/adoptions/{adoption['id']}/changes"))[1]["items"]) == 1
 
 
 async def test_a_dry_run_counts_and_decides_nothing(mtss: Running) -> None:
@@ -311,11 +403,10 @@ async def test_a_dry_run_for_a_day_to_come_counts_at_every_school_however_far_it
 
 
 async def test_who_has_left_counts_on_neither_side_of_the_cap(mtss: Running) -> None:
-    mtss.clock.set(datetime(2024, 9, 20, 18, tzinfo=UTC))
     left = [named("student", 10 + each) for each in range(10)]
     gone = [SCHOOL.enrols(each, exit_on=SCHOOL.days[22]) for each in left]
     await mtss.deliver(*students(10, 3), *gone, *(SCHOOL.absent(day, left[0]) for day in (20, 21)))
-    adoption = await adopted(mtss, policy(), 21)
+    adoption = await adopted(mtss, policy(), 23)
     assert (adoption["state"], adoption["changed"], adoption["with_tier"], adoption["total"]) == ("waiting", 3, 10, 20)
 
 
@@ -323,6 +414,7 @@ async def test_who_has_left_counts_on_neither_side_of_the_cap(mtss: Running) -> 
 
 
 async def test_nobody_approves_their_own_draft_an_unread_one_or_one_that_is_wrong(mtss: Running) -> None:
+    today(mtss, 21)
     found = await drafted(mtss, policy())
     assert (await approve(mtss, found, 21, ANNA))[1]["type"].endswith("second-person-missing")
     assert (await approve(mtss, found | {"digest": "0" * 32}, 21))[1]["type"].endswith("another-document")
@@ -341,6 +433,7 @@ async def test_nobody_approves_their_own_draft_an_unread_one_or_one_that_is_wron
 async def test_the_default_policy_too_is_read_rehearsed_and_approved_by_two(mtss: Running) -> None:
     await mtss.deliver(*students(10, 1))
     await adopted(mtss, policy(), 21)
+    today(mtss, 22)
     _, default = await ask(mtss, "GET", "/policies/default-1")
     assert (await approve(mtss, default | {"digest": "0" * 32}, 22))[1]["type"].endswith("another-document")
     assert (await approve(mtss, default, 22, without_rehearsal=None))[1]["type"].endswith("not-rehearsed")
@@ -359,6 +452,7 @@ async def test_the_default_policy_too_is_read_rehearsed_and_approved_by_two(mtss
 
 
 async def test_what_was_rehearsed_needs_no_reason(mtss: Running) -> None:
+    today(mtss, 21)
     await mtss.deliver(*students(10, 1))
     found = await drafted(mtss, policy())
     assert (await ask(mtss, "POST", "/rehearsals", {"policy": policy(entry=9)}))[0] == 202
@@ -467,6 +561,7 @@ asyncio.run(main())
 async def test_a_run_that_is_killed_goes_on_where_it_was(
     mtss: Running, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    today(mtss, 21)
     await mtss.deliver(*students(10, 2))
     found = await drafted(mtss, policy())
     _, adoption = await approve(mtss, found, 21)

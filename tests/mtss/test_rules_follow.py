@@ -128,14 +128,39 @@ def test_a_later_adoption_replaces_every_other_from_its_first_day_on() -> None:
 
 def test_to_revert_twice_takes_back_the_policy_before_and_not_the_same_again() -> None:
     in_force = since_ever(USUAL).after(EARLIER, 100).after(OTHER, 200)
-    reverted = in_force.after(EARLIER, 200)
+    once = reverted(in_force)
+    assert counting(once) == [("default-1", EVER), ("earlier", 100), ("earlier", 200)]
+    twice = reverted(once)
+    assert counting(twice) == [("default-1", EVER), ("default-1", 100)]
+    assert twice.taken_back() is None
+    assert since_ever(USUAL).taken_back() is None
+    assert (in_force.on(250).number, once.on(250).number, twice.on(250).number) == (2, 3, 4)
 
-    def numbers(found: InForce) -> list[int]:
-        return [each.number for each in found.taken_back() or ()]
 
-    assert numbers(in_force) == [2, 1]
-    assert numbers(reverted) == [1, 0]
-    assert numbers(reverted.after(USUAL, 100)) == numbers(since_ever(USUAL)) == []
+def test_to_revert_lets_all_that_the_policy_had_replaced_count_again_each_from_its_own_day() -> None:
+    """The later policy began earlier: it had replaced the one before altogether."""
+    in_force = since_ever(USUAL).after(EARLIER, 140).after(OTHER, 130)
+    assert counting(in_force) == [("default-1", EVER), ("other", 130)]
+    once = reverted(in_force)
+    assert counting(once) == [("default-1", EVER), ("default-1", 130), ("earlier", 140)]
+    assert [once.on(day).number for day in (129, 135, 145)] == [0, 3, 3]
+    assert counting(reverted(once)) == [("default-1", EVER), ("default-1", 130), ("default-1", 140)]
+    # What counts before it had replaced nothing else: a policy adopted again is taken back whole.
+    again = since_ever(USUAL).after(OTHER, 100).after(OTHER, 200)
+    assert counting(reverted(again)) == [("default-1", EVER), ("default-1", 100)]
+    # The default one adopted from an earlier day takes back like any other.
+    early = since_ever(USUAL).after(OTHER, 100).after(USUAL, 50)
+    assert counting(reverted(early)) == [("default-1", EVER), ("default-1", 50), ("other", 100)]
+
+
+def reverted(in_force: InForce) -> InForce:
+    began = in_force.taken_back()
+    assert began is not None
+    return in_force.without(began.origin, began.first_day)
+
+
+def counting(in_force: InForce) -> list[tuple[str, int]]:
+    return [(each.policy.version, each.first_day) for each in in_force.counting()]
 
 
 def test_a_policy_and_its_clauses_are_known_after_it_was_replaced() -> None:

@@ -1,4 +1,4 @@
-"""What is told of groups, and what a rehearsal compares and moves: of the policy file of mtss, and of ``comparison.json``."""
+"""What the policy file of mtss says of groups, rehearsals and adoptions, and ``comparison.json`` of what rehearsals compare."""
 
 from importlib.resources import files
 
@@ -12,3 +12,8 @@ if min(LEAST.cell, LEAST.students) < 1:
     raise PolicyInvalid("The policy of mtss: groups.cell and groups.students must be at least 1.")
 _COMPARED = files("mtss").joinpath("policies", "comparison.json").read_text("utf-8")
 COMPARISON: Comparison = read_comparison(_COMPARED, POLICY["rehearsal"], LEAST)
+
+CHANGES_DAYS: int = POLICY["adoptions"]["changes_days"]["value"]
+"""So many days after it was asked for, who would have changed by a dry run or a withdrawn adoption is removed."""
+if CHANGES_DAYS < 1:
+    raise PolicyInvalid("The policy of mtss: adoptions.changes_days must be at least 1.")

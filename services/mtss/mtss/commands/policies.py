@@ -202,7 +202,7 @@ def adoption(
 def _tell(found: dict[str, Any]) -> None:
     _say(
         f"{found['id']}: {found['version']} from {found['first_on']}, {found['state']}, "
-        f"{found['done']} of {found['total']} students, {found['changed']} changed."
+        f"{found['done']} of {found['total']} students, {found['changed']} changed, {found['decided']} decided."
     )
     for school, counts in found["counts"].items():
         _say(f"  {school}: " + ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in counts.items()))

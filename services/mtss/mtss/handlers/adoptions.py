@@ -1,5 +1,7 @@
 """Adopting a policy: first everybody is counted, then the district is decided anew, some students at a time.
 
+What begins on a day to come waits for it, approved, and is counted again on that day.
+
 How far it came stands in the transaction of each batch, so whatever is killed goes on where it was.
 """
 
@@ -7,12 +9,13 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date
+from datetime import date, timedelta
 from uuid import UUID
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from common.failpoints import failpoint
@@ -20,13 +23,17 @@ from common.runtime import Runtime
 from mtss.deciding import Touched, reassess
 from mtss.models import (
     DEFAULT_POLICY,
+    UNDER_WAY,
     Adoption,
+    AdoptionChange,
     Student,
     facts_of,
     find_policy,
     last_enrolment_is_open,
     policies_in_force,
+    students_in_all,
 )
+from mtss.numbers import CHANGES_DAYS
 from mtss.rules import day_number, follow, standing_of, what_changes
 
 AT_ONCE = 2000
@@ -40,6 +47,12 @@ _CHANGES = sa.text(
     )
     """
 )
+_FORGET = sa.text(
+    """
+    DELETE FROM mtss_adoption_change AS c USING mtss_adoption AS a
+    WHERE a.id = c.adoption_id AND a.state IN ('counted', 'withdrawn') AND a.asked_at < :before
+    """
+)
 _BEGIN = sa.text("SELECT coalesce(max(number), 0) + 1, now() FROM mtss_adoption")
 
 
@@ -49,24 +62,28 @@ async def work_off_adoptions(runtime: Runtime) -> None:
         runtime.beat(work_off_adoptions.__name__)
 
 
-async def _batch(runtime: Runtime) -> bool:
-    """One batch of the oldest adoption under way; whether there was one."""
+async def forget_counted(runtime: Runtime) -> None:
+    """Remove who would have changed by a dry run, or an adoption that was withdrawn, once nobody needs to know any more."""
     async with runtime.transaction() as session:
-        under_way = (
-            sa.select(Adoption)
-            .where(col(Adoption.state).in_(("counting", "running")))
-            .order_by(col(Adoption.id))
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        adoption = (await session.scalars(under_way)).one_or_none()
+        await session.execute(_FORGET, {"before": runtime.clock() - timedelta(days=CHANGES_DAYS)})
+
+
+async def _batch(runtime: Runtime) -> bool:
+    """One batch of the oldest adoption under way, or of the first whose day has come; whether there was one."""
+    async with runtime.transaction() as session:
+        adoption = await _first(session, col(Adoption.state).in_(("counting", "running")))
         if adoption is None:
-            return False
+            adoption = await _first(session, _day_has_come(runtime.today()))
+            if adoption is None:
+                return False
+            adoption.count_anew(await students_in_all(session))
+        if adoption.cursor is None and adoption.state == "counting":
+            await session.execute(sa.delete(AdoptionChange).where(col(AdoptionChange.adoption_id) == adoption.id))
         students = await _next(session, adoption.cursor)
         if adoption.state == "counting":
             await _count(session, adoption, await _who_are_there(session, students, runtime.today()))
         else:
-            adoption.changed += await reassess(session, Touched(school={row.student_id for row in students}))
+            await reassess(session, Touched(school={row.student_id for row in students}))
         adoption.done += len(students)
         adoption.cursor = students[-1].student_id if students else adoption.cursor
         if len(students) < AT_ONCE:
@@ -75,6 +92,18 @@ async def _batch(runtime: Runtime) -> bool:
         await session.flush()
         failpoint("adoption-before-commit")
     return True
+
+
+async def _first(session: AsyncSession, which: sa.ColumnElement[bool]) -> Adoption | None:
+    asked = sa.select(Adoption).where(which).order_by(col(Adoption.first_on), col(Adoption.id)).limit(1)
+    return (await session.scalars(asked.with_for_update(skip_locked=True))).one_or_none()
+
+
+def _day_has_come(today: date) -> sa.ColumnElement[bool]:
+    """Approved, and nothing else is on its way that would be counted against what is about to change."""
+    other = aliased(Adoption)
+    under_way = sa.exists().where(col(other.state).in_(UNDER_WAY), ~col(other.dry_run))
+    return sa.and_(col(Adoption.state) == "approved", col(Adoption.first_on) <= today, ~under_way)
 
 
 async def _next(session: AsyncSession, after: UUID | None) -> Sequence[Student]:
@@ -96,25 +125,34 @@ async def _end(session: AsyncSession, adoption: Adoption, today: date) -> None:
         adoption.state = "done"
     elif adoption.dry_run:
         adoption.state = "counted"
-    elif adoption.sure or not await _needs_another(session, adoption, today):
-        await begin(session, adoption)
-    else:
+    elif await _needs_another(session, adoption, today):
         adoption.state = "waiting"
+    elif adoption.first_on > today and adoption.reverts is None:
+        adoption.state = "approved"
+    else:
+        await _begin(session, adoption)
 
 
 async def _needs_another(session: AsyncSession, adoption: Adoption, today: date) -> bool:
-    """Whether another person confirms it: of the default policy, which nobody drafted, and where too many change for one."""
-    if adoption.version == DEFAULT_POLICY.version:
+    """Whether another person confirms it: of the default policy, which nobody drafted, and where too many change for one.
+
+    Who confirmed it did so for what was shown: where more would change by now, somebody is asked again. A revert asks nobody.
+    """
+    if adoption.reverts is not None:
+        return False
+    if adoption.confirmed is None and adoption.version == DEFAULT_POLICY.version:
         return True
     in_force = await policies_in_force(session)
     most = in_force.on(day_number(today)).policy.confirm_above
-    return adoption.changed > 0 and (most is None or adoption.changed * 100 > most.value * adoption.with_tier)
+    if adoption.changed * 100 <= (most.value if most else 0) * adoption.with_tier:
+        return False
+    return not adoption.changes <= Counter(adoption.confirmed)
 
 
-async def begin(session: AsyncSession, adoption: Adoption) -> None:
+async def _begin(session: AsyncSession, adoption: Adoption) -> None:
     """The policy counts from here on; everybody is still to be decided anew."""
     adoption.number, adoption.in_force_at = (await session.execute(_BEGIN)).one()
-    adoption.state, adoption.cursor, adoption.done, adoption.changed = "running", None, 0, 0
+    adoption.state, adoption.cursor, adoption.done = "running", None, 0
 
 
 async def _count(session: AsyncSession, adoption: Adoption, students: Sequence[Student]) -> None:
@@ -133,7 +171,7 @@ async def _count(session: AsyncSession, adoption: Adoption, students: Sequence[S
     found = [
         each
         for first_day in np.unique(begins[standing.decided]).tolist()
-        for each in what_changes(now, follow(facts, in_force.after(policy, first_day).policies()))
+        for each in what_changes(now, follow(facts, adoption.after(in_force, policy, first_day).policies()))
         if begins[each.student] == first_day
     ]
     whose = [students[each.student] for each in found]

@@ -1,11 +1,12 @@
 """What ``mtss`` holds, and how the facts that decide are read."""
 
-from mtss.models.asking import course_ahead, courses_of, last_enrolment_is_open
+from mtss.models.asking import course_ahead, courses_of, last_enrolment_is_open, students_in_all
 from mtss.models.knowing import Moment, facts_known
 from mtss.models.people import Author, Handover, HelpLink, HelpRequest, Proposal, Ruling
 from mtss.models.policy import (
     DEFAULT_POLICY,
     LAST_ADOPTION,
+    UNDER_WAY,
     Adoption,
     AdoptionChange,
     PolicyStep,
@@ -39,6 +40,7 @@ from mtss.models.verifying import verify
 __all__ = [
     "DEFAULT_POLICY",
     "LAST_ADOPTION",
+    "UNDER_WAY",
     "Adoption",
     "AdoptionChange",
     "Attempt",
@@ -76,5 +78,6 @@ __all__ = [
     "policies_in_force",
     "policies_known",
     "policy_in_force",
+    "students_in_all",
     "verify",
 ]

@@ -1,6 +1,6 @@
 """Policies as the district keeps them, and which of them are in force."""
 
-from collections.abc import Sequence
+from collections import Counter
 from datetime import date, datetime
 from importlib.resources import files
 from typing import Any
@@ -10,10 +10,10 @@ import sqlalchemy as sa
 import uuid_utils.compat as uuid_utils
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import Field
+from sqlmodel import Field, col
 
 from common.db import Table
-from mtss.rules import InForce, Policy, Step, day_number, policy_of, read_policy, since_ever
+from mtss.rules import InForce, Policy, day_number, policy_of, read_policy, since_ever
 
 DEFAULT_POLICY: Policy = read_policy(files("mtss").joinpath("policies", "default.json").read_text(encoding="utf-8"))
 """What counts until the district adopts a policy of its own. What a version says never changes: a better default is a document of
@@ -23,16 +23,11 @@ _AT_ONCE_KNOWN = 8
 _known: dict[UUID | None, InForce] = {None: since_ever(DEFAULT_POLICY)}
 """What was in force after an adoption never changes: it is read once, and known by the id of the last one."""
 
+UNDER_WAY = ("counting", "waiting", "running")
+"""States of an adoption beside which no other may be."""
 LAST_ADOPTION = "SELECT id FROM mtss_adoption WHERE number IS NOT NULL ORDER BY number DESC LIMIT 1"
 _LAST = sa.text(LAST_ADOPTION)
 _LAST_BY = sa.text("SELECT id FROM mtss_adoption WHERE in_force_at <= :at ORDER BY number DESC LIMIT 1")
-_STEPS = sa.text(
-    """
-    SELECT a.number, a.first_on, a.version, a.tells_families, p.document
-    FROM mtss_adoption a LEFT JOIN mtss_policy p USING (version)
-    WHERE a.number <= (SELECT number FROM mtss_adoption WHERE id = :last) ORDER BY a.number
-    """
-)
 
 
 def _moment(*, nullable: bool = False) -> Any:
@@ -73,7 +68,7 @@ class Adoption(Table, table=True):
     """A policy on its way into force, or only counted; and how far the district was decided anew.
 
     ``number`` and ``in_force_at`` are set once it is in force. ``state``: counting, counted (a dry run), waiting (for a second confirmation),
-    running, done, or withdrawn.
+    approved (until its day), running, done, or withdrawn. Once its day has come it is counted again.
     """
 
     __tablename__ = "mtss_adoption"
@@ -86,11 +81,14 @@ class Adoption(Table, table=True):
     state: str
     dry_run: bool
     tells_families: bool
-    sure: bool
+    reverts: int | None = None
+    """The number of the adoption that it takes back, if it is none of a policy of its own."""
     asked_by: str
     asked_at: datetime = _moment()
     confirmed_by: str | None = None
     confirmed_at: datetime | None = _moment(nullable=True)
+    confirmed: dict[str, int] | None = Field(default=None, sa_type=sa.JSON(none_as_null=True))
+    """By what changes, how many students were shown to who confirmed it."""
     in_force_at: datetime | None = _moment(nullable=True)
     cursor: UUID | None = None
     total: int = 0
@@ -98,6 +96,22 @@ class Adoption(Table, table=True):
     done: int = 0
     changed: int = 0
     counts: dict[str, dict[str, int]] = Field(default_factory=dict, sa_type=sa.JSON)
+
+    @property
+    def changes(self) -> "Counter[str]":
+        """How many students it changes, by what changes."""
+        return sum(map(Counter, self.counts.values()), Counter[str]())
+
+    def count_anew(self, total: int) -> None:
+        """Have all ``total`` students counted, from the first on."""
+        self.state, self.cursor, self.done, self.total = "counting", None, 0, total
+        self.with_tier, self.changed, self.counts = 0, 0, {}
+
+    def after(self, in_force: InForce, policy: Policy, first_day: int) -> InForce:
+        """What counts once it does, from ``first_day`` on."""
+        if self.reverts is None:
+            return in_force.after(policy, first_day, tells_families=self.tells_families)
+        return in_force.without(self.reverts, first_day, tells_families=self.tells_families)
 
 
 class AdoptionChange(Table, table=True):
@@ -130,11 +144,18 @@ async def policies_known(session: AsyncSession, at: datetime) -> InForce:
 async def policies_after(session: AsyncSession, last: UUID | None) -> InForce:
     """Which policy counts on which day, after the adoption ``last``."""
     if last not in _known:
-        found = (await session.execute(_STEPS, {"last": last})).all()
+        number = sa.select(col(Adoption.number)).where(col(Adoption.id) == last).scalar_subquery()
+        asked = sa.select(Adoption, col(StoredPolicy.document)).where(col(Adoption.number) <= number)
+        asked = asked.outerjoin(StoredPolicy, col(StoredPolicy.version) == col(Adoption.version))
+        found = (await session.execute(asked.order_by(col(Adoption.number)))).all()
         if len(_known) > _AT_ONCE_KNOWN:
             _known.clear()
             _known[None] = since_ever(DEFAULT_POLICY)
-        _known[last] = InForce((*_known[None].steps, *_steps(found)))
+        in_force = _known[None]
+        for adoption, document in found:
+            policy = DEFAULT_POLICY if document is None else policy_of(document)
+            in_force = adoption.after(in_force, policy, day_number(adoption.first_on))
+        _known[last] = in_force
     return _known[last]
 
 
@@ -149,15 +170,3 @@ async def find_policy(session: AsyncSession, version: str) -> Policy | None:
         return DEFAULT_POLICY
     stored = await session.get(StoredPolicy, version)
     return policy_of(stored.document) if stored else None
-
-
-def _steps(found: Sequence[Any]) -> list[Step]:
-    return [
-        Step(
-            row.number,
-            day_number(row.first_on),
-            DEFAULT_POLICY if row.document is None else policy_of(row.document),
-            row.tells_families,
-        )
-        for row in found
-    ]

@@ -251,7 +251,10 @@ class Decision(Table, table=True):
     """One line of the ledger: never changed, never removed."""
 
     __tablename__ = "mtss_decision"
-    __table_args__ = (sa.UniqueConstraint("student_id", "number"),)
+    __table_args__ = (
+        sa.UniqueConstraint("student_id", "number"),
+        sa.Index("mtss_decision_adopted", "adoption", postgresql_where=sa.text("cause = 'adopted'")),
+    )
 
     id: UUID = Field(primary_key=True)
     student_id: UUID

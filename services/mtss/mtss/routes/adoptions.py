@@ -1,5 +1,6 @@
 """Adoptions: how far the district was decided anew, whom it changes, and the second confirmation of one that changes many."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from operator import attrgetter
 from typing import Annotated
@@ -12,19 +13,16 @@ from sqlmodel import col
 
 from common.access import visible_to
 from common.app import Router
-from common.auth import Principal
 from common.db import Session
 from common.errors import DomainError, NotFound
-from common.events import Tier
+from common.events import Cause, Tier
 from common.idempotency import repeatable
 from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import Now
-from mtss.models import Adoption, AdoptionChange, PolicyStep, Student
+from mtss.models import UNDER_WAY, Adoption, AdoptionChange, Decision, PolicyStep, students_in_all
 from mtss.routes.documents import NO_CONTROL, District, Person
 
 router = Router("mtss")
-
-UNDER_WAY = ("counting", "waiting", "running")
 
 
 class NotWaiting(DomainError):
@@ -47,7 +45,9 @@ class AdoptionDocument(BaseModel):
     id: UUID
     version: str
     first_on: date
-    state: Annotated[str, Field(description="counting, counted, waiting, running, done or withdrawn")]
+    state: Annotated[
+        str, Field(description="counting, counted, waiting, approved (until its day), running, done or withdrawn")
+    ]
     dry_run: bool
     tells_families: bool
     asked_by: str
@@ -66,9 +66,15 @@ class AdoptionDocument(BaseModel):
     changed: Annotated[
         int,
         Field(
-            description="Students about whom anything changes, what is put before a person too; once it runs, decisions made."
+            description="Students about whom anything changes, what is put before a person too, as counted before anything was decided."
         ),
     ]
+    decided: Annotated[
+        int,
+        Field(
+            description="Decisions that it brought about so far: a student's comes once their school has closed its first day."
+        ),
+    ] = 0
     counts: Annotated[
         dict[str, dict[str, int]],
         Field(
@@ -115,10 +121,7 @@ async def list_adoptions(
     found = (
         await session.scalars(keyset(sa.select(Adoption), col(Adoption.id), cursor, limit, latest_first=True))
     ).all()
-    return Page(
-        items=[AdoptionDocument.model_validate(each) for each in found[:limit]],
-        next=next_of(found, limit, attrgetter("id")),
-    )
+    return Page(items=await _told(session, found[:limit]), next=next_of(found, limit, attrgetter("id")))
 
 
 @router.get("/v1/adoptions/{adoption_id}")
@@ -127,7 +130,7 @@ async def read_adoption(adoption_id: UUID, _: District, session: Session) -> Ado
     found = await session.get(Adoption, adoption_id)
     if found is None:
         raise NotFound(what="adoption")
-    return AdoptionDocument.model_validate(found)
+    return (await _told(session, [found]))[0]
 
 
 @router.get("/v1/adoptions/{adoption_id}/changes")
@@ -158,6 +161,8 @@ async def list_adoption_changes(
 async def confirm_adoption(adoption_id: UUID, who: Person, session: Session, now: Now) -> AdoptionDocument:
     """Let an adoption run that changes more students than the policy in force lets one person change.
 
+    What was shown is confirmed: where more would change once it is counted anew, it waits again.
+
     Raises:
         NotWaiting: it waits for no confirmation.
         SecondPersonMissing: who asked for it cannot confirm it.
@@ -165,11 +170,9 @@ async def confirm_adoption(adoption_id: UUID, who: Person, session: Session, now
     adoption = await _waiting(session, adoption_id, ("waiting",))
     if who.subject == adoption.asked_by:
         raise SecondPersonMissing
-    # It is counted anew, with the facts of now, and then begins.
-    adoption.confirmed_by, adoption.confirmed_at, adoption.sure = who.subject, now, True
-    adoption.state, adoption.cursor, adoption.done, adoption.changed, adoption.counts = "counting", None, 0, 0, {}
-    adoption.with_tier = 0
-    await session.execute(sa.delete(AdoptionChange).where(col(AdoptionChange.adoption_id) == adoption_id))
+    # It is counted anew, with the facts of now.
+    adoption.confirmed_by, adoption.confirmed_at, adoption.confirmed = who.subject, now, adoption.changes
+    adoption.count_anew(await students_in_all(session))
     session.add_all((adoption, PolicyStep(version=adoption.version, step="confirmed", by=who.subject, at=now)))
     return AdoptionDocument.model_validate(adoption)
 
@@ -182,7 +185,7 @@ async def withdraw_adoption(adoption_id: UUID, who: Person, session: Session, no
     Raises:
         NotWaiting: it has begun, or is over.
     """
-    adoption = await _waiting(session, adoption_id, ("waiting", "counting"))
+    adoption = await _waiting(session, adoption_id, ("waiting", "counting", "approved"))
     adoption.state = "withdrawn"
     session.add_all((adoption, PolicyStep(version=adoption.version, step="withdrawn", by=who.subject, at=now)))
     return AdoptionDocument.model_validate(adoption)
@@ -197,31 +200,31 @@ async def _waiting(session: Session, adoption_id: UUID, states: tuple[str, ...])
     return adoption
 
 
-async def ask_for(
-    session: Session, who: Principal, now: datetime, version: str, first_on: date, *, dry_run: bool, **other: bool
-) -> AdoptionDocument:
-    """An adoption, or only its dry run, that our loop works off from here on.
+async def _told(session: Session, found: Sequence[Adoption]) -> list[AdoptionDocument]:
+    numbers = [each.number for each in found if each.number is not None]
+    mine = col(Decision.cause) == Cause.ADOPTED, col(Decision.adoption).in_(numbers)
+    counted = (
+        sa.select(col(Decision.adoption), sa.func.count().label("so_far")).where(*mine).group_by(col(Decision.adoption))
+    )
+    decided = {each.adoption: each.so_far for each in await session.execute(counted)}
+    documents = [AdoptionDocument.model_validate(each) for each in found]
+    for document, each in zip(documents, found, strict=True):
+        document.decided = decided.get(each.number or 0, 0)
+    return documents
+
+
+async def ask_for(session: Session, adoption: Adoption) -> AdoptionDocument:
+    """Have our loop work off an adoption, or only its dry run, from here on.
 
     Raises:
         AdoptionUnderWay: another one is.
     """
-    if not dry_run:
+    if not adoption.dry_run:
         await session.execute(sa.text("LOCK TABLE mtss_adoption IN SHARE ROW EXCLUSIVE MODE"))
         under_way = sa.exists().where(col(Adoption.state).in_(UNDER_WAY), ~col(Adoption.dry_run))
         if await session.scalar(sa.select(under_way)):
             raise AdoptionUnderWay
-    total = (await session.execute(sa.select(sa.func.count()).select_from(Student))).scalar_one()
-    adoption = Adoption(
-        version=version,
-        first_on=first_on,
-        state="counting",
-        dry_run=dry_run,
-        asked_by=who.subject,
-        asked_at=now,
-        total=total,
-        tells_families=other.get("tells_families", False),
-        sure=other.get("sure", False),
-    )
+    adoption.count_anew(await students_in_all(session))
     session.add(adoption)
     await session.flush()
     return AdoptionDocument.model_validate(adoption)

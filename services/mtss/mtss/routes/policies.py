@@ -1,6 +1,6 @@
 """The life of policies: drafted, checked, rehearsed, approved by a second person, in force from a day, replaced, reverted."""
 
-from datetime import date
+from datetime import date, datetime
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -10,16 +10,25 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col
 
 from common.app import Router
+from common.auth import Principal
 from common.db import Session
 from common.errors import DomainError, NotFound
 from common.idempotency import ONCE, repeatable
 from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import Now, Today
-from mtss.models import DEFAULT_POLICY, PolicyStep, StoredPolicy, find_policy, policies_in_force, policy_in_force
+from mtss.models import (
+    DEFAULT_POLICY,
+    Adoption,
+    PolicyStep,
+    StoredPolicy,
+    find_policy,
+    policies_in_force,
+    policy_in_force,
+)
 from mtss.models.rehearsal import compared
 from mtss.routes.adoptions import AdoptionDocument, SecondPersonMissing, ask_for
 from mtss.routes.documents import District, Person
-from mtss.routes.policy_documents import PolicyDocument, PolicyLine, line_of, rehearsal_of, told
+from mtss.routes.policy_documents import PolicyDocument, PolicyLine, approved_for, line_of, rehearsal_of, told
 from mtss.rules import Policy, day_of, policy_of
 from mtss.rules.policy.checking import findings
 from mtss.rules.policy.difference import difference, in_numbers
@@ -50,6 +59,10 @@ class NotChecked(DomainError):
 
 class NotRehearsed(DomainError):
     """The policy was not rehearsed: rehearse it, or say in without_rehearsal why not."""
+
+
+class NotShown(DomainError):
+    """In_force_from lies in the past, and no dry run has shown what changes from that day on: count it first."""
 
 
 class AnotherDocument(DomainError):
@@ -103,11 +116,11 @@ async def list_policies(
     _: District, session: Session, today: Today, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[PolicyLine]:
     """Every policy of the district by version, after the default one."""
-    in_force = await policies_in_force(session)
+    in_force, coming = await policies_in_force(session), await approved_for(session)
     found = (await session.scalars(keyset(sa.select(StoredPolicy), col(StoredPolicy.version), cursor, limit))).all()
-    default = [line_of(DEFAULT_POLICY, None, in_force, today)] if cursor is None else []
+    default = [line_of(DEFAULT_POLICY, None, in_force, coming, today)] if cursor is None else []
     return Page(
-        items=[*default, *(line_of(policy_of(each.document), each, in_force, today) for each in found[:limit])],
+        items=[*default, *(line_of(policy_of(each.document), each, in_force, coming, today) for each in found[:limit])],
         next=next_of(found, limit, attrgetter("version")),
     )
 
@@ -142,15 +155,16 @@ async def count_policy(
     """Count whom a checked policy would change, without deciding anything."""
     _, stored = await _find(session, version)
     _require_checked(stored)
-    return await ask_for(session, who, now, version, asked.in_force_from, dry_run=True)
+    return await ask_for(session, _asked(who, now, version, asked.in_force_from, dry_run=True))
 
 
 @router.post("/v1/policies/{version}/approve", status_code=202, dependencies=[ONCE])
 async def approve_policy(
-    version: Version, approval: Approval, who: Person, session: Session, now: Now
+    version: Version, approval: Approval, who: Person, session: Session, now: Now, today: Today
 ) -> AdoptionDocument:
     """Approve what somebody else drafted: it is counted, and then in force from its day on.
 
+    On a day to come it is counted again, and waits again if then more students would change than one person may let change.
     The default policy nobody drafted: somebody else confirms its adoption, however few students it changes.
 
     Raises:
@@ -158,10 +172,13 @@ async def approve_policy(
         NotRehearsed: it was not rehearsed, and no reason is given.
         SecondPersonMissing: who drafted it cannot approve it.
         AnotherDocument: the digest is not its.
+        NotShown: it would count from a day in the past that no dry run of it has shown.
         AdoptionUnderWay: another adoption is.
     """
     policy, stored = await _find(session, version)
     _require_checked(stored)
+    if approval.in_force_from < today and not await _was_shown(session, version, approval.in_force_from):
+        raise NotShown
     if stored is not None and who.subject == stored.drafted_by:
         raise SecondPersonMissing
     if approval.digest != policy.digest:
@@ -173,9 +190,8 @@ async def approve_policy(
         stored.rehearsal_id, stored.approved_by, stored.approved_at = rehearsal, who.subject, now
         session.add(stored)
     session.add(PolicyStep(version=version, step="approved", by=who.subject, at=now, note=approval.without_rehearsal))
-    return await ask_for(
-        session, who, now, version, approval.in_force_from, dry_run=False, tells_families=approval.tells_families
-    )
+    asked = _asked(who, now, version, approval.in_force_from, tells_families=approval.tells_families)
+    return await ask_for(session, asked)
 
 
 @router.post("/v1/policies/{version}/revert", status_code=202, dependencies=[ONCE])
@@ -188,21 +204,15 @@ async def revert_policy(version: Version, who: Person, session: Session, now: No
         NotInForce: it is not the policy that was adopted last, or no other counts before it.
         AdoptionUnderWay: another adoption is.
     """
-    found = (await policies_in_force(session)).taken_back()
-    if found is None or found[0].policy.version != version:
+    in_force = await policies_in_force(session)
+    began = in_force.taken_back()
+    if began is None or began.policy.version != version:
         raise NotInForce
-    began, before = found
+    before = in_force.without(began.origin, began.first_day).on(began.first_day)
     session.add(PolicyStep(version=version, step="reverted", by=who.subject, at=now))
-    return await ask_for(
-        session,
-        who,
-        now,
-        before.policy.version,
-        day_of(began.first_day),
-        dry_run=False,
-        sure=True,
-        tells_families=began.tells_families,
-    )
+    asked = _asked(who, now, before.policy.version, day_of(began.first_day), tells_families=began.tells_families)
+    asked.reverts = began.origin
+    return await ask_for(session, asked)
 
 
 @router.get("/v1/policies/{version}/difference")
@@ -220,15 +230,33 @@ async def read_difference(
     return [*said, in_numbers(before, after, await compared(session, before, after))] if said else []
 
 
+def _asked(
+    who: Principal, now: datetime, version: str, first_on: date, *, dry_run: bool = False, tells_families: bool = False
+) -> Adoption:
+    return Adoption(
+        version=version,
+        first_on=first_on,
+        state="counting",
+        dry_run=dry_run,
+        tells_families=tells_families,
+        asked_by=who.subject,
+        asked_at=now,
+    )
+
+
+async def _was_shown(session: Session, version: str, from_day: date) -> bool:
+    """Whether a dry run told what changes when the policy counts from that day, or from an earlier one."""
+    counted = col(Adoption.version) == version, col(Adoption.state) == "counted", col(Adoption.first_on) <= from_day
+    return bool(await session.scalar(sa.select(sa.exists().where(*counted))))
+
+
 def _require_checked(stored: StoredPolicy | None) -> None:
     if stored is not None and stored.findings != []:
         raise NotChecked
 
 
 async def _find(session: Session, version: str) -> tuple[Policy, StoredPolicy | None]:
-    if version == DEFAULT_POLICY.version:
-        return DEFAULT_POLICY, None
-    stored = await session.get(StoredPolicy, version)
-    if stored is None:
+    policy = await find_policy(session, version)
+    if policy is None:
         raise NotFound(what="policy")
-    return policy_of(stored.document), stored
+    return policy, await session.get(StoredPolicy, version)

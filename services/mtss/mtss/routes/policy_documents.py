@@ -1,5 +1,6 @@
 """Policies as answers tell them: a line of a list, or the document with its findings, its state and its history."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col
 
 from common.db import Session
-from mtss.models import PolicyStep, Rehearsal, StoredPolicy, policies_in_force
+from mtss.models import Adoption, PolicyStep, Rehearsal, StoredPolicy, policies_in_force
 from mtss.rules import InForce, Policy, day_number, digest_of
 
 
@@ -53,9 +54,19 @@ class PolicyDocument(PolicyLine):
     history: list[StepDocument]
 
 
-def line_of(policy: Policy, stored: StoredPolicy | None, in_force: InForce, today: date) -> PolicyLine:
-    """A policy as a list has it."""
+async def approved_for(session: Session) -> dict[str, date]:
+    """Policies that wait for the day from which they shall count, by version."""
+    waiting = sa.select(col(Adoption.version), col(Adoption.first_on)).where(col(Adoption.state) == "approved")
+    return {each.version: each.first_on for each in await session.execute(waiting)}
+
+
+def line_of(
+    policy: Policy, stored: StoredPolicy | None, in_force: InForce, coming: Mapping[str, date], today: date
+) -> PolicyLine:
+    """A policy as a list has it; ``coming``: those that wait for their day."""
     state, since = _state(policy.version, stored, in_force, today)
+    if state != "in_force" and policy.version in coming:
+        state, since = "approved", coming[policy.version]
     return PolicyLine(
         version=policy.version, title=policy.title, digest=policy.digest, state=state, in_force_from=since
     )
@@ -63,7 +74,7 @@ def line_of(policy: Policy, stored: StoredPolicy | None, in_force: InForce, toda
 
 async def told(session: Session, policy: Policy, stored: StoredPolicy | None, today: date) -> PolicyDocument:
     """A policy, and all that was done with it."""
-    line = line_of(policy, stored, await policies_in_force(session), today)
+    line = line_of(policy, stored, await policies_in_force(session), await approved_for(session), today)
     if line.state == "checked" and stored is not None and await rehearsal_of(session, policy, stored):
         line.state = "rehearsed"
     steps = sa.select(PolicyStep).where(col(PolicyStep.version) == policy.version).order_by(col(PolicyStep.id))

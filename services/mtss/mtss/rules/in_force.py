@@ -1,7 +1,7 @@
 """Which policy is in force on which day, after each adoption so far."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -20,6 +20,13 @@ class Step:
     policy: Policy
     tells_families: bool = True
     """Whether families are told of what the adoption itself changes."""
+    again: int | None = None
+    """Where it counts again since another was taken back: the number under which it was adopted."""
+
+    @property
+    def origin(self) -> int:
+        """The number under which the policy was adopted to count on this day."""
+        return self.number if self.again is None else self.again
 
     @property
     def began_on(self) -> date | None:
@@ -68,20 +75,34 @@ class InForce:
         place = np.searchsorted(np.array([step.first_day for step in counting]), days, side="right")
         return np.array([step.number for step in counting], np.int32)[place - 1]
 
-    def taken_back(self) -> tuple[Step, Step] | None:
-        """Reverting the policy that counts last: the step with which it began to, and the one that counts again.
+    def taken_back(self) -> Step | None:
+        """The step with which the policy that counts last began to, if to take it back lets another count again."""
+        standing = self.counting()
+        for step in reversed(standing):
+            began = next(each for each in standing if each.origin == step.origin)
+            before = self._before(began.origin, began.first_day) if began.origin else []
+            if any(each.policy.version != began.policy.version for each in before):
+                return began
+        return None
 
-        ``None`` where no other policy counts before it. Steps of the same policy are one: to take back the later would change
-        nothing.
-        """
-        *earlier, began = self.counting()
-        while earlier and earlier[-1].policy.version == began.policy.version:
-            began = earlier.pop()
-        return (began, earlier[-1]) if earlier else None
+    def without(self, origin: int, first_day: int, *, tells_families: bool = True) -> "InForce":
+        """As it would be with one adoption more, by which from a day on counts again what counted before ``origin``."""
+        again = (
+            replace(each, number=self.number + 1, tells_families=tells_families, again=each.origin)
+            for each in self._before(origin, first_day)
+        )
+        return InForce((*self.steps, *again))
 
-    def after(self, policy: Policy, first_day: int) -> "InForce":
+    def _before(self, origin: int, first_day: int) -> Sequence[Step]:
+        """What counted from ``first_day`` on before the adoption ``origin``."""
+        counted = self.until(origin - 1).counting()
+        at_first = [each for each in counted if each.first_day <= first_day][-1]
+        later = (each for each in counted if each.first_day > first_day)
+        return [replace(at_first, first_day=first_day), *later]
+
+    def after(self, policy: Policy, first_day: int, *, tells_families: bool = True) -> "InForce":
         """As it would be with one adoption more."""
-        return InForce((*self.steps, Step(self.number + 1, first_day, policy)))
+        return InForce((*self.steps, Step(self.number + 1, first_day, policy, tells_families)))
 
     def named(self, version: str) -> Policy | None:
         """The policy of a version, if it ever was in force."""
