@@ -227,6 +227,25 @@ async def test_nothing_is_given_to_who_cannot_open_it(school: Running) -> None:
     assert (await handed_over(school, support["id"], staff_id=str(keeper))).status_code == 201
 
 
+async def test_the_context_of_a_student_is_said_with_a_support_and_sealed_and_a_review_may_say_otherwise(
+    school: Running,
+) -> None:
+    support = (await begun(school, contexts=["moved", "homeless", "moved"])).json()
+    assert support["contexts"] == ["homeless", "moved"]
+    assert (await reviewed(school, support, 50)).json()["contexts"] == ["homeless", "moved"]  # it said nothing of that
+    said = {"progress": "better", "tried": TRIED, "next_review_on": SCHOOL.days[55].isoformat(), "contexts": []}
+    assert (await do(school, support, "attempts", **said)).json()["contexts"] == []
+    other = await do(school, support, "attempts", **said | {"contexts": ["poor"]})
+    assert (other.status_code, other.json()["errors"][0]["field"], "poor" in other.text) == (422, "contexts", False)
+    async with school.admin.connect() as connection:
+        rows = (
+            "SELECT contexts FROM mtss_support UNION ALL SELECT contexts FROM mtss_attempt WHERE contexts IS NOT NULL"
+        )
+        sealed = (await connection.scalars(sa.text(rows))).all()
+    assert [b"homeless" in each for each in sealed] == [False, False]
+    assert await differing(school) == []
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -249,6 +268,7 @@ async def test_the_catalogue_says_what_there_is_what_for_and_how_it_ends(school:
     (mentor,) = [each for each in told["supports"] if each["name"] == "mentor"]
     assert (mentor["tier"], set(mentor["outcomes"]) <= set(told["outcomes"])) == ("targeted", True)
     assert {each["name"]: each["needs_review"] for each in told["endings"]}["no-progress"]
+    assert "homeless" in told["contexts"]
 
 
 async def test_what_came_of_a_support_is_told_of_thirty_students_and_beside_those_who_received_none(

@@ -65,6 +65,8 @@ class Catalogue:
     outcomes: Mapping[str, str]
     signs: Mapping[str, Sign]
     teams: Mapping[str, Team]
+    contexts: Mapping[str, str]
+    """What may weigh on a student beside school: said with a support, and no input to anything."""
     follow_up: Following
     review_soon: int
     """From so many instructional days before its review on a support waits in the queue."""
@@ -101,6 +103,15 @@ class Catalogue:
         if not self.signs.keys() >= set(names):
             raise Invalid(field="signs", rule="must be among the signs in the district's catalogue")
         return any(self.signs[name].urgent for name in names)
+
+    def check_contexts(self, names: Sequence[str]) -> None:
+        """Refuse what the catalogue does not have.
+
+        Raises:
+            Invalid: the district has no such context.
+        """
+        if not self.contexts.keys() >= set(names):
+            raise Invalid(field="contexts", rule="must be among the contexts in the district's catalogue")
 
     def ending(self, name: str) -> Ending:
         """The way to end of that name.
@@ -146,9 +157,17 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
         name: Team(each["title"], tuple(each["roles"]), each["meets_within"]) for name, each in said["teams"].items()
     }
     return Catalogue(
-        kinds, endings, said["outcomes"], signs, teams, follow_up, said["review_soon"], said["compare_days"]
+        kinds,
+        endings,
+        said["outcomes"],
+        signs,
+        teams,
+        said["contexts"],
+        follow_up,
+        said["review_soon"],
+        said["compare_days"],
     )
 
 
-POLICY = policy_of("mtss", added_to=("outcomes", "endings", "signs", "teams", "supports"))
+POLICY = policy_of("mtss", added_to=("outcomes", "endings", "signs", "teams", "contexts", "supports"))
 CATALOGUE = read_catalogue(POLICY)

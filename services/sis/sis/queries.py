@@ -27,7 +27,7 @@ DOCUMENTS = Document.metadata.tables["sis_document"]
 
 _FIRST = UUID(int=0)
 _LAST = UUID(int=2**128 - 1)
-_Version = Annotated[int | None, Field(ge=0, lt=2**63)]
+_Version = Annotated[int | None, Field(ge=0, le=2**63 - 1)]
 
 
 class Paging(BaseModel):

@@ -34,6 +34,8 @@ class Support(Table, table=True):
     ended_on: date | None = None
     ending: str | None = None
     """How it ended, by its name in the catalogue."""
+    contexts: bytes | None = Field(default=None, sa_type=Sealed)
+    """What weighed on the student when it began, by the names of the catalogue."""
 
 
 class Attempt(Table, table=True):
@@ -50,5 +52,7 @@ class Attempt(Table, table=True):
     progress: str
     tried: bytes = Field(default=None, sa_type=Sealed)
     next_review_on: date
+    contexts: bytes | None = Field(default=None, sa_type=Sealed)
+    """What weighs on the student now, where the review says so."""
     by: str
     known_at: datetime = moment()

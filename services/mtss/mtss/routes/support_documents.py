@@ -54,6 +54,16 @@ class TeamDocument(BaseModel):
     meets_within: Annotated[int, Field(description="Instructional days until it is to meet.")]
 
 
+Contexts = Annotated[
+    list[Name],
+    Field(
+        max_length=20,
+        description="What may weigh on the student beside school, by the names of the catalogue; sealed.",
+        examples=[["moved"]],
+    ),
+]
+
+
 class CatalogueDocument(BaseModel):
     """What staff may have noticed, who solves problems together, what the district gives, what for, and how it ends."""
 
@@ -63,6 +73,7 @@ class CatalogueDocument(BaseModel):
     supports: list[KindDocument]
     outcomes: Annotated[dict[str, str], Field(examples=[{"attendance": "Fewer days missed"}])]
     endings: list[EndingDocument]
+    contexts: Annotated[dict[str, str], Field(examples=[{"moved": "Has come from another school this year"}])]
 
 
 class SupportAsked(Reasoned):
@@ -82,6 +93,7 @@ class SupportAsked(Reasoned):
     kind: Name
     owner_id: Annotated[UUID, Field(description="The member of staff who sees to it, by the id that sis gives them.")]
     review_on: Annotated[date, Field(description="An instructional day; how far away at most, the catalogue says.")]
+    contexts: Annotated[Contexts, Field(default_factory=list)]
 
 
 class AttemptAsked(BaseModel):
@@ -98,6 +110,7 @@ class AttemptAsked(BaseModel):
     progress: Literal["better", "same", "worse", "too_early"]
     tried: Words
     next_review_on: date
+    contexts: Annotated[Contexts | None, Field(description="Null: as they were said last.")] = None
 
 
 class SupportEnded(Reasoned):
@@ -141,4 +154,5 @@ class SupportDocument(RunningDocument):
     ended_on: Annotated[date | None, Field(description="Null: it runs.")]
     ending: str | None
     owner: Assigned
+    contexts: Annotated[list[str], Field(description="As they were said last.")]
     attempts: list[AttemptDocument]

@@ -63,7 +63,12 @@ async def read_catalogue(
     """The supports that the district gives, what they are for and how they may end; and the signs that a request for help may name."""
     named = {part: _named(getattr(CATALOGUE, part)) for part in ("signs", "teams", "endings")}
     return CatalogueDocument.model_validate(
-        {**named, "supports": _named(CATALOGUE.kinds), "outcomes": CATALOGUE.outcomes}
+        {
+            **named,
+            "supports": _named(CATALOGUE.kinds),
+            "outcomes": CATALOGUE.outcomes,
+            "contexts": CATALOGUE.contexts,
+        }
     )
 
 
@@ -77,6 +82,7 @@ async def begin_support(student_id: UUID, asked: SupportAsked, desk: At) -> Supp
     support = Support(
         student_id=student_id, kind=asked.kind, tier=kind.tier, begun_on=desk.today, review_on=asked.review_on
     )
+    support.contexts = _seal_contexts(desk.vault, support, asked.contexts)
     desk.session.add(support)
     tier = await _tier_beneath(desk.session, student)
     await desk.rule(student, asked.reason, kind="support_begun", tier=tier, support_id=support.id)
@@ -109,6 +115,7 @@ async def review_support(support_id: UUID, asked: AttemptAsked, desk: HoldersAt)
         known_at=await transaction_time(desk.session),
     )
     attempt.tried = desk.vault.seal(asked.tried, row=attempt.id, **_TRIED)
+    attempt.contexts = None if asked.contexts is None else _seal_contexts(desk.vault, attempt, asked.contexts)
     desk.session.add_all([support, attempt])
     return await _answer(desk, support)
 
@@ -199,6 +206,18 @@ def _version_of(support: Support) -> str:
     return etag_of(support.id, support.attempts, support.ended_on)
 
 
+def _seal_contexts(vault: Vault, row: Support | Attempt, names: Sequence[str]) -> bytes:
+    CATALOGUE.check_contexts(names)
+    text = "\n".join(sorted(set(names)))
+    return vault.seal(text, table=row.__tablename__, column="contexts", row=row.id)
+
+
+def _contexts(vault: Vault, row: Support | Attempt) -> list[str]:
+    sealed = row.contexts
+    text = "" if sealed is None else vault.open(sealed, table=row.__tablename__, column="contexts", row=row.id)
+    return text.split()
+
+
 async def _answer(desk: Desk, support: Support) -> SupportDocument:
     await desk.session.flush()
     desk.response.headers["ETag"] = _version_of(support)
@@ -210,13 +229,17 @@ async def _shown(session: AsyncSession, vault: Vault, supports: Sequence[Support
     """Supports that the reader sees, as they are answered; two statements whatever their number."""
     ids = [each.id for each in supports]
     owners, attempts = await handed(session, vault, ids), {each: list[AttemptDocument]() for each in ids}
+    contexts = {each.id: _contexts(vault, each) for each in supports}
     asked = sa.select(Attempt).where(col(Attempt.support_id).in_(ids)).order_by(col(Attempt.number))
     for each in await session.scalars(asked):
         said = each.model_dump() | {"tried": vault.open(each.tried, row=each.id, **_TRIED)}
         attempts[each.support_id].append(AttemptDocument.model_validate(said))
+        if each.contexts is not None:
+            contexts[each.support_id] = _contexts(vault, each)
     return [
         SupportDocument.model_validate(
-            each.model_dump() | {"owner": owners.get(each.id), "attempts": attempts[each.id]}
+            each.model_dump()
+            | {"owner": owners.get(each.id), "attempts": attempts[each.id], "contexts": contexts[each.id]}
         )
         for each in supports
     ]

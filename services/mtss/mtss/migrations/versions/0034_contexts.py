@@ -1,0 +1,12 @@
+"""What may weigh on a student beside school, said with a support."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0034"
+down_revision = "0033"
+
+
+def upgrade() -> None:
+    for table in ("mtss_support", "mtss_attempt"):
+        op.add_column(table, sa.Column("contexts", sa.LargeBinary))
