@@ -374,16 +374,26 @@ async def test_a_student_of_whom_too_little_is_known_waits_where_the_policy_has_
 
     (waits,) = await queue(mtss)
 
+    before = await decisions(mtss)
     assert (waits["about"], waits["student_id"], waits["tier"]) == ("too_little_known", str(STUDENT), None)
     assert (waits["begun_on"], waits["due_on"]) == (here.days[20].isoformat(), here.days[25].isoformat())
     assert (await handed_over(mtss, waits["id"], staff_id=str(TEACHER))).status_code == 201
     await mtss.deliver(*here.closes(21))
     assert [(each["id"], each["assigned"]["staff_id"]) for each in await queue(mtss)] == [(waits["id"], str(TEACHER))]
 
-    decided = (await override(mtss, "universal", here.days[30])).json()
+    answer = f"/students/{STUDENT}/question/answer"
+    seen = (await call(mtss, "GET", f"/students/{STUDENT}")).headers["ETag"]
+    answers = await asyncio.gather(*(act(mtss, answer, seen=seen) for _ in range(2)))
+    assert sorted(each.status_code for each in answers) == [201, 409]
+    (looked,) = (each.json() for each in answers if each.status_code == 201)
+    assert (looked["kind"], looked["tier"], looked["reason"]) == ("looked", "universal", REASON)
+    assert (await queue(mtss), await decisions(mtss)) == ([], before)
+
+    await mtss.deliver(*here.closes(*range(22, 40)))  # it rests for twenty days
     assert await queue(mtss) == []
-    await act(mtss, f"/overrides/{decided['id']}/withdraw")
-    assert [each["about"] for each in await queue(mtss)] == ["too_little_known"]
+    await mtss.deliver(*here.closes(40))
+    (again,) = await queue(mtss)
+    assert (again["about"], again["id"] == waits["id"]) == ("too_little_known", False)
     await mtss.deliver(here.scores(20, 4.0))
     assert await queue(mtss) == []
     assert await differing(mtss) == []

@@ -7,6 +7,7 @@ import pytest
 
 from mtss.rules.policy.checking import Finding, check
 from mtss.rules.policy.reading import REVIEW
+from mtss.rules.signals import SIGNALS
 from tests.mtss.test_rules_longest import DROP
 from tests.mtss.test_rules_policy import ATTENDANCE, ENTRY, TEXT, changed, number
 from tests.mtss.test_rules_tardies import LATELY
@@ -36,6 +37,16 @@ def test_nothing_is_wrong_with_the_default_policy() -> None:
 
 def test_what_cannot_be_read_is_one_finding() -> None:
     assert check({"language": 2}) == (Finding("the file", "lacks clauses, tiers, title, version"),)
+
+
+@pytest.mark.parametrize("clause", ["referrals"])
+def test_a_person_cannot_be_asked_about_what_is_always_known(clause: str) -> None:
+    refused(changed(f"clauses/{clause}/when_unknown", "ask"), f"clauses.{clause}.when_unknown", "asks nobody")
+
+
+def test_of_which_signals_something_is_always_known() -> None:
+    always = {name for name, signal in SIGNALS.items() if signal.always_known}
+    assert always == {"absence_streak", "excluded_days", "help_requested", "longest_streak", "referrals"}
 
 
 # A clause that can never hold, or always

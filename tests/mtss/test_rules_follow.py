@@ -42,7 +42,7 @@ def courses(events: Sequence[Event], policies: Policies) -> Courses:
 
 
 def columns(found: Courses) -> list[Any]:
-    return [found.targeted, found.candidate, found.unknown]
+    return [found.targeted, found.candidate]
 
 
 @settings(max_examples=60)

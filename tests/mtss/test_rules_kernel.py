@@ -14,7 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.events import AttendanceKind, AttendanceRecorded, Event, StudentEnrolled
-from mtss.rules import Facts, HelpRequests, Policy, PolicyInvalid, always, day_number, follow, policy_of, read_policy
+from mtss.rules import (
+    Courses,
+    Facts,
+    HelpRequests,
+    Policy,
+    PolicyInvalid,
+    always,
+    day_number,
+    follow,
+    policy_of,
+    read_policy,
+)
+from mtss.rules.facts import Flags
+from mtss.rules.policy import UNKNOWN as MAYBE
 from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED, UNKNOWN, Outcome
 from mtss.rules.rehearsal.recorded import district_of
@@ -33,7 +46,7 @@ def rehearsed(facts: Facts, policy: Policy, **how: Any) -> Outcome:
 def check_against_closed_form(facts: Facts, policy: Policy, outcome: Outcome) -> None:
     courses = follow(facts, always(policy))
     on_course = courses.timeline.on_course
-    said = (courses.targeted, TARGETED), (courses.candidate, CANDIDATE), (courses.unknown, UNKNOWN)
+    said = (courses.targeted, TARGETED), (courses.candidate, CANDIDATE), (hangs(courses), UNKNOWN)
     expected = np.sum([flags * state for flags, state in said], axis=0)
     assert outcome.states is not None
     np.testing.assert_array_equal(outcome.states[on_course], expected[on_course])
@@ -42,6 +55,17 @@ def check_against_closed_form(facts: Facts, policy: Policy, outcome: Outcome) ->
     for row, states in enumerate(outcome.states):
         held = np.where(on_course[row], states, held)
         np.testing.assert_array_equal(states, held)
+
+
+def hangs(courses: Courses) -> Flags:
+    """Whether targeted support is called for hangs on clauses of which nothing is known, and one of which asks."""
+    when, truth = courses.policy.targeted.when, {name: each.truth() for name, each in courses.clauses.items()}
+    asking = [name for name in when.clauses() if courses.policy.clauses[name].when_unknown == "ask"]
+    asked = np.zeros(courses.targeted.shape, np.bool_)
+    for name in asking:
+        asked |= truth[name] == MAYBE
+    found: Flags = asked & (when.truth(truth) == MAYBE)
+    return found
 
 
 def check_counts(facts: Facts, policy: Policy, outcome: Outcome) -> None:

@@ -445,7 +445,7 @@ def test_a_ground_holds_who_decided_what() -> None:
 
 def test_tiers_are_ordered_from_the_least_support_to_the_most() -> None:
     assert TIERS == (Tier.UNIVERSAL, Tier.TARGETED, Tier.INTENSIVE)
-    assert RULINGS == ("accepted", "declined", "overridden", "withdrawn", "support_begun", "support_ended")
+    assert RULINGS == ("accepted", "declined", "overridden", "withdrawn", "support_begun", "support_ended", "looked")
 
 
 # Causes

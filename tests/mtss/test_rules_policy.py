@@ -292,14 +292,3 @@ def test_referrals_of_the_last_days() -> None:
     document["clauses"]["referrals"] |= {"window_days": number(14)}
     found = tiers(document, school.refers(1, 1), school.refers(5, 2), through=20)
     assert found == ["universal"] * 5 + ["targeted"] * 6 + ["universal"] * 9
-
-
-def test_what_is_unknown_may_be_asked_of_a_person() -> None:
-    from mtss.rules import always, follow
-
-    school = School(days=school_days(30))
-    events = [school.calendar(), school.enrols(), *school.closes_through(30), school.scores(10, 4.0)]
-    facts = facts_of(events, [STUDENT])
-    asks = follow(facts, always(policy_of(changed("clauses/adult_support/when_unknown", "ask")))).unknown[:, 0]
-    assert asks.tolist() == [True] * 10 + [False] * 20
-    assert not follow(facts, always(read_policy(TEXT))).unknown.any()

@@ -1,11 +1,14 @@
 """Of whom nothing is known, by clause."""
 
 from datetime import date
+from typing import Any
 
 from hypothesis import given, settings
 
 from common.events import Event
 from mtss.rules import (
+    RULINGS,
+    TIERS,
     Policies,
     always,
     course_of,
@@ -26,6 +29,7 @@ from tests.mtss.test_rules_policy import changed
 SCHOOL = School(days=school_days(60))
 ASKING = changed("clauses/adult_support/when_unknown", "ask") | {"version": "asking"}
 ASKS = always(policy_of(ASKING))
+DAY = [day_number(each) for each in SCHOOL.days]
 
 
 def test_a_student_without_a_survey_or_too_few_days_is_unknown_by_these_clauses() -> None:
@@ -76,18 +80,74 @@ def test_a_person_is_asked_where_support_hangs_on_what_is_unknown() -> None:
     assert asks()
     assert not asks(policies=always(USUAL))
     assert not asks(SCHOOL.scores(10, 4.0))
-    assert not asks(SCHOOL.refers(3, 1), SCHOOL.refers(4, 2))
+    # Whether a second ground has intensive support proposed hangs on it.
+    assert asks(SCHOOL.refers(3, 1), SCHOOL.refers(4, 2))
+    one_is_enough = asking("adult_support", intensive="severe_attendance")
+    assert not asks(SCHOOL.refers(3, 1), SCHOOL.refers(4, 2), policies=one_is_enough)
     assert not asks(through=0)
 
 
-def test_nothing_is_asked_of_who_has_support_or_of_whom_a_person_has_decided() -> None:
-    day = [day_number(each) for each in SCHOOL.days]
-    stays = changed("tiers/targeted/exit", "proposed")
-    stays["clauses"]["adult_support"]["when_unknown"] = "ask"
-    assert not asks(policies=always(policy_of(stays)), ruled=accepts(day[20], TARGETED))
-    assert asks(ruled=accepts(day[20], TARGETED))
-    assert not asks(ruled=overrides(day[20], UNIVERSAL, day[40]))
-    assert asks(ruled=overrides(day[10], UNIVERSAL, day[20]))
+def test_nothing_is_asked_of_whom_a_person_has_decided() -> None:
+    assert asks(ruled=accepts(DAY[20], TARGETED))
+    assert not asks(ruled=overrides(DAY[20], UNIVERSAL, DAY[40]))
+    assert asks(ruled=overrides(DAY[10], UNIVERSAL, DAY[20]))
+
+
+def asking(*names: str, **tiers: Any) -> Policies:
+    """The default policy with clauses that ask, and with what some tier says otherwise."""
+    document = changed("version", "asking")
+    for name in names:
+        document["clauses"][name]["when_unknown"] = "ask"
+    for tier, when in tiers.items():
+        document["tiers"][tier]["when"] = when
+    return always(policy_of(document))
+
+
+def test_who_has_support_by_what_is_no_longer_known_is_asked_about_too_so_that_it_does_not_just_go_on() -> None:
+    spring, autumn = School(days=school_days(30)), School(days=school_days(25, date(2025, 8, 18)), year=2026)
+    said = [spring.calendar(), autumn.calendar(), spring.enrols(), *spring.closes_through(30)]
+    said += [*(spring.absent(day) for day in range(6)), *autumn.closes_through(5)]
+
+    def asked(policies: Policies, *more: Event) -> bool:
+        standing = standing_of(follow(facts_of([*said, *more], [STUDENT]), policies))
+        assert TIERS[standing.tier[0]] == "targeted"
+        return bool(standing.asks[0])
+
+    assert asked(asking("attendance"))
+    assert not asked(always(USUAL))
+    # It goes on by referrals anyhow.
+    assert not asked(asking("attendance"), *(autumn.refers(4, incident) for incident in (1, 2)))
+
+
+def test_a_clause_of_intensive_support_alone_asks() -> None:
+    alone = asking("severe_attendance", intensive="severe_attendance")
+    assert asks(policies=alone, through=10)
+    assert not asks(policies=alone)
+    # What is called for beneath does not matter to who is in intensive support, and stays so.
+    both = asking("adult_support", intensive="referrals")
+    referred = [SCHOOL.refers(3, incident) for incident in (1, 2)]
+    beneath = asking("adult_support", targeted="adult_support", intensive="referrals")
+    assert asks(*referred, policies=beneath)
+    assert not asks(*referred, policies=beneath, ruled=accepts(DAY[20]))
+    assert not asks(*referred, policies=both, ruled=accepts(DAY[20]))
+
+
+def test_nobody_is_asked_where_the_answer_could_not_change_the_tier() -> None:
+    either = {"any": [{"all": ["adult_support", "referrals"]}, "attendance"]}
+    policies = asking("adult_support", targeted=either, intensive="severe_attendance")
+    assert not asks(policies=policies, through=10)  # of attendance nothing is known yet, and it does not ask
+    assert asks(SCHOOL.refers(3, 1), SCHOOL.refers(4, 2), policies=policies, through=10)
+
+
+def test_once_somebody_has_looked_nobody_is_asked_for_as_long_as_what_was_declined_rests() -> None:
+    rests = int(USUAL.review["declined_rests"].value)
+    looked = Ruling(1, RULINGS.index("looked"), UNIVERSAL, DAY[10])
+    assert not asks(ruled=looked, through=10 + rests)
+    assert asks(ruled=looked, through=11 + rests)
+    with_two = facts_of([SCHOOL.calendar(), SCHOOL.enrols(), *SCHOOL.closes_through(40)], [STUDENT])
+    later = Ruling(2, RULINGS.index("looked"), UNIVERSAL, DAY[38])
+    (found,) = standing_of(follow(ruling_facts(with_two, (0, looked), (0, later)), ASKS)).asks.tolist()
+    assert not found
 
 
 def test_nothing_is_asked_of_a_grade_that_is_exempt_under_the_policy_of_the_last_closed_day() -> None:

@@ -40,8 +40,8 @@ class Proposal(Table, table=True):
 class Ruling(Table, table=True):
     """What a person decided about one student: never changed, never removed, only followed by another.
 
-    ``kind``: accepted or declined (a proposal), overridden (the policy, until a day), withdrawn (an override), or that a support has
-    begun or ended.
+    ``kind``: accepted or declined (a proposal), overridden (the policy, until a day), withdrawn (an override), that a support has
+    begun or ended, or looked (at a student of whom too little is known).
     """
 
     __tablename__ = "mtss_ruling"

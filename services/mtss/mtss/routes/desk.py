@@ -59,7 +59,9 @@ class RulingDocument(BaseModel):
     id: UUID
     student_id: UUID
     number: int
-    kind: Annotated[str, Field(description="accepted, declined, overridden, withdrawn, support_begun or support_ended")]
+    kind: Annotated[
+        str, Field(description="accepted, declined, overridden, withdrawn, support_begun, support_ended or looked")
+    ]
     tier: Annotated[
         Tier,
         Field(

@@ -27,9 +27,10 @@ class Stand:
     days_leaving: Ints
     """How many days in a row the exit has been met, as far as days are known."""
 
-    def truth(self) -> Truth:
-        """True where it stands; elsewhere false where something is known, else unknown."""
-        return np.where(self.stands, np.int8(TRUE), np.where(self.measure.telling, np.int8(FALSE), np.int8(UNKNOWN)))
+    def truth(self, at: Any = ...) -> Truth:
+        """True where it stands; elsewhere false where something is known, else unknown. Of all days and students, or ``at`` some."""
+        stands, telling = self.stands[at], self.measure.telling[at]
+        return np.where(stands, np.int8(TRUE), np.where(telling, np.int8(FALSE), np.int8(UNKNOWN)))
 
 
 @dataclass(slots=True)

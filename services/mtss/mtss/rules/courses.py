@@ -8,7 +8,7 @@ import numpy as np
 
 from mtss.rules.clauses import Reading, Stand
 from mtss.rules.facts import NO_RULINGS, Facts, Flags, Rulings
-from mtss.rules.policy import TRUE, UNKNOWN, Clause, Policy, Truth
+from mtss.rules.policy import TRUE, Clause, Policy
 from mtss.rules.timeline import Coming, Timeline, timeline_of, under
 
 Policies: TypeAlias = Sequence[tuple[int, Policy]]
@@ -33,8 +33,6 @@ class Courses:
     """Targeted support is called for; otherwise the tier is universal."""
     candidate: Flags
     """Intensive support is to be put before a person."""
-    unknown: Flags
-    """Whether targeted support is called for hangs on clauses of which nothing is known, and which ask a person then."""
     first_day: int = EVER
     before: "Courses | None" = None
     """What was said under the policies before: of days before the first day the same."""
@@ -75,11 +73,7 @@ def follow(facts: Facts, policies: Policies, coming: Coming | None = None) -> Co
             break
         before = last
         last = replace(_course(policy, facts, under(timeline, facts, policy)), first_day=first_day, before=before)
-        for now, was in (
-            (last.targeted, before.targeted),
-            (last.candidate, before.candidate),
-            (last.unknown, before.unknown),
-        ):
+        for now, was in ((last.targeted, before.targeted), (last.candidate, before.candidate)):
             row = int(np.searchsorted(timeline.days, first_day))
             now[:row] = was[:row]
     return last
@@ -89,22 +83,11 @@ def _course(policy: Policy, facts: Facts, timeline: Timeline) -> Courses:
     reading = Reading(policy, facts, timeline)
     clauses = {name: reading.stand(clause) for name, clause in policy.clauses.items()}
     truth = {name: stand.truth() for name, stand in clauses.items()}
-    targeted = policy.targeted.when.truth(truth)
     return Courses(
         policy=policy,
         timeline=timeline,
         clauses=clauses,
-        targeted=targeted == TRUE,
+        targeted=policy.targeted.when.truth(truth) == TRUE,
         candidate=policy.intensive.when.truth(truth) == TRUE,
-        unknown=_asks(policy, truth, targeted),
         rulings=facts.rulings,
     )
-
-
-def _asks(policy: Policy, truth: Mapping[str, Truth], targeted: Truth) -> Flags:
-    asking = [name for name in policy.targeted.when.clauses() if policy.clauses[name].when_unknown == "ask"]
-    asks: Flags = np.zeros(targeted.shape, np.bool_)
-    for name in asking:
-        asks |= truth[name] == UNKNOWN
-    asks &= targeted == UNKNOWN
-    return asks

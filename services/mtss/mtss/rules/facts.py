@@ -27,9 +27,9 @@ TARDY = KINDS.index(AttendanceKind.TARDY)
 TIERS = tuple(Tier)
 """Tiers from the least support to the most, named by their place from here on."""
 UNIVERSAL, TARGETED, INTENSIVE = range(len(TIERS))
-RULINGS = ("accepted", "declined", "overridden", "withdrawn", "support_begun", "support_ended")
+RULINGS = ("accepted", "declined", "overridden", "withdrawn", "support_begun", "support_ended", "looked")
 """What a person may decide: about a proposal, or otherwise than the policy, and taking that back; and what support is given."""
-ACCEPTED, DECLINED, OVERRIDDEN, WITHDRAWN, SUPPORT_BEGUN, SUPPORT_ENDED = range(len(RULINGS))
+ACCEPTED, DECLINED, OVERRIDDEN, WITHDRAWN, SUPPORT_BEGUN, SUPPORT_ENDED, LOOKED = range(len(RULINGS))
 OF_STUDENTS = ("enrolments", "absences", "referrals", "scores", "help_requests", "exclusions")
 """The kinds of facts that are about one student each."""
 DATED = OF_STUDENTS[1:]

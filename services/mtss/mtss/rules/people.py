@@ -197,7 +197,7 @@ def _proposals(student: Days, rulings: Sequence[Ruling], walk: _Walk) -> Iterato
         if walk.override and (newest <= walk.override.day or not enters or tier <= walk.override.tier):
             continue
         declined = [each.day for each in rulings if each.kind == DECLINED and each.tier == tier]
-        if not declined or newest > declined[-1] or not _rests(student.days, declined[-1], policy):
+        if not declined or newest > declined[-1] or not rests(student.days, declined[-1], policy):
             yield tier, since
 
 
@@ -219,6 +219,6 @@ def _since(days: Ints, called: Flags) -> int:
     return int(days[np.flatnonzero(~called).max(initial=-1) + 1])
 
 
-def _rests(days: Ints, declined: int, policy: Policy) -> bool:
-    """Whether so few days have passed since it was declined that it is not asked again."""
+def rests(days: Ints, declined: int, policy: Policy) -> bool:
+    """Whether so few days have passed since it was declined, or somebody looked, that nobody is asked again."""
     return int(np.count_nonzero(days > declined)) < policy.review["declined_rests"].value

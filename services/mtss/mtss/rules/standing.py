@@ -1,5 +1,6 @@
 """Where courses and rulings have led: the tier of each student as of the last closed day, since when, and by whom."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import compress
@@ -9,10 +10,10 @@ import numpy as np
 
 from common.events.mtss import Tier
 from mtss.rules.courses import Courses
-from mtss.rules.facts import INTENSIVE, NEVER, OVERRIDDEN, TARGETED, TIERS, UNIVERSAL, Flags, Ints, day_of
+from mtss.rules.facts import INTENSIVE, LOOKED, NEVER, OVERRIDDEN, TARGETED, TIERS, Flags, Ints, day_of
 from mtss.rules.ledger import NOTHING, Held, Said
-from mtss.rules.people import NO_PROPOSAL, Days, rulings_of, stand_of, tiers_of
-from mtss.rules.policy import Policy
+from mtss.rules.people import NO_PROPOSAL, Days, rests, rulings_of, stand_of, tiers_of
+from mtss.rules.policy import FALSE, TRUE, Policy
 from mtss.rules.timeline import Small, numbered
 
 
@@ -41,7 +42,7 @@ class Standing:
     """The tier that is put before a person, ``NO_PROPOSAL`` where none is."""
     proposal_since: Ints
     asks: Flags
-    """Whether a person is asked, since whether they need more than universal support hangs on what is unknown."""
+    """Whether a person is asked, since the tier hangs on what is unknown, and nobody has just looked."""
 
 
 def standing_of(courses: Courses) -> Standing:
@@ -64,22 +65,46 @@ def standing_of(courses: Courses) -> Standing:
         supported=np.zeros(students, np.bool_),
         proposal=np.where(proposed, np.int32(INTENSIVE), np.int32(NO_PROPOSAL)),
         proposal_since=np.where(proposed, _since(courses, courses.candidate, courses.candidate[at]), np.int32(NEVER)),
-        asks=(last > 0) & courses.unknown[at] & ~_exempt(courses, at),
+        asks=last > 0,
     )
     for student in _left_to_people(courses, standing.decided):
         _stand(courses, student, standing)
-    standing.asks[standing.overridden | (standing.tier != UNIVERSAL)] = False
+    targeted, intensive = _hangs(courses, at)
+    stays = (standing.tier == INTENSIVE) & courses.candidate[at]  # whether targeted support is called for or not
+    standing.asks[standing.overridden | ~(intensive | (targeted & ~stays))] = False
+    for student in np.unique(courses.rulings.student[courses.rulings.kind == LOOKED]).tolist():
+        standing.asks[student] &= not _looked(courses, student)
     return standing
 
 
-def _exempt(courses: Courses, at: tuple[Any, Any]) -> Flags:
-    """Of whom the policy of that day asks nothing."""
-    exempt = courses.timeline.exempt
-    now: Flags = np.zeros(len(at[0]), np.bool_) if exempt is None else exempt[at]
+def _hangs(courses: Courses, at: tuple[Any, Any]) -> Sequence[Flags]:
+    """Whether targeted, and whether intensive support is called for hangs on a clause of which nothing is known and which asks then.
+
+    It does where what the clause is taken for, true or false, says otherwise. Of exempt grades nothing is asked.
+    """
+    policy, clauses = courses.policy, courses.clauses
+    found: list[Flags] = [np.zeros(len(at[0]), np.bool_) for _ in range(2)]
+    asking = [name for name, clause in policy.clauses.items() if clause.when_unknown == "ask"]
+    truth = {name: clause.truth(at) for name, clause in clauses.items() if asking}
+    for name in asking:
+        mute = ~clauses[name].measure.telling[at]
+        if courses.timeline.exempt is not None:
+            mute &= ~courses.timeline.exempt[at]
+        taken = [truth | {name: np.full(len(mute), value, np.int8)} for value in (TRUE, FALSE)]
+        for place, support in enumerate((policy.targeted, policy.intensive)):
+            one, other = (support.when.truth(each) for each in taken)
+            found[place] |= mute & (one != other)
     if courses.before is None:
-        return now
+        return found
     earlier = courses.timeline.days[at[0]] < courses.first_day
-    return np.where(earlier, _exempt(courses.before, at), now)
+    return [np.where(earlier, was, now) for was, now in zip(_hangs(courses.before, at), found, strict=True)]
+
+
+def _looked(courses: Courses, student: int) -> bool:
+    """Whether a person has looked at a student, so few days ago that nobody is asked again."""
+    days, rulings = courses.timeline.days[courses.timeline.on_course[:, student]], courses.rulings
+    last = int(rulings.day[(rulings.student == student) & (rulings.kind == LOOKED)].max())
+    return rests(days, last, courses.as_of(student).policy)
 
 
 def tiers_over(courses: Courses) -> Ints:

@@ -63,6 +63,8 @@ def _clause(clause: Clause) -> Iterator[tuple[str, str]]:
     signal = SIGNALS[clause.signal]
     yield from _exit(clause, signal)
     yield from _bands(clause, signal)
+    if clause.when_unknown == "ask" and signal.always_known:
+        yield "when_unknown", "asks nobody: of this signal something is known on every closed day"
     yield from signal.wrong(clause)
 
 

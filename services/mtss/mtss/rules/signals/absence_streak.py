@@ -111,6 +111,7 @@ ends_not = "La ayuda sigue hasta el fin de este año escolar."
 
 SIGNAL = Signal(
     name="absence_streak",
+    always_known=True,
     reads="education_record",
     entry="at_least",
     measure=measure,

@@ -83,6 +83,7 @@ ends_not = "La ayuda sigue hasta el fin de este año escolar."
 
 SIGNAL = Signal(
     name="help_requested",
+    always_known=True,
     reads="support_plan",
     entry="at_least",
     measure=measure,

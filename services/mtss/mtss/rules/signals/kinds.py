@@ -180,6 +180,8 @@ class Signal:
     wrong: Callable[[Clause], Iterator[tuple[str, str]]] = _nothing
     shows: Callable[[bool | None, Mapping[str, Any]], Iterator[str]] = shows
     values: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    always_known: bool = False
+    """Whether something is known of it on every closed day."""
 
     @property
     def exit(self) -> str:
@@ -209,6 +211,7 @@ def in_window(
         numbers={"entry.at_least": most},
         may={"window_days": whole(1, 400), "exit.below": most, "exit.days_in_a_row": whole(1, 400)},
         wrong=partial(wrong_window, timed=timed, minimum=minimum),
+        always_known=not minimum,
         rehearsed={each: partial(counts.get(each, in_year), **(how or {})) for each in windows},
         **other,
     )

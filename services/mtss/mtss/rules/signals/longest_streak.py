@@ -88,6 +88,7 @@ ends_not = "La ayuda sigue hasta el fin de este año escolar."
 
 SIGNAL = Signal(
     name="longest_streak",
+    always_known=True,
     reads="education_record",
     entry="at_least",
     measure=measure,
