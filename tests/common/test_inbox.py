@@ -12,7 +12,6 @@ from common.errors import NotFound
 from common.events import Cause, Tier, TierDecided
 from common.inbox import EverythingFails
 from common.outbox import Record
-from common.paging import encode_cursor
 from common.telemetry import metrics_page
 from tests.harness import Running, record
 
@@ -46,13 +45,6 @@ async def parked(echo: Running) -> list[Any]:
     response = await echo.http.get("/echo/v1/events/parked", headers=echo.headers("district"))
     items: list[Any] = response.json()["items"]
     return items
-
-
-@pytest.mark.parametrize("cursor", ["nonsense", encode_cursor("x"), encode_cursor("9" * 40), encode_cursor("1", "2")])
-async def test_a_cursor_of_another_list_is_refused(echo: Running, cursor: str) -> None:
-    path = "/echo/v1/events/parked"
-    response = await echo.http.get(path, params={"cursor": cursor}, headers=echo.headers("district"))
-    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "cursor")
 
 
 async def test_an_event_heard_twice_acts_once(echo: Running) -> None:

@@ -115,18 +115,18 @@ class Matrix:
     async def answer(self, route: Route, headers: Headers) -> list[tuple[int, str]]:
         """Status and body of what is answered about Ana, and about Ben, but for what is drawn for each answer."""
         self.running.app.state.limits = Limits()
-        answers = [await self._ask(route, headers, fill) for fill in (self.district.ana, self.district.ben)]
+        answers = [await self.ask(route, headers, fill) for fill in (self.district.ana, self.district.ben)]
         return [(answer.status_code, _DRAWN.sub("", answer.text)) for answer in answers]
 
     async def _word(self, route: Route, headers: Headers) -> str:
-        ana = await self._ask(route, headers, self.district.ana)
+        ana = await self.ask(route, headers, self.district.ana)
         if ana.status_code == 401 or (ana.status_code == 403 and not route.of_students):
             return str(ana.status_code)
         if not route.of_students:
             return "yes"
         if self._only_lets_in(route):
             return "404" if ana.status_code == 404 else "yes"
-        ben = await self._ask(route, headers, self.district.ben)
+        ben = await self.ask(route, headers, self.district.ben)
         if ana.status_code == ben.status_code == 403:
             return "403"
         words = [self._shown(route, ana, self.district.ana, "own"), self._shown(route, ben, self.district.ben, "Ben")]
@@ -143,14 +143,16 @@ class Matrix:
         """What this route is asked with."""
         return self.district.asked.get(route.name, Asked())
 
-    async def _ask(self, route: Route, headers: Headers, fill: Fill) -> httpx.Response:
+    async def ask(
+        self, route: Route, headers: Headers, fill: Fill, more: Mapping[str, str] | None = None
+    ) -> httpx.Response:
         """The answer about the student of ``fill``; where a personal link stands in the path, everybody tries what they hold."""
         asked = self.asked(route)
         parts = _ANY | fill | {"token": headers.get("Authorization", "").removeprefix("Bearer ") or _NOBODY}
         path = _PLACE.sub(lambda place: parts.get(place[1], _NOBODY), route.path)
         body = asked.body(fill) if asked.body else route.example if route.of_students else {}
         options: dict[str, Any] = {} if route.method == "GET" else {"json": body}
-        query = asked.query(fill) if asked.query else {}
+        query = {**(asked.query(fill) if asked.query else {}), **(more or {})}
         answer = await self.running.http.request(
             route.method, path, headers={**headers, **asked.headers}, params=query, **options
         )

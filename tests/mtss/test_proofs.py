@@ -206,12 +206,6 @@ async def test_a_school_s_decisions_are_verified_page_by_page(decided: Running) 
     ] == 0
 
 
-@pytest.mark.parametrize("cursor", ["nonsense", "WyJ4Il0"])
-async def test_a_cursor_of_somebody_else_is_refused(decided: Running, cursor: str) -> None:
-    status, problem = await ask(decided, "POST", f"/decisions/verify?cursor={cursor}")
-    assert (status, problem["errors"][0]["field"]) == (422, "cursor")
-
-
 async def test_what_we_knew_of_a_day_and_what_we_know_now_are_two_answers(decided: Running) -> None:
     # All of it was heard today, on a day long after: at the end of each school day nothing was known.
     on = SCHOOL.days[24]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from common.events import Event
 from common.idempotency import repeatable
 from common.migrations import pending
 from common.outbox import BATCH, publish_standing
-from common.paging import Cursor, Limit, Page, encode_cursor, last_of
+from common.paging import Cursor, Limit, Page, last_of, next_of
 from common.policy import ANSWERS_KEPT
 from common.routing import EventRouter
 from common.runtime import Runtime, RuntimeOf
@@ -112,10 +113,12 @@ def operations_router(name: str, events: EventRouter) -> APIRouter:
     @router.get("/v1/events/parked", dependencies=operators)
     async def list_parked(session: Session, limit: Limit = 100, cursor: Cursor = None) -> Page[ParkedEvent]:
         """Parked events, oldest first."""
-        after = last_of(cursor, int) if cursor is not None else 0
-        rows = await parking.list_parked(session, after=after, limit=limit)
-        items = [ParkedEvent(id=row.id, type=row.type, error=row.error, parked_at=row.parked_at) for row in rows]
-        return Page(items=items, next=encode_cursor(str(rows[-1].position)) if len(rows) == limit else None)
+        (after,) = last_of(cursor, int) if cursor is not None else (0,)
+        rows = await parking.list_parked(session, after=after, limit=limit + 1)
+        items = [
+            ParkedEvent(id=row.id, type=row.type, error=row.error, parked_at=row.parked_at) for row in rows[:limit]
+        ]
+        return Page(items=items, next=next_of(rows, limit, attrgetter("position")))
 
     @router.post("/v1/events/parked/{event_id}/replay", dependencies=operators)
     @repeatable("an event is parked once, and handled once")

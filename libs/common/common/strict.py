@@ -26,6 +26,7 @@ from common.errors import (
 )
 from common.idempotency import happens_once, once
 from common.limits import address_of
+from common.paging import listing
 
 BODY_SECONDS = 30
 """How long a body may take to arrive: a client that never ends it must not hold a place for ever."""
@@ -143,8 +144,17 @@ class StrictRoute(APIRoute):
     def strictly(self, handle: Handle) -> Handle:
         """``handle``, for who may ask, given a request that reads its body strictly and, where it reads by a path of ours, with no other parameters."""
         own = "GET" in (self.methods or ()) and _OWN.match(self.path_format)
+        handle = _listed(handle, self.path_format) if "cursor" in _parameters(self.dependant) else handle
         handle = _asked_plainly(handle, self.dependant) if own else handle
         return _strictly(admitting(handle, self.dependant))
+
+
+def _listed(handle: Handle, route: str) -> Handle:
+    async def listed(request: Request) -> Response:
+        with listing(route):
+            return await handle(request)
+
+    return listed
 
 
 def _asked_plainly(handle: Handle, dependant: Dependant) -> Handle:

@@ -13,7 +13,7 @@ from common.access import visible_numbers, visible_to
 from common.app import Router
 from common.db import Session
 from common.errors import SisterUnavailable
-from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.runtime import Now, Runtime, RuntimeOf, Today
 from mtss.models import Student, last_enrolment_is_open
 from mtss.models.freshness import parked_since, schools_heard, unknown_at
@@ -81,11 +81,8 @@ async def read_freshness(
     by_id = col(Student.school_id).collate("C")
     if school is not None:
         asked = asked.where(col(Student.school_id) == school)
-    if cursor is not None:
-        asked = asked.where(by_id > decode_cursor(cursor, 1)[0])
-    in_order = asked.group_by(col(Student.school_id)).order_by(by_id).limit(limit + 1)
-    found = [str(each) for each in await session.scalars(in_order)]
-    schools = found[:limit]
+    found = (await session.scalars(keyset(asked.group_by(col(Student.school_id)), by_id, cursor, limit))).all()
+    schools = [str(each) for each in found[:limit]]
 
     unknown = await unknown_at(session, (*theirs, col(Student.school_id).in_(schools)))
     silent_after = await days_within(session, "school_silent", today)
@@ -105,7 +102,7 @@ async def read_freshness(
             )
             for each in await schools_heard(session, schools, today)
         ],
-        next=encode_cursor(schools[-1]) if len(found) > limit else None,
+        next=next_of(found, limit, str),
         sis_answers=unsaid is not None,
         lag=runtime.lag,
     )

@@ -1,7 +1,6 @@
 """The life of policies: drafted, checked, rehearsed, approved by a second person, in force from a day, replaced, reverted."""
 
 from datetime import date, datetime
-from operator import attrgetter
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -14,7 +13,7 @@ from common.auth import Principal
 from common.db import Session
 from common.errors import DomainError, NotFound
 from common.idempotency import ONCE, repeatable
-from common.paging import Cursor, Limit, Page, keyset, next_of
+from common.paging import Cursor, Limit, Page, part_of
 from common.runtime import Now, Today
 from mtss.models import (
     DEFAULT_POLICY,
@@ -117,12 +116,13 @@ async def list_policies(
 ) -> Page[PolicyLine]:
     """Every policy of the district by version, after the default one."""
     in_force, coming = await policies_in_force(session), await approved_for(session)
-    found = (await session.scalars(keyset(sa.select(StoredPolicy), col(StoredPolicy.version), cursor, limit))).all()
-    default = [line_of(DEFAULT_POLICY, None, in_force, coming, today)] if cursor is None else []
-    return Page(
-        items=[*default, *(line_of(policy_of(each.document), each, in_force, coming, today) for each in found[:limit])],
-        next=next_of(found, limit, attrgetter("version")),
+    stored = (await session.scalars(sa.select(StoredPolicy))).all()
+    lines = [line_of(policy_of(each.document), each, in_force, coming, today) for each in stored]
+    lines.append(line_of(DEFAULT_POLICY, None, in_force, coming, today))
+    some, following = part_of(
+        lines, lambda line: f"{line.version != DEFAULT_POLICY.version} {line.version}", cursor, limit
     )
+    return Page(items=list(some), next=following)
 
 
 @router.get("/v1/policies/{version}", response_model=PolicyDocument, responses=_AS_YAML)

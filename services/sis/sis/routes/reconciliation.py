@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Mapping
 from datetime import date
+from operator import attrgetter
 from typing import Annotated, Any
 
 from fastapi import Query, Request
@@ -14,7 +15,7 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session
 from common.json import parse
-from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.paging import Cursor, Limit, Page, last_of, next_of
 from sis.arrivals.reconciliation import ENROLMENT, EVER, EVERYWHERE, START, Chosen, Compared, Key, compare, tell
 from sis.clients.bounds import check_school, granted
 from sis.resources import RESOURCES
@@ -109,14 +110,12 @@ async def list_differences(
     """
     own(who, source)
     check_school(who, school)
-    after = START
-    if cursor:
-        of, at, on = decode_cursor(cursor, 3)
-        after = (source, of, at, _day(on))
-    found = await compare(session, source, Chosen(resource, school, first, last), after=after, limit=limit, every=every)
+    chosen = Chosen(resource, school, first, last)
+    after = (source, *last_of(cursor, str, str, date)) if cursor is not None else START
+    found = await compare(session, source, chosen, after=after, limit=limit + 1, every=every)
     return Page(
-        items=[_difference(one) for one in found],
-        next=encode_cursor(*map(str, found[-1].place[1:])) if len(found) == limit else None,
+        items=[_difference(one) for one in found[:limit]],
+        next=next_of(found, limit, attrgetter("resource"), attrgetter("school_id"), attrgetter("day")),
     )
 
 
@@ -129,13 +128,6 @@ def _difference(one: Compared) -> Difference:
         ours=one.ours,
         difference=one.ours - (one.theirs or 0),
     )
-
-
-def _day(text_: str) -> date:
-    try:
-        return date.fromisoformat(text_)
-    except ValueError:
-        raise InvalidMember(field="cursor", rule="must be the next of an earlier page") from None
 
 
 def _from_json(document: Any) -> dict[Key, int]:

@@ -1,6 +1,7 @@
 """What district IT sees: what arrived from each source, what did not and why."""
 
 from datetime import date
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from common.db import Session
 from common.errors import NotFound
 from common.events import AlertKind
 from common.idempotency import repeatable
-from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.paging import Cursor, Limit, Page, last_of, next_of
 from common.runtime import Now, RuntimeOf
 from sis.arrivals.alerts import Alert, alerts_now
 from sis.arrivals.overview import SourceResource, overview
@@ -67,12 +68,12 @@ async def list_sources(
 ) -> Sources:
     """What arrived from each source, by resource; a SIS sees its own."""
     mine = None if who.role == "district" else who.subject
-    source, resource = decode_cursor(cursor, 2) if cursor else ("", "")
-    lines = await overview(session, source=mine, first=first, last=last, after=(source, resource), limit=limit)
+    source, resource = last_of(cursor, str, str) if cursor is not None else ("", "")
+    lines = await overview(session, source=mine, first=first, last=last, after=(source, resource), limit=limit + 1)
     alerts = await alerts_now(session, runtime, source=mine)
     return Sources(
-        items=[_line(line, who) for line in lines],
-        next=encode_cursor(lines[-1].source, lines[-1].resource) if len(lines) == limit else None,
+        items=[_line(line, who) for line in lines[:limit]],
+        next=next_of(lines, limit, attrgetter("source"), attrgetter("resource")),
         alerts=[_seen(alert) for alert in alerts],
     )
 

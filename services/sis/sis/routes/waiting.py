@@ -1,6 +1,7 @@
 """What waits for a document that has not come: the list for those who can help."""
 
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -12,8 +13,7 @@ from common.access import require
 from common.app import Router
 from common.auth import Principal
 from common.db import Session
-from common.errors import Invalid
-from common.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from common.paging import Cursor, Limit, Page, keyset, next_of
 from sis.models import WaitingRow
 from sis.policy import WAITING
 from sis.waiting import names_of
@@ -47,22 +47,10 @@ async def list_waiting(
         conditions.append(_ROWS.c.source == who.subject)
     if not all:
         conditions.append(_ROWS.c.since < sa.func.clock_timestamp() - timedelta(hours=WAITING.listed_after_hours))
-    if cursor:
-        conditions.append(sa.tuple_(_ROWS.c.since, _ROWS.c.id) > sa.tuple_(*_place(cursor)))
-    chosen = sa.select(_ROWS).where(*conditions).order_by(_ROWS.c.since, _ROWS.c.id).limit(limit)
+    chosen = keyset(sa.select(_ROWS).where(*conditions), (_ROWS.c.since, _ROWS.c.id), cursor, limit)
     rows = (await session.execute(chosen)).all()
     items = [
         Waiting(id=row.id, resource=row.resource, waits_for=names_of(row.awaited), since=row.since, source=row.source)
-        for row in rows
+        for row in rows[:limit]
     ]
-    return Page(
-        items=items, next=encode_cursor(rows[-1].since.isoformat(), str(rows[-1].id)) if len(rows) == limit else None
-    )
-
-
-def _place(cursor: str) -> tuple[datetime, UUID]:
-    since, identity = decode_cursor(cursor, 2)
-    try:
-        return datetime.fromisoformat(since), UUID(identity)
-    except ValueError:
-        raise Invalid(field="cursor", rule="must be the next of an earlier page") from None
+    return Page(items=items, next=next_of(rows, limit, attrgetter("since"), attrgetter("id")))
