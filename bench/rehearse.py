@@ -65,7 +65,9 @@ async def main(students: int) -> None:
                     ratio=seconds / await copied(server),
                     students=students,
                     absences=absences,
-                    policies_run=len(whole["policies"]) + len(whole["alone"]) + len(whole["sensitivity"]),
+                    policies_run=len(whole["policies"])
+                    + len(whole["alone"])
+                    + len({(of["path"], of["value"]) for of in whole["sensitivity"]}),
                     cpu_seconds={name: used[name] for name in ("mtss", "sis", "postgresql")},
                     milliseconds_to_read_a_student={"alone": alone, "meanwhile": meanwhile},
                 )

@@ -133,6 +133,28 @@ def test_no_minimum_data_where_the_signal_needs_it() -> None:
     refused(document, "clauses.attendance.minimum_data.enrolled_days", "missing")
 
 
+def test_days_of_a_school_year_that_no_school_year_has() -> None:
+    minimum, streak = "clauses.attendance.minimum_data.enrolled_days", "clauses.away.entry.at_least"
+    for signal in ("absence_streak", "longest_streak"):
+        document = json.loads(TEXT)
+        document["tiers"]["targeted"]["when"]["any"].append("away")
+        document["clauses"]["away"] = {
+            "signal": signal,
+            "counts": "all",
+            "entry": {"at_least": number(186)},
+            "when_unknown": "hold",
+        }
+        assert check(document) == ()
+        document["clauses"]["away"]["entry"]["at_least"] = number(187)
+        refused(document, streak, "no school year")
+    assert check(changed(minimum.replace(".", "/"), number(186))) == ()
+    long = changed(minimum.replace(".", "/"), number(187))
+    refused(long, minimum, "no school year")
+    # The last 200 days are of more than one school year.
+    long["clauses"]["attendance"] |= {"window": "last_days", "window_days": number(200)}
+    assert check(long) == ()
+
+
 @pytest.mark.parametrize("watch", [10, 11])
 def test_bands_that_overlap_or_stand_in_disorder(watch: int) -> None:
     refused(changed(f"{ATTENDANCE}/bands/watch", number(watch)), "clauses.attendance.bands.targeted", "overlaps")

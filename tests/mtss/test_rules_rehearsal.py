@@ -282,7 +282,7 @@ def test_the_count_of_an_at_least_is_moved_where_it_stands_and_nothing_else() ->
 
     (found,) = [each for each in moved(rules.policy_of(document), 10, 1) if each.path.startswith("tiers.targeted")]
 
-    assert [found.path, found.tier, found.usual, found.value] == [
+    assert [found.path, *found.tiers, found.usual, found.value] == [
         "tiers.targeted.when.all[1].at_least",
         "targeted",
         2,
@@ -300,7 +300,7 @@ def test_a_score_is_moved_no_further_than_its_exit() -> None:
 
     found = [each.value for each in moved(own, 10, 2) if each.path == "clauses.adult_support.entry.at_most"]
 
-    assert found == [Decimal("2.1"), Decimal("2.3"), Decimal("2.7")]
+    assert found == [Decimal("2.1"), Decimal("2.3")]  # at 2.7 it would begin where it ends
 
 
 def test_a_minimum_dwell_is_moved_like_any_number() -> None:
@@ -321,8 +321,8 @@ def test_a_later_first_look_is_a_later_decision() -> None:
 
     report = rehearse(_district(events, (ONE,), asked), asked, lambda: None)
 
-    points = {(each["path"], each["value"]): each for each in report["sensitivity"]}
-    later = points["clauses.attendance.minimum_data.enrolled_days", 22.0]
+    points = {(each["path"], each["tier"], each["value"]): each for each in report["sensitivity"]}
+    later = points["clauses.attendance.minimum_data.enrolled_days", "targeted", 22.0]
     assert later["school_days_ahead"] == _early(report, "default-1")["school_days_ahead"]["quartiles"][1] - 2
     assert {each["usual"] for each in report["sensitivity"] if "entry" in each["path"]} == {10.0, 2.5, 2.0, 20.0, 6.0}
 
@@ -340,6 +340,34 @@ def test_a_number_of_intensive_support_is_judged_by_those_whose_year_ended_at_tw
     two, three = (points["tiers.intensive.when.any[2].at_least", count] for count in (2.0, 3.0))
     assert (two["caseload"], three["caseload"]) == (usual["caseload"], usual["caseload"])
     assert points["tiers.intensive.when.any[2].at_least", 1.0]["caseload"] >= usual["caseload"]
+
+
+def test_a_number_on_which_both_tiers_rest_is_told_for_each() -> None:
+    asked = Asked(policy(), policy(), replace(COMPARISON, steps_each_way=1))
+    # With two referrals the clause over attendance makes an intensive candidate: 10.7 percent on day 159, 9.4 at the end.
+    school = School()
+    events = [*_year(*range(30, 166, 8), school=school), school.refers(40, 1), school.refers(41, 2)]
+
+    report = rehearse(_district(events, (ONE,), asked), asked, lambda: None)
+
+    said = [each for each in report["sensitivity"] if each["path"] == "clauses.attendance.entry.at_least"]
+    told = {tier: [each["caseload"] for each in said if each["tier"] == tier] for tier in ("targeted", "intensive")}
+    lower, usual, higher = told["intensive"]
+    assert lower > usual > higher
+    assert len(told["targeted"]) == 3
+
+
+def test_a_number_is_moved_no_further_than_the_checker_allows() -> None:
+    document = copy.deepcopy(dict(policy().document))
+    document["clauses"]["attendance"] |= {
+        "window": "last_days",
+        "window_days": {"value": 21, "unit": "school days", "source": "local"},
+    }
+    own = rules.policy_of(document)
+
+    found = [each.value for each in moved(own, 10, 1) if each.path == "clauses.attendance.minimum_data.enrolled_days"]
+
+    assert found == [18]  # of 22 days in a window of 21 nothing is known
 
 
 def test_a_clause_alone_asks_where_it_is_unknown() -> None:

@@ -232,13 +232,13 @@ def _unknown(report: Report) -> Any:
 def _sensitivity(report: Report) -> Any:
     rows = [
         {
-            "number": short(path),
+            "number": f"{short(path)} ({tier})",
             "value": point["value"],
             "text": f"{point['value']:g}",
             "usual": point["value"] == point["usual"],
         }
         | {name: point[name] for name in ("caseload", "school_days_ahead")}
-        for path, points in curves(report).items()
+        for (path, tier), points in curves(report).items()
         for point in points
         if None not in (point["caseload"], point["school_days_ahead"])
     ]
@@ -256,11 +256,11 @@ def _sensitivity(report: Report) -> Any:
     return alt.layer(line, points, texts).facet(facet=alt.Facet("number:N", title=None), columns=1)
 
 
-def curves(report: Report) -> dict[str, list[Mapping[str, Any]]]:
-    """For each number of the policy its points, ascending by its value, the policy's own among them."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
+def curves(report: Report) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """For each number of the policy and each tier that rests on it its points, ascending by its value, the policy's own among them."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for point in report["sensitivity"]:
-        found.setdefault(point["path"], []).append(point)
+        found.setdefault((point["path"], point["tier"]), []).append(point)
     return found
 
 

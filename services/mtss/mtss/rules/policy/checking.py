@@ -44,7 +44,7 @@ def _clauses(policy: Policy) -> Iterator[Finding]:
     known: set[tuple[str, str, str]] = set()
     for at, variant in _situations(policy):
         for clause in policy.clauses.values():
-            for path, rule in _clause(variant.of(clause)):
+            for path, rule in wrong_with(variant.of(clause)):
                 if (clause.name, path, rule) not in known:
                     known.add((clause.name, path, rule))
                     yield Finding(f"{at}clauses.{clause.name}.{path}", rule)
@@ -59,7 +59,8 @@ def _situations(policy: Policy) -> Iterator[tuple[str, Variant]]:
             yield f"{at} with {school}.", together(of_grade, of_school)
 
 
-def _clause(clause: Clause) -> Iterator[tuple[str, str]]:
+def wrong_with(clause: Clause) -> Iterator[tuple[str, str]]:
+    """Every reason to refuse a clause with the numbers that it has: the path of the number, and what is wrong with it."""
     signal = SIGNALS[clause.signal]
     yield from _exit(clause, signal)
     yield from _bands(clause, signal)

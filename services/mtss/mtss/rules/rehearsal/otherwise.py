@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
+from mtss.rules.policy.checking import wrong_with
 from mtss.rules.policy.conditions import Condition
 from mtss.rules.policy.document import Clause, Policy
 from mtss.rules.signals import SIGNALS, Range
@@ -19,11 +20,11 @@ _OF_EVERY_SIGNAL = whole(1, 400)
 """Numbers that no signal names, such as a minimum dwell."""
 
 
-def grounds(policy: Policy) -> dict[str, Tier]:
-    """By each clause that support rests on, in their order, the tier that does; targeted support, where both do."""
-    targeted: dict[str, Tier] = dict.fromkeys(policy.targeted.when.clauses(), "targeted")
-    intensive: dict[str, Tier] = dict.fromkeys(policy.intensive.when.clauses(), "intensive")
-    return targeted | {name: tier for name, tier in intensive.items() if name not in targeted}
+def grounds(policy: Policy) -> dict[str, tuple[Tier, ...]]:
+    """By each clause that support rests on, in their order, the tiers that do."""
+    named = {tier: tuple(getattr(policy, tier).when.clauses()) for tier in _TIERS}
+    names = dict.fromkeys((*named["targeted"], *named["intensive"]))
+    return {name: tuple(tier for tier in _TIERS if name in named[tier]) for name in names}
 
 
 def alone(policy: Policy, name: str) -> Policy:
@@ -42,7 +43,7 @@ def alone(policy: Policy, name: str) -> Policy:
 class Moved:
     """A policy in which one number is another. Variants keep what they say of it."""
 
-    tier: Tier
+    tiers: tuple[Tier, ...]
     """The support that rests on it."""
     path: str
     unit: str
@@ -56,19 +57,19 @@ def moved(policy: Policy, percent: int, each_way: int) -> Iterator[Moved]:
 
     A step is ``percent`` of the number, on the signal's own grid.
     """
-    for name, tier in grounds(policy).items():
+    for name, tiers in grounds(policy).items():
         clause = policy.clauses[name]
         for path, number in clause.numbers.items():
             for value in _around(number.value, _allowed(clause, path), percent, each_way):
                 changed = _with(clause, path, value)
-                if _makes_sense(changed):
+                if not any(wrong_with(changed)):
                     clauses = {**policy.clauses, name: changed}
                     full = f"clauses.{name}.{path}"
-                    yield Moved(tier, full, number.unit, value, number.value, replace(policy, clauses=clauses))
+                    yield Moved(tiers, full, number.unit, value, number.value, replace(policy, clauses=clauses))
     for tier in _TIERS:
         support = getattr(policy, tier)
         for path, was, value, when in _recounted(support.when, f"tiers.{tier}.when", percent, each_way):
-            yield Moved(tier, path, "clauses", value, was, replace(policy, **{tier: replace(support, when=when)}))
+            yield Moved((tier,), path, "clauses", value, was, replace(policy, **{tier: replace(support, when=when)}))
 
 
 def _recounted(
@@ -103,11 +104,3 @@ def _around(usual: Decimal, allowed: Range | None, percent: int, each_way: int) 
 
 def _with(clause: Clause, path: str, value: Decimal) -> Clause:
     return replace(clause, numbers={**clause.numbers, path: replace(clause.numbers[path], value=value)})
-
-
-def _makes_sense(clause: Clause) -> bool:
-    """Whether the exit still lies on the other side of the entry."""
-    below, above = clause.numbers.get("exit.below"), clause.numbers.get("exit.above")
-    if below:
-        return below.value < clause["entry.at_least"]
-    return above is None or above.value >= clause["entry.at_most"]

@@ -123,7 +123,10 @@ class _Rehearsal:
         ]
 
     def _clauses(self, past: Past) -> Figures:
-        """What each clause contributed alone to the support that rests on it, and where nothing was known of it."""
+        """What each clause contributed alone to the support that rests on it, and where nothing was known of it.
+
+        Where both tiers do, to targeted support: alone it calls for intensive support only where nothing is joined with it.
+        """
         tiers = grounds(self._asked.policy)
         outcomes = {name: self._run(alone(self._asked.policy, name)) for name in tiers}
         stood = {name: figures.ever(past, outcome) for name, outcome in outcomes.items()}
@@ -131,7 +134,7 @@ class _Rehearsal:
             "alone": [
                 {
                     "clause": name,
-                    "tier": tiers[name],
+                    "tier": tiers[name][0],
                     "daily": figures.daily(past, outcome),
                     "flow": figures.flow(past, outcome),
                     "students_of_no_other": _of_no_other(name, stood, tiers),
@@ -142,14 +145,15 @@ class _Rehearsal:
         }
 
     def _sensitivity(self, past: Past, policy: Outcome) -> list[Figures]:
-        """Of each number its curve: what came of each value, ascending, the policy's own among them."""
+        """Of each number its curve for each tier that rests on it: what came of each value, ascending, the policy's own among them."""
         usual = {tier: self._point(past, policy, tier) for tier in _LOOKED_AT}
-        curves: dict[str, list[Figures]] = {}
+        curves: dict[tuple[str, Tier], list[Figures]] = {}
         for each in self._asked.moved:
-            number = {"path": each.path, "tier": each.tier, "unit": each.unit, "usual": float(each.usual)}
-            curve = curves.setdefault(each.path, [number | {"value": number["usual"]} | usual[each.tier]])
-            found = self._point(past, self._run(each.policy), each.tier)
-            curve.append(number | {"value": float(each.value)} | found)
+            outcome = self._run(each.policy)
+            for tier in each.tiers:
+                number = {"path": each.path, "tier": tier, "unit": each.unit, "usual": float(each.usual)}
+                curve = curves.setdefault((each.path, tier), [number | {"value": number["usual"]} | usual[tier]])
+                curve.append(number | {"value": float(each.value)} | self._point(past, outcome, tier))
         return [point for curve in curves.values() for point in sorted(curve, key=itemgetter("value"))]
 
     def _point(self, past: Past, outcome: Outcome, tier: Tier) -> Figures:
@@ -175,9 +179,9 @@ def _day_by_day(past: Past, outcome: Outcome) -> Figures:
     }
 
 
-def _of_no_other(name: str, stood: Mapping[str, Flags], tiers: Mapping[str, Tier]) -> int:
+def _of_no_other(name: str, stood: Mapping[str, Flags], tiers: Mapping[str, Sequence[Tier]]) -> int:
     """For how many students no other clause calls for what this one calls for."""
-    others = [flags for other, flags in stood.items() if other != name and tiers[other] == tiers[name]]
+    others = [flags for other, flags in stood.items() if other != name and tiers[other][0] == tiers[name][0]]
     return int(np.count_nonzero(stood[name] & ~np.logical_or.reduce([np.zeros_like(stood[name]), *others])))
 
 

@@ -9,7 +9,7 @@ from mtss.rules.policy.document import Clause
 from mtss.rules.rehearsal import measures
 from mtss.rules.rehearsal.ground import Ground
 from mtss.rules.signals.attendance_share import COUNTED, days_missed
-from mtss.rules.signals.kinds import Going, Measure, Signal, Supposed, counted, whole
+from mtss.rules.signals.kinds import Going, Measure, Signal, Supposed, beyond_a_year, counted, whole
 from mtss.rules.timeline import Timeline, in_a_row
 
 WHOLE_DAY = 100
@@ -120,6 +120,7 @@ SIGNAL = Signal(
     texts={"counts": frozenset(COUNTED)},
     numbers={"entry.at_least": whole(1, 200)},
     may={"exit.below": whole(1, 200), "exit.days_in_a_row": whole(1, 400)},
+    wrong=beyond_a_year,
     rehearsed={None: DayByDay},
     words=tomllib.loads(WORDS),
 )

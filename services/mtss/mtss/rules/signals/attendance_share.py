@@ -20,6 +20,7 @@ from mtss.rules.signals.kinds import (
     Moment,
     Signal,
     Supposed,
+    beyond_a_year,
     broken,
     shows,
     whole,
@@ -138,8 +139,10 @@ _WHOLE, _NO_KIND = 100, -1
 
 
 def wrong(clause: Clause) -> Iterator[tuple[str, str]]:
-    """A window without its length, or shorter than the minimum of enrolled days."""
-    return wrong_window(clause, ("first_days", "last_days"), _MINIMUM)
+    """A window without its length, or shorter than the minimum of enrolled days; or a school year that is."""
+    yield from wrong_window(clause, ("first_days", "last_days"), _MINIMUM)
+    if clause.texts["window"] != "last_days":
+        yield from beyond_a_year(clause, _MINIMUM)
 
 
 WORDS = """

@@ -105,6 +105,16 @@ def broken(least: str, most: str, places: int = 1) -> Range:
     return Range(Decimal(least), Decimal(most), places)
 
 
+MOST_SCHOOL_DAYS = 186
+"""No school year has more: the longest that a state asks for (Kansas, K.S.A. 72-3115)."""
+
+
+def beyond_a_year(clause: Clause, path: str = "entry.at_least") -> Iterator[tuple[str, str]]:
+    """A number of days in one school year that no school year has."""
+    if clause[path] > MOST_SCHOOL_DAYS:
+        yield path, "is never reached, so the clause can never hold: no school year has so many days"
+
+
 def wrong_window(clause: Clause, timed: Collection[str], minimum: str = "") -> Iterator[tuple[str, str]]:
     """The length of a window that needs one and has none, or the other way round, or that never holds the ``minimum``."""
     has, needs = "window_days" in clause.numbers, clause.texts["window"] in timed

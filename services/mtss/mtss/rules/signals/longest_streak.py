@@ -9,7 +9,7 @@ from mtss.rules.policy.document import Clause
 from mtss.rules.rehearsal.ground import Ground
 from mtss.rules.signals import absence_streak
 from mtss.rules.signals.attendance_share import COUNTED
-from mtss.rules.signals.kinds import Measure, Signal, counted, whole
+from mtss.rules.signals.kinds import Measure, Signal, beyond_a_year, counted, whole
 from mtss.rules.timeline import Timeline
 
 
@@ -96,6 +96,7 @@ SIGNAL = Signal(
     suppose=absence_streak.suppose,
     texts={"counts": frozenset(COUNTED)},
     numbers={"entry.at_least": whole(1, 200)},
+    wrong=beyond_a_year,
     rehearsed={None: DayByDay},
     words=tomllib.loads(WORDS),
 )
