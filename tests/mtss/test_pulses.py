@@ -7,6 +7,7 @@ import httpx
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from tests.harness import Running
 from tests.mtss.made_up import STUDENT, School, school_days
@@ -56,6 +57,10 @@ async def test_a_low_survey_waits_until_somebody_asks_and_again_some_days_later_
     async with school.admin.connect() as connection:
         sealed = (await connection.execute(sa.text("SELECT words FROM mtss_pulse"))).scalars()
         assert all(WORDS.encode() not in each for each in sealed)
+    for change in ("UPDATE mtss_pulse SET wellbeing = 5", "DELETE FROM mtss_pulse"):
+        with pytest.raises(DBAPIError, match="never changes"):
+            async with school.admin.begin() as connection:
+                await connection.execute(sa.text(change))
     school.clock.set(at_noon(40))
     assert [late for _, late in await waits(school)] == [True]
     await school.deliver(SCHOOL.scores(30, 4.0, window=1), *SCHOOL.closes(*range(10, 40)))
@@ -71,6 +76,15 @@ async def test_who_is_to_be_asked_is_handed_over_and_waits_no_longer_once_a_supp
     assert await waits(school) == []
     handed = await call(school, "GET", f"/reviews/{STUDENT}/hand-over")
     assert handed.status_code == 404  # what does not wait is nobody's to hand over
+
+    (running,) = (await call(school, "GET", f"/students/{STUDENT}/supports")).json()["items"]
+    school.clock.set(at_noon(30))
+    path = f"/supports/{running['id']}"
+    match = {"If-Match": (await call(school, "GET", path)).headers["ETag"]}
+    ending = {"ending": "goal-met", "reason": "She has two friends by now."}
+    assert (await call(school, "POST", f"{path}/end", json=ending, headers=match)).status_code == 201
+    school.clock.set(at_noon(31))
+    assert await waits(school) == [(str(SCHOOL.days[36]), False)]  # not since the survey, months ago
 
 
 @pytest.mark.parametrize("wellbeing", [0, 6])

@@ -285,6 +285,9 @@ def test_bounds_that_hold_nothing_or_not_the_district_s_own_number() -> None:
         "nativeamerican", "native_american", "freelunch", "reduced_price", "title_i", "TitleI", "foster", "fosterCare", "poor_families",
         "is_poor", "homelanguage", "ellstatus", "nonwhite", "disabilities", "genders", "raza", "género", "ingresos", "discapacidad",
         "idioma", "código_postal", "niños_pobres", "educación_especial", "inmigrantes",
+        "non_binary", "women", "trans", "teen_parents", "spanish_speaker", "foreign_born", "newcomers", "middle_eastern", "MENA",
+        "aapi", "deaf_students", "hearing_impaired", "wheelchair", "wic", "ebt", "mother_tongue", "surname", "county", "latitude",
+        "EL_students", "elStatus", "is_el_student",
     ],
 )  # fmt: skip
 def test_a_clause_named_for_a_protected_trait_or_what_stands_for_it(name: str) -> None:
@@ -308,6 +311,7 @@ def test_a_protected_trait_among_subscales_grades_and_names() -> None:
         "terrace", "attendance", "failing_english", "language_arts", "example", "listing", "racecourse", "contract", "snapshot",
         "whiteboard", "ellis_hall", "called_home", "general", "poor_attendance", "poor_adult_relationship", "title", "embrace",
         "family_contact", "free_period", "american_history", "is_late", "first_days", "elevated", "sesame",
+        "faltas_en_el_mes", "dias_en_el_año", "transfer", "transition", "management", "mention", "country_day", "wicket", "spanish_class",
     ],
 )  # fmt: skip
 def test_what_only_looks_like_a_protected_trait_is_taken(name: str) -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from tests.harness import Running
 from tests.mtss.made_up import STUDENT, School, school_days
@@ -63,6 +64,10 @@ async def test_a_referral_waits_with_the_first_role_until_the_team_has_met_and_s
     async with school.admin.connect() as connection:
         words = (await connection.execute(sa.text("SELECT reason, agreed FROM mtss_team_referral"))).one()
         assert not any(each.encode() in sealed for each, sealed in zip((REASON, AGREED), words, strict=True))
+    for change in ("UPDATE mtss_team_referral SET met_on = met_on + 1", "DELETE FROM mtss_team_referral"):
+        with pytest.raises(DBAPIError, match="never changes"):
+            async with school.admin.begin() as connection:
+                await connection.execute(sa.text(change))
 
 
 async def test_who_leads_a_team_reads_what_it_is_asked_and_records_the_meeting_whatever_their_role(

@@ -1,6 +1,6 @@
 """Table of how students are, as who follows up found them."""
 
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -9,6 +9,7 @@ from sqlmodel import Field
 
 from common.db import Table
 from common.sealed import Sealed
+from mtss.models.tables import moment
 
 
 class Pulse(Table, table=True):
@@ -24,3 +25,4 @@ class Pulse(Table, table=True):
     """From 1, very bad, to 5, very good, in the student's own judgement."""
     words: bytes = Field(default=None, sa_type=Sealed)
     by: str
+    known_at: datetime = moment()

@@ -1,6 +1,6 @@
 """Table of what is put before a team."""
 
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,6 +10,7 @@ from sqlmodel import Field
 
 from common.db import Table
 from common.sealed import Sealed
+from mtss.models.tables import moment
 
 
 class TeamReferral(Table, table=True):
@@ -27,8 +28,11 @@ class TeamReferral(Table, table=True):
     asked_on: date
     by: str
     reason: bytes = Field(default=None, sa_type=Sealed)
+    known_at: datetime = moment()
+    """When that was written down."""
     met_on: date | None = None
     present: list[str] | None = Field(default=None, sa_type=ARRAY(sa.String))
     """Which of the roles were there."""
     agreed: bytes | None = Field(default=None, sa_type=Sealed)
     recorded_by: str | None = None
+    recorded_at: datetime | None = moment(nullable=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from common.app import Router
-from common.db import Session
+from common.db import Session, transaction_time
 from common.events import Tier
 from common.idempotency import ONCE
 from common.paging import Cursor, Limit, Page
@@ -53,6 +53,7 @@ class PulseDocument(BaseModel):
     wellbeing: int
     words: str
     by: str
+    known_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ async def record_pulse(
 ) -> PulseDocument:
     """Record how a student is. Where it was to be asked, it is to be asked again after the days that the catalogue says."""
     await locked_student(session, who, student_id)
-    pulse = Pulse(student_id=student_id, asked_on=today, wellbeing=asked.wellbeing, by=who.subject)
+    known_at = await transaction_time(session)
+    pulse = Pulse(student_id=student_id, asked_on=today, wellbeing=asked.wellbeing, by=who.subject, known_at=known_at)
     pulse.words = runtime.vault.seal(asked.words, table=_TABLE, column="words", row=pulse.id)
     session.add(pulse)
     return _shown(runtime.vault, pulse)
@@ -88,7 +90,7 @@ async def list_pulses(
 async def follow_ups(session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]]) -> list[FollowUp]:
     """Who of some students is to be followed up: they are in a tier of more support, a survey is among its grounds, and no support runs.
 
-    While one runs, its reviews are what somebody looks at.
+    While one runs, its reviews are what somebody looks at; so after the last one nobody is late before the day on which it ended.
     """
     running = sa.exists().where(col(Support.student_id) == col(Student.student_id), col(Support.ended_on).is_(None))
     asked = sa.select(col(Student.student_id)).where(*mine, col(Student.tier) != Tier.UNIVERSAL, ~running)
@@ -100,6 +102,10 @@ async def follow_ups(session: AsyncSession, mine: Sequence[sa.ColumnElement[bool
     last = sa.select(col(Pulse.student_id), sa.func.max(col(Pulse.asked_on))).group_by(col(Pulse.student_id))
     last = last.where(col(Pulse.student_id).in_(list(since)))
     pulses: dict[UUID, date] = {row[0]: row[1] for row in await session.execute(last)}
+    over = sa.select(col(Support.student_id), sa.func.max(col(Support.ended_on))).group_by(col(Support.student_id))
+    over = over.where(col(Support.student_id).in_(list(since)))
+    for student, ended_on in (await session.execute(over)).all():
+        since[student] = max(since[student], (ended_on or date.min) + timedelta(days=1))
     return [FollowUp(student, began, pulses.get(student)) for student, began in since.items()]
 
 

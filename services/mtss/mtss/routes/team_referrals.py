@@ -1,6 +1,6 @@
 """Team referrals: the leads of a school solve together what one adult alone does not, within a set time, and record it."""
 
-from datetime import date
+from datetime import date, datetime
 from operator import attrgetter
 from typing import Annotated
 from uuid import UUID
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col
 
 from common.app import Router
-from common.db import Session
+from common.db import Session, transaction_time
 from common.errors import DomainError, Invalid
 from common.idempotency import ONCE
 from common.paging import Cursor, Limit, Page, keyset, next_of
@@ -93,6 +93,8 @@ class TeamReferralDocument(BaseModel):
     present: list[str] | None
     agreed: str | None
     recorded_by: str | None
+    known_at: datetime
+    recorded_at: Annotated[datetime | None, Field(description="When what was agreed was written down.")]
 
 
 @router.post("/v1/students/{student_id}/team-referrals", status_code=201, dependencies=[ONCE])
@@ -119,6 +121,7 @@ async def refer_to_team(
         members={role: str(asked.members[role]) for role in team.roles},
         asked_on=today,
         by=who.subject,
+        known_at=await transaction_time(session),
     )
     referral.reason = runtime.vault.seal(asked.reason, table=_TABLE, column="reason", row=referral.id)
     session.add(referral)
@@ -145,9 +148,10 @@ async def record_meeting(
         raise Invalid(field="met_on", rule="must be a day from that of the referral on, and not after today")
     if not referral.members.keys() >= set(held.present):
         raise Invalid(field="present", rule="must be roles of the team")
+    at = await transaction_time(session)  # before anything is changed, for what was agreed is written once
     referral.met_on, referral.present = held.met_on, sorted(set(held.present))
     referral.agreed = runtime.vault.seal(held.agreed, table=_TABLE, column="agreed", row=referral.id)
-    referral.recorded_by = who.subject
+    referral.recorded_by, referral.recorded_at = who.subject, at
     session.add(referral)
     return _shown(runtime.vault, referral)
 

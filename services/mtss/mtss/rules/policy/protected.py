@@ -9,36 +9,40 @@ _NAMED = {
         "race racial ethnicity ethnic hispanic latino latina latinx latine black white asian indian indigenous "
         "native african pacific islander multiracial biracial caucasian tribe tribal color colour skin minority "
         "raza etnia etnico hispano indigena negro blanco native_american american_indian alaska_native "
-        "people_of_color bipoc"
+        "people_of_color bipoc aapi arab mena middle_eastern roma romani surname last_name apellido"
     ),
     "sex, gender or orientation": (
         "sex sexual gender male female boy girl nonbinary transgender lgbt lgbtq lgbtqia gay lesbian bisexual "
         "queer orientation pronoun pregnant pregnancy sexo genero masculino femenino mujer hombre embarazo "
-        "embarazada"
+        "embarazada woman women man men trans transsexual intersex non_binary teen_parent teen_mother young_parent"
     ),
     "income": (
         "income poverty poor lunch lunches meal frl frpl frpm snap tanf medicaid welfare economic economically "
         "disadvantaged wealth socioeconomic ses homeless homelessness housing eviction ingreso pobreza pobre "
-        "almuerzo reduced_price free_and_reduced free_reduced title_i title_1 title_one mckinney_vento"
+        "almuerzo reduced_price free_and_reduced free_reduced title_i title_1 title_one mckinney_vento "
+        "wic ebt"
     ),
     "foster care": "foster ward_of_the_state acogida_familiar",
     "disability": (
         "disability disabled iep 504 sped impairment handicap handicapped diagnosis autism autistic adhd dyslexia "
-        "discapacidad discapacitado special_education special_ed special_needs educacion_especial"
+        "discapacidad discapacitado special_education special_ed special_needs educacion_especial deaf blind impaired "
+        "wheelchair sordo ciego"
     ),
     "language": (
-        "language lingual bilingual multilingual ell el esl eld lep esol accent idioma lengua lenguaje bilingue "
-        "english_learner english_proficiency limited_english native_speaker aprendiz_de_ingles"
+        "language lingual bilingual multilingual ell esl eld lep esol accent idioma lengua lenguaje bilingue "
+        "english_learner english_proficiency limited_english native_speaker aprendiz_de_ingles mother_tongue lengua_materna "
+        "spanish_speaker spanish_speaking arabic_speaker chinese_speaker somali_speaker speaks_spanish "
+        "el_student el_learner el_status el_code el_flag el_level el_group el_program"
     ),
     "origin or religion": (
         "religion religious faith muslim christian jewish hindu nationality citizenship citizen immigrant "
         "immigration migrant refugee undocumented birthplace birthcountry nacionalidad ciudadania ciudadano "
         "inmigrante migrante refugiado indocumentado national_origin country_of_birth pais_de_origen "
-        "lugar_de_nacimiento"
+        "lugar_de_nacimiento foreign_born newcomer recien_llegado"
     ),
     "home address": (
         "address zip zipcode postcode postal neighborhood neighbourhood census tract residence street direccion "
-        "domicilio calle vecindario barrio attendance_zone bus_route codigo_postal"
+        "domicilio calle vecindario barrio attendance_zone bus_route codigo_postal county latitude longitude"
     ),
 }
 _ORDINARY = re.compile(
