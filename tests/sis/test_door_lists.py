@@ -53,6 +53,15 @@ async def test_every_way_of_paging_gives_each_document_once(sis: Sis) -> None:
     assert (len(parts), [one["id"] for one in by_part]) == (4, ids)
 
 
+async def test_names_of_parameters_are_good_in_any_case_as_an_ods_takes_them(sis: Sis) -> None:
+    ids = await students(sis, 3)
+    for query in ({"studentuniqueid": "s1"}, {"STUDENTUNIQUEID": "s1"}, {"Id": ids[1]}, {"Offset": 1, "LIMIT": 1}):
+        assert [one["id"] for one in (await listed(sis, "students", **query)).json()] == [ids[1]], query
+    assert (await listed(sis, "students", TotalCount="true", limit=0)).headers["Total-Count"] == "3"
+    assert len((await listed(sis, "students/partitions", Number=3)).json()["pageTokens"]) == 3
+    assert await refused(sis, "students", Nickname="x") == ["Nickname is not part of the natural key"]
+
+
 async def test_there_is_no_token_where_nothing_follows(sis: Sis) -> None:
     await students(sis, 4)
     for query in ({"limit": 4}, {"limit": 500}, {"limit": 0}, {"offset": 2}, {"studentUniqueId": "s1"}):

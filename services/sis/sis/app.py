@@ -9,6 +9,7 @@ from sis.facts import events
 from sis.following import follow_stored
 from sis.listing import list_codes
 from sis.loops import close_by_the_clock, forget_arrivals, forget_heard_events
+from sis.parameters import InAnyCase
 from sis.problems import EdFiProblems, in_ed_fi_words
 from sis.routes import router
 from sis.routes.oauth import refuse
@@ -32,5 +33,6 @@ app = create_app(
 )
 app.state.admit = admit
 app.add_exception_handler(TokenRefused, refuse)
+app.add_middleware(InAnyCase)
 app.add_middleware(EdFiProblems)
 app.openapi = in_ed_fi_words(app.openapi)  # type: ignore[method-assign]  # the way that FastAPI gives to change it

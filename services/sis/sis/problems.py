@@ -17,7 +17,7 @@ from uuid_utils import uuid4
 
 from common.problems import PROBLEM_TYPE
 
-_DOORS = ("/sis/data/", "/sis/changeQueries/")
+DOORS = ("/sis/data/", "/sis/changeQueries/")
 _OURS = "urn:trellis:problem:"
 
 log = structlog.get_logger(__name__)
@@ -79,7 +79,7 @@ def in_ed_fi_words(describe: Callable[[], dict[str, Any]]) -> Callable[[], dict[
     def described() -> dict[str, Any]:
         document = describe()
         document["components"]["schemas"]["EdFiProblem"] = EdFiProblem.model_json_schema()
-        doors = (methods for path, methods in document["paths"].items() if path.startswith(_DOORS))
+        doors = (methods for path, methods in document["paths"].items() if path.startswith(DOORS))
         for operation in (each for methods in doors for each in methods.values()):
             responses = operation["responses"]
             invalid = responses.pop("422", None)  # a parameter that breaks a rule is 400 here, as all that is malformed
@@ -134,7 +134,7 @@ class EdFiProblems:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or not scope["path"].startswith(_DOORS):
+        if scope["type"] != "http" or not scope["path"].startswith(DOORS):
             await self.app(scope, receive, send)
             return
         scope["correlation_id"] = str(uuid4())

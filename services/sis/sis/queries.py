@@ -47,7 +47,8 @@ class Paging(BaseModel):
         return self.pageSize or self.limit
 
 
-_NOT_FILTERS = frozenset((*Paging.model_fields, "number"))
+NOT_FILTERS = frozenset((*Paging.model_fields, "number"))
+"""Parameters that ask for so much of a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def query_of(
     Raises:
         InvalidMember: a parameter is neither part of the natural key nor of paging, or cannot be a value of it.
     """
-    wanted = {name: value for name, value in resource.by_leaf(parameters).items() if name not in _NOT_FILTERS}
+    wanted = {name: value for name, value in resource.by_leaf(parameters).items() if name not in NOT_FILTERS}
     window = (paging.minChangeVersion, paging.maxChangeVersion)
     chosen = sa.select(DOCUMENTS).where(
         DOCUMENTS.c.resource == resource.name,
@@ -103,7 +104,7 @@ def key_asked_for(resource: Resource, parameters: Mapping[str, str], paging: Pag
 def agrees(document: Mapping[str, Any], resource: Resource, parameters: Mapping[str, str]) -> bool:
     """Whether a document with the natural key asked for also has what else is asked for beside it."""
     parameters = resource.by_leaf(parameters)
-    beside = (name for name in parameters if name not in _NOT_FILTERS and name not in resource.leaves)
+    beside = (name for name in parameters if name not in NOT_FILTERS and name not in resource.leaves)
     return all(str(document.get(name)) == parameters[name] for name in beside)
 
 

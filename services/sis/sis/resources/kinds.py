@@ -83,15 +83,15 @@ class Resource:
         return {told.rpartition(".")[2]: kept for told, kept in zip(self.told_identity, self.identity, strict=True)}
 
     @cached_property
-    def _older(self) -> Mapping[str, str]:
+    def older(self) -> Mapping[str, str]:
         """Leaf names of an older Data Standard, and those that say it now."""
         return {each.older: path.rpartition(".")[2] for path, each in leaves(self.told_shape) if each.older}
 
     def by_leaf(self, named: Mapping[str, Any]) -> Mapping[str, Any]:
         """Values by leaf name, those of an older Data Standard under the name of now where that is missing."""
-        if not self._older:
+        if not self.older:
             return named
-        older = {name: now for name, now in self._older.items() if now not in named}
+        older = {name: now for name, now in self.older.items() if now not in named}
         return {older.get(name, name): value for name, value in named.items()}
 
     @cached_property
