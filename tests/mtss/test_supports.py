@@ -13,15 +13,13 @@ import httpx
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
-from sqlmodel import col
 
 from common.events import Cause, Relation, Tier
 from common.policies import PolicyInvalid
-from mtss.models import Student, Support
 from mtss.rules.sentences import WORDS
 from mtss.supports import read_catalogue
 from tests.harness import Running
-from tests.mtss.made_up import STUDENT, School, named, school_days
+from tests.mtss.made_up import FIRST, STUDENT, School, named, school_days
 from tests.mtss.test_people import REASON, act, at_noon, call, decisions, differing, handed_over, queue, student
 from tests.scoped import TEACHER, assigned, enrolled, related
 
@@ -271,40 +269,39 @@ async def test_the_catalogue_says_what_there_is_what_for_and_how_it_ends(school:
     assert "homeless" in told["contexts"]
 
 
-async def test_what_came_of_a_support_is_told_of_thirty_students_and_beside_those_who_received_none(
+async def test_what_came_of_a_support_is_told_of_thirty_students_and_beside_those_who_received_none_and_got_better(
     mtss: Running,
 ) -> None:
-    everybody = [named("student", n) for n in range(90)]
-    await mtss.deliver(SCHOOL.calendar(), *(SCHOOL.enrols(each) for each in everybody), *SCHOOL.closes_through(70))
-    await mtss.deliver(*(SCHOOL.absent(day, each) for each in everybody for day in (30, 31, 32)))
-    await mtss.deliver(*(SCHOOL.absent(39, each) for each in everybody[:30]), SCHOOL.refers(38, 1, everybody[0]))
-    await mtss.deliver(*(SCHOOL.absent(45, each) for each in everybody[:10]))
-    async with mtss.session() as session:
-        for number, each in enumerate(everybody[:40]):
-            kind, begun = ("mentor" if number < 30 else "small-group"), SCHOOL.days[40]
-            review_on = SCHOOL.days[60]
-            session.add(Support(student_id=each, kind=kind, tier="targeted", begun_on=begun, review_on=review_on))
-        await session.execute(
-            sa.update(Student)
-            .where(col(Student.student_id).in_(everybody[40:]))
-            .values(tier="targeted", since=SCHOOL.days[31])
-        )
+    everybody = [named("student", n) for n in range(62)]
+    mentored, others, without = everybody[:30], everybody[30:32], everybody[32:]
+    await mtss.deliver(SCHOOL.calendar(), *(SCHOOL.enrols(each) for each in everybody), assigned(begin_on=FIRST))
+    missed = [SCHOOL.absent(day, each) for each in everybody for day in (36, 37, 38, 39)]
+    await mtss.deliver(*missed, SCHOOL.refers(38, 1, everybody[0]), *SCHOOL.closes_through(45))
+    mtss.clock.set(at_noon(45))
+    for kind, who in (("mentor", [*mentored, mentored[0]]), ("small-group", others)):
+        for each in who:  # one of them begins again, and counts once
+            seen = (await call(mtss, "GET", f"/students/{each}")).headers["ETag"]
+            body = {"kind": kind, "owner_id": str(TEACHER), "review_on": SCHOOL.days[60].isoformat()}
+            given = await act(mtss, f"/students/{each}/supports", seen=seen, **body)
+            assert given.status_code == 201
+    await mtss.deliver(*(SCHOOL.absent(50, each) for each in mentored[:10]), *SCHOOL.closes(*range(45, 110)))
+    tiers = {each: (await call(mtss, "GET", f"/students/{each}")).json()["tier"] for each in (without[0], mentored[0])}
+    assert tiers == {without[0]: "universal", mentored[0]: "targeted"}
 
     told = (await call(mtss, "GET", "/supports/outcomes", role="district")).json()
 
     assert (told["days"], told["minimum"]) == (30, 30)
     lines = {each["kind"]: each["told"] for each in told["items"]}
-    assert lines.keys() == {"mentor", "small-group", None}
+    assert set(lines) == {"mentor", "small-group", None}
     assert lines["small-group"] is None
     mentor, none = lines["mentor"], lines[None]
-    assert (mentor["students"], none["students"]) == (30, 50)
-    missed = mentor["percent_missed_before"], mentor["percent_missed_after"]
-    assert missed == (pytest.approx(400 / 30), pytest.approx(100 / 30 * 10 / 30))
+    assert (mentor["students"], none["students"]) == (30, 30)
+    assert (mentor["percent_missed_before"], mentor["percent_missed_after"]) == (
+        13.3,
+        1.1,
+    )  # 4 of 30; 1 of 30, of a third
     assert (mentor["referrals_before"], mentor["referrals_after"]) == (None, None)  # of too few
-    assert (none["percent_missed_before"], none["percent_missed_after"]) == (
-        pytest.approx(100 / 30),
-        pytest.approx(200 / 30),
-    )
+    assert (none["percent_missed_before"], none["percent_missed_after"]) == (10.0, 3.3)  # 3 of 30; 1 of 30
     for role in ("principal", "counselor", "teacher"):
         assert (await call(mtss, "GET", "/supports/outcomes", role=role)).status_code == 403
 

@@ -1,4 +1,4 @@
-"""What came of supports: the same students before and after, and beside them those who are supported by none."""
+"""What came of supports: the same students before and after, and beside them those who were decided to need some and had none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,38 +6,42 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-# A student counts with as many days of theirs on either side as are compared, or not at all. Who is in a tier of more support and
-# never received one is compared around the day on which the tier began.
+# A student counts once for each kind, with as many days of theirs on either side as are compared, or not at all. Who was decided into a
+# tier of more support is compared around the day on which that first took effect if no support of theirs had begun by the last day
+# compared: whether they got out of the tier since or not, for otherwise those who got better by themselves would be left out.
 _COMPARED = sa.text(
     """
     WITH given AS (
-        SELECT kind, student_id, begun_on AS at FROM mtss_support
+        SELECT kind, student_id, min(begun_on) AS at FROM mtss_support GROUP BY kind, student_id
         UNION ALL
-        SELECT NULL, student_id, since FROM mtss_student AS s
-        WHERE tier <> :lowest AND NOT EXISTS (SELECT FROM mtss_support WHERE student_id = s.student_id)
+        (SELECT DISTINCT ON (student_id) NULL, student_id, effective_on FROM mtss_decision WHERE tier <> :lowest ORDER BY student_id, number)
     ), attended AS (
-        SELECT g.kind, g.student_id, g.at, c.day, max(coalesce(a.hundredths_absent, 0)) AS missed FROM given AS g
+        SELECT DISTINCT ON (g.kind, g.student_id, g.at, c.day)
+               g.kind, g.student_id, g.at, c.day, coalesce(a.hundredths_absent, 0) AS missed FROM given AS g
         JOIN mtss_enrolment AS e ON e.student_id = g.student_id AND e.superseded_at IS NULL AND NOT e.deleted
         JOIN mtss_closed_day AS c ON c.school_id = e.school_id AND c.superseded_at IS NULL AND NOT c.deleted
             AND c.day >= e.entry_on AND c.day <= coalesce(e.exit_on, 'infinity')
         LEFT JOIN mtss_attendance AS a ON a.student_id = g.student_id AND a.school_id = c.school_id AND a.day = c.day
-        WHERE c.day BETWEEN g.at - 4 * :days AND g.at + 4 * :days GROUP BY g.kind, g.student_id, g.at, c.day
+        WHERE c.day BETWEEN g.at - 4 * :days AND g.at + 4 * :days
+        ORDER BY g.kind, g.student_id, g.at, c.day, e.is_primary DESC, e.entry_on DESC, e.school_id COLLATE "C" DESC
     ), mine AS (
         SELECT *, row_number() OVER (PARTITION BY kind, student_id, at, day < at ORDER BY abs(day - at)) AS place,
                (SELECT count(DISTINCT incident_id) FROM mtss_incident AS i WHERE i.student_id = d.student_id AND i.day = d.day
                     AND i.superseded_at IS NULL AND NOT i.deleted) AS referrals
         FROM attended AS d
     ), one AS (
-        SELECT kind, student_id, at, count(*) FILTER (WHERE day < at) AS before, count(*) FILTER (WHERE day >= at) AS after,
+        SELECT kind, student_id, max(day) AS through, count(*) FILTER (WHERE day < at) AS before, count(*) FILTER (WHERE day >= at) AS after,
                sum(missed) FILTER (WHERE day < at) AS missed_before, sum(missed) FILTER (WHERE day >= at) AS missed_after,
                sum(referrals) FILTER (WHERE day < at) AS referrals_before, sum(referrals) FILTER (WHERE day >= at) AS referrals_after
         FROM mine WHERE place <= :days GROUP BY kind, student_id, at
     )
-    SELECT kind, count(DISTINCT student_id)::int, (avg(missed_before) / :days)::float8, (avg(missed_after) / :days)::float8,
-           avg(referrals_before)::float8, avg(referrals_after)::float8,
+    SELECT kind, count(*)::int, round(avg(missed_before) / :days, 1)::float8, round(avg(missed_after) / :days, 1)::float8,
+           round(avg(referrals_before), 1)::float8, round(avg(referrals_after), 1)::float8,
            count(*) FILTER (WHERE missed_before > 0)::int, count(*) FILTER (WHERE missed_after > 0)::int,
            count(*) FILTER (WHERE referrals_before > 0)::int, count(*) FILTER (WHERE referrals_after > 0)::int
-    FROM one WHERE before = :days AND after = :days GROUP BY kind ORDER BY kind
+    FROM one WHERE before = :days AND after = :days AND (kind IS NOT NULL OR NOT EXISTS (
+        SELECT FROM mtss_support AS s WHERE s.student_id = one.student_id AND s.begun_on <= one.through
+    )) GROUP BY kind ORDER BY kind
     """
 )
 
@@ -49,7 +53,7 @@ class Compared:
     kind: str | None
     students: int
     averages: tuple[float, ...]
-    """Percent of days missed before and after, referrals before and after."""
+    """Percent of days missed before and after, referrals before and after, to one decimal place."""
     of_whom: tuple[int, ...]
     """For each of how many students it was not 0."""
 

@@ -18,7 +18,7 @@ _NUMBERS = ("percent_missed_before", "percent_missed_after", "referrals_before",
 
 
 class BeforeAfter(BaseModel):
-    """On average over the students: in so many days before the support, and in as many from its first day on."""
+    """On average over the students, to one decimal place: in so many days before the support, and in as many from its first day on."""
 
     students: int
     percent_missed_before: Annotated[
@@ -32,13 +32,13 @@ class BeforeAfter(BaseModel):
 class OutcomeLine(BaseModel):
     """One kind of support: what it is for, and what was so before and after."""
 
-    kind: Annotated[str | None, Field(description="Null: students in a tier of more support who received none.")]
+    kind: Annotated[
+        str | None, Field(description="Null: students who were decided into a tier of more support and received none.")
+    ]
     outcomes: Annotated[
         list[str], Field(description="What it is for, by the catalogue; also what cannot be measured here.")
     ]
-    told: Annotated[
-        BeforeAfter | None, Field(description="Null: too few students, so that nobody can be told from it.")
-    ]
+    told: Annotated[BeforeAfter | None, Field(description="Null: too few students.")]
 
 
 class OutcomesDocument(BaseModel):
@@ -51,7 +51,7 @@ class OutcomesDocument(BaseModel):
 
 @router.get("/v1/supports/outcomes")
 async def read_outcomes(_: District, session: Session) -> OutcomesDocument:
-    """What was so before and after each kind of support, and of those in the same tiers who received none."""
+    """What was so before and after each kind of support, and of those who were decided into a tier of more support and received none."""
     days = CATALOGUE.compare_days
     items = []
     for each in await compared(session, days, Tier.UNIVERSAL):
