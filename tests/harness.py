@@ -131,6 +131,16 @@ def buckets_not_refilling(running: Running) -> Iterator[None]:
         state.limits = before
 
 
+async def etag_of(http: httpx.AsyncClient, path: str, headers: Mapping[str, str]) -> str:
+    """The ETag that is read of what stands at ``path``, or of what it is part of."""
+    while path.count("/") > 2:
+        answer = await http.get(path, headers=dict(headers))
+        if "ETag" in answer.headers:
+            return answer.headers["ETag"]
+        path = path.rpartition("/")[0]
+    return '"none"'
+
+
 def record(event: Event, *, identity: UUID | None = None) -> Record:
     """``event`` as it would arrive."""
     body = event.model_dump_json().encode()

@@ -22,7 +22,7 @@ from schemathesis.core import NOT_SET
 from schemathesis.core.failures import FailureGroup
 
 from common.limits import Limits
-from tests.harness import Running
+from tests.harness import Running, etag_of
 
 load_all_checks()
 schemathesis.serializer.alias("application/jsonl", "text/plain")
@@ -104,7 +104,7 @@ class Fuzz:
             url = prepared.url.replace(quote(str(drawn), safe=""), asker.link) if asker.link else prepared.url
             headers = dict(prepared.headers) | dict(asker.headers)
             if up_to_date:
-                headers["If-Match"] = await self._etag(case.formatted_path, asker)
+                headers["If-Match"] = await etag_of(self._http, case.formatted_path, asker.headers)
             answer = await self._http.request(prepared.method, url, headers=headers, content=prepared.body)
             self.statuses[answer.status_code] += 1
             if answer.status_code < 400:
@@ -131,15 +131,6 @@ class Fuzz:
             holder[key] = _CANARY
         for name, part in parts.items():
             setattr(case, name, part)
-
-    async def _etag(self, path: str, asker: Asker) -> str:
-        """The ETag that ``asker`` reads of what stands at ``path``, or of what it is part of."""
-        while path.count("/") > 2:
-            answer = await self._http.get(path, headers=dict(asker.headers))
-            if "ETag" in answer.headers:
-                return answer.headers["ETag"]
-            path = path.rpartition("/")[0]
-        return '"none"'
 
     def _remember(self, case: Any, answer: httpx.Response) -> None:
         """Keep the ids of what was made or listed, under the name by which paths know it."""

@@ -20,6 +20,8 @@ class Asked:
     body: Callable[[Fill], Any] | None = None
     query: Callable[[Fill], dict[str, str]] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    seen_at: str = ""
+    """The page whose ETag is named, where that is neither at its path nor what it is part of."""
     about: Callable[[httpx.Response, Fill], object] | None = None
     handed: bool = False
     """Whether it tells what was handed to who asks, so that nobody else finds anything in it with both nets cut either."""

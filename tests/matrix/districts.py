@@ -78,31 +78,50 @@ async def mtss(running: Running, families: Sisters) -> District:
             "POST /mtss/v1/students/{student_id}/help-links": Asked(
                 body=lambda fill: {"contact_id": fill["contact_id"]}
             ),
+            "POST /mtss/v1/overrides/{override_id}/withdraw": Asked(seen_at="/mtss/v1/students/{student_id}"),
+            "POST /mtss/v1/reviews/{review_id}/hand-over": Asked(
+                body=lambda fill: _WHY | {"staff_id": fill["staff_id"]}
+            ),
+            "POST /mtss/v1/students/{student_id}/overrides": Asked(body=lambda _: _OVERRIDE),
+            "POST /mtss/v1/students/{student_id}/supports": Asked(body=_support),
+            "POST /mtss/v1/students/{student_id}/team-referrals": Asked(body=_team),
         },
         await _who_asks_by_link(running, families),
     )
 
 
+_WHY = {"reason": "Seen by the team."}
+_OVERRIDE = _WHY | {"tier": "targeted", "until": "2024-11-05"}
+
+
+def _support(fill: Fill) -> Any:
+    return _WHY | {"kind": "mentor", "owner_id": fill["staff_id"], "review_on": "2024-11-08"}
+
+
+def _team(fill: Fill) -> Any:
+    members = dict.fromkeys(("pastoral_lead", "aln_lead"), fill["staff_id"])
+    return _WHY | {"team": "problem-solving", "members": members}
+
+
 async def _ruled(running: Running, who: UUID) -> Fill:
     """A student whose tier was overridden until somebody withdrew that, so that a proposal is open again."""
-    path, why = f"/mtss/v1/students/{who}", {"reason": "Seen by the team."}
+    path = f"/mtss/v1/students/{who}"
 
     async def ask(method: str, path: str, **more: Any) -> Any:
         seen = (await running.http.get(f"/mtss/v1/students/{who}", headers=running.headers("district"))).headers["ETag"]
         headers = running.headers("district") | {"If-Match": seen}
         return (await running.http.request(method, path, headers=headers, **more)).json()
 
-    override = (await ask("POST", f"{path}/overrides", json=why | {"tier": "targeted", "until": "2024-11-05"}))["id"]
-    await ask("POST", f"/mtss/v1/overrides/{override}/withdraw", json=why)
+    override = (await ask("POST", f"{path}/overrides", json=_OVERRIDE))["id"]
+    await ask("POST", f"/mtss/v1/overrides/{override}/withdraw", json=_WHY)
     proposal = (await ask("GET", path))["proposal"]["id"]
     asked = await ask("POST", f"{path}/help-requests", json={"words": "Seen at lunch, alone."})
     sees_to_it = uuid4()
     await running.deliver(related(Relation.CASELOAD, who, sees_to_it, begin_on=date(2024, 10, 1)))
-    support = why | {"kind": "mentor", "owner_id": str(sees_to_it), "review_on": "2024-11-08"}
-    given = (await ask("POST", f"{path}/supports", json=support))["id"]
     found = {"request_id": asked["id"], "override_id": override, "proposal_id": proposal, "review_id": proposal}
-    team = why | {"team": "problem-solving", "members": dict.fromkeys(("pastoral_lead", "aln_lead"), str(sees_to_it))}
-    referral = (await ask("POST", f"{path}/team-referrals", json=team))["id"]
+    found["staff_id"] = str(sees_to_it)
+    given = (await ask("POST", f"{path}/supports", json=_support(found)))["id"]
+    referral = (await ask("POST", f"{path}/team-referrals", json=_team(found)))["id"]
     await ask("POST", f"{path}/pulses", json={"wellbeing": 3, "words": "Seen at lunch, with two others."})
     return found | {"support_id": given, "referral_id": referral}
 
@@ -139,6 +158,7 @@ async def restorative(running: Running) -> District:
     lines = (await made.get("/referrals", "district")).json()["items"]
     ids = {line["student_id"]: line["id"] for line in lines}
     ana, ben = (fill | {"referral_id": ids[fill["student_id"]]} for fill in fills)
+    somebody = {"kind": "named", "role": "supporter", "name": "Rosa Example"}
     for fill in (ana, ben):
         conference = Conference(made, fill["referral_id"])
         somewhere = {"schools": [fill["school_id"]]}
@@ -151,7 +171,7 @@ async def restorative(running: Running) -> District:
         ):
             taken = await conference.step(step, body, **somewhere)
             assert taken.status_code in (200, 201), taken.text
-    somebody = {"kind": "named", "role": "supporter", "name": "Rosa Example"}
+        fill["party_id"] = (await conference.step("parties", somebody, **somewhere)).json()["id"]
     return District(
         ana,
         ben,
@@ -160,6 +180,12 @@ async def restorative(running: Running) -> District:
                 body=lambda fill: {name: fill[name] for name in ("student_id", "incident_id")}
             ),
             "POST /restorative/v1/referrals/{referral_id}/parties": Asked(body=lambda _: somebody),
+            "POST /restorative/v1/referrals/{referral_id}/parties/{party_id}/consent": Asked(
+                body=lambda _: {"given": True, "on": str(ago(1)), "part": "in_person"}
+            ),
+            "POST /restorative/v1/referrals/{referral_id}/withdraw": Asked(
+                body=lambda _: {"on": str(ago(1)), "reason": "The family has moved."}
+            ),
             "GET /restorative/v1/schools/{school_id}/summary": Asked(about=lambda answer, _: answer.json()["offered"]),
         },
     )
@@ -183,13 +209,12 @@ async def notifications(running: Running, families: Sisters) -> District:
     letters = {each["student_id"]: str(each["id"]) for each in await rows(running, "letter")}
     tasks = {each["student_id"]: str(each["id"]) for each in await rows(running, "task")}
     ana, ben = ({"student_id": str(who), "letter_id": letters[who], "task_id": tasks[who]} for who in (ANA, BEN))
-    never = Asked(body=lambda _: {"outcome": "none of these"})
     no_contact = contact(emails=[f"{RESTRICTED}@example.org"], restriction=restricted("coded", "no_contact"))
     families.families[ANA].append(no_contact)
     held = {column: await _stop_link(running, f"{column}@example.org") for column in (FAMILY, RESTRICTED)}
     printed = Asked(about=lambda answer, _: answer.content.startswith(b"%PDF"))
     asked = {
-        "POST /notifications/v1/tasks/{task_id}/resolve": never,
+        "POST /notifications/v1/tasks/{task_id}/resolve": Asked(body=lambda _: {"outcome": "done"}),
         "GET /notifications/v1/letters/{letter_id}.pdf": printed,
         "GET /notifications/v1/notices/{student_id}": Asked(about=lambda answer, _: answer.json()["items"]),
     }

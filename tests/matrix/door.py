@@ -68,8 +68,11 @@ async def _gone(made: Sis, key: str, number: int) -> str:
     return who
 
 
+_COUNTED = "studentSchoolAssociations"
+
+
 def _door(staff: str) -> dict[str, Asked]:
-    """What changes nothing, whoever is let in: what stands already, or what expects something else to stand."""
+    """Rows of the student that is asked about."""
 
     def row(fill: Fill) -> Any:
         return student(fill["key"])
@@ -78,7 +81,6 @@ def _door(staff: str) -> dict[str, Asked]:
         return answer.json()["status"] not in (403, 404)
 
     event = {"specversion": "1.0", "source": "urn:sis:north", "type": "sis.students.upserted.v1"}
-    stale = {"If-Match": '"0"'}
     asked = {
         "POST /sis/v1/relations": Asked(
             body=lambda fill: {"staff_id": staff, "kind": "caseload", "student_id": fill["student_id"]}
@@ -94,7 +96,7 @@ def _door(staff: str) -> dict[str, Asked]:
             about=lambda answer, fill: fill["key"] in answer.text,
         ),
         "PUT /sis/v1/sources/{source}/counts": Asked(
-            body=lambda fill: {"items": [{"resource": "students", "school_id": fill["school_id"], "count": 1}]}
+            body=lambda fill: {"items": [{"resource": _COUNTED, "school_id": fill["school_id"], "count": 1}]}
         ),
         "GET /sis/v1/sources/{source}/reconciliation": Asked(query=lambda fill: {"school": fill["school_id"]}),
     }
@@ -102,5 +104,5 @@ def _door(staff: str) -> dict[str, Asked]:
         rows = f"/sis/data/v3/{year}ed-fi/{{resource}}"
         asked[f"POST {rows}"] = Asked(body=row)
         asked[f"GET {rows}/deletes"] = Asked(about=lambda answer, fill: fill["gone"] in answer.text)
-        asked[f"PUT {rows}/{{document_id}}"] = asked[f"DELETE {rows}/{{document_id}}"] = Asked(body=row, headers=stale)
+        asked[f"PUT {rows}/{{document_id}}"] = asked[f"DELETE {rows}/{{document_id}}"] = Asked(body=row)
     return asked

@@ -13,10 +13,12 @@ from common.auth import door_token
 from common.events import Event
 from common.keys import DOOR_SERVICE, read_keys, read_signing_key, write_keys
 from tests.harness import SERVICES, Running
-from tests.scoped import GROUNDS, Days, attends, named
+from tests.scoped import GROUNDS, Days, assigned, attends, governed, named
 
 NORTH, SOUTH = "255901001", "255901044"
 """Ana is in the ninth grade of the first, Ben in that of the other."""
+ELSEWHERE, DISTRICT = "255901107", "255901"
+"""A school where neither is, and the district of all three."""
 CLIENT, CLIENT_ELSEWHERE = "client of the school", "client elsewhere"
 CLIENT_OF_OTHERS, REVOKED = "client of other resources", "revoked client"
 STUDENT, OTHER_STUDENT, TAKEN_BACK = "student by link", "another student by link", "by a link taken back"
@@ -39,8 +41,10 @@ class Person:
         return running.headers(self.role, staff=self.staff, schools=self.schools)
 
 
+_LONG_AGO = date(2020, 8, 17)
 _COUNSELS = ("caseload", "counselor", "grade")
-_TEACHES = ("section", "caseload", "trusted_adult", "grade")
+_RELATED = ("caseload", "trusted_adult", "grade")
+_TEACHES = ("section", *_RELATED)
 
 
 def everybody(today: date, ana: UUID) -> dict[str, list[Person]]:
@@ -52,24 +56,29 @@ def everybody(today: date, ana: UUID) -> dict[str, list[Person]]:
         "principal": [_person(ana, "principal", now, "school"), _claims("principal", NORTH)],
         "principal elsewhere": [_person(ana, "principal", now, "school", school=SOUTH), _claims("principal", SOUTH)],
         "counselor": [_person(ana, "counselor", now, "school"), _claims("counselor", NORTH)],
-        "counselor of the student": [_person(ana, "counselor", now, ground) for ground in _COUNSELS],
+        "counselor of the student": [_person(ana, "counselor", now, ground, works=DISTRICT) for ground in _COUNSELS],
+        "counselor of the student elsewhere": [_person(ana, "counselor", now, *_COUNSELS, works=ELSEWHERE)],
         "facilitator": [_person(ana, "facilitator", now, "school"), _claims("facilitator", NORTH)],
         "facilitator elsewhere": [
             _person(ana, "facilitator", now, "school", school=SOUTH),
             _claims("facilitator", SOUTH),
         ],
-        "teacher of the student": [_person(ana, "teacher", now, ground) for ground in _TEACHES],
+        "teacher of the student": [_person(ana, "teacher", now, ground, works=NORTH) for ground in _TEACHES],
+        "teacher of the student elsewhere": [_person(ana, "teacher", now, *_RELATED, works=ELSEWHERE)],
         "teacher of others": [_person(ana, "teacher", now, "school"), _claims("teacher", NORTH)],
         "principal not now": [_person(ana, "principal", days, "school") for days in (over, to_come)],
         "counselor not now": [
-            _person(ana, "counselor", days, *grounds)
+            person
             for days in (over, to_come)
-            for grounds in (("school",), _COUNSELS)
+            for person in (
+                _person(ana, "counselor", days, "school"),
+                _person(ana, "counselor", days, *_COUNSELS, works=DISTRICT),
+            )
         ],
         "facilitator not now": [_person(ana, "facilitator", days, "school") for days in (over, to_come)],
         "teacher not now": [
-            *(_person(ana, "teacher", days, *_TEACHES) for days in (over, to_come)),
-            _left_with_a_section(ana, now, over),
+            *(_person(ana, "teacher", days, *_TEACHES, works=NORTH) for days in (over, to_come)),
+            _left(ana, now, over),
         ],
     }
 
@@ -77,7 +86,8 @@ def everybody(today: date, ana: UUID) -> dict[str, list[Person]]:
 def facts(people: dict[str, list[Person]], today: date, ana: UUID) -> list[Event]:
     """All that makes them see whom they see, and that Ana sits in the section."""
     of_people = [fact for column in people.values() for person in column for fact in person.facts]
-    return [attends(ana, school=NORTH, begin_on=today - timedelta(days=60)), *of_people]
+    schools = [governed(school, DISTRICT) for school in (NORTH, SOUTH, ELSEWHERE)]
+    return [attends(ana, school=NORTH, begin_on=today - timedelta(days=60)), *schools, *of_people]
 
 
 def holders(running: Running, held: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -89,20 +99,20 @@ def holders(running: Running, held: Mapping[str, str]) -> dict[str, dict[str, st
     return {column: {"Authorization": f"Bearer {held.get(column, token)}"} for column, token in tokens.items()}
 
 
-def _person(ana: UUID, role: str, days: Days, *grounds: str, school: str = NORTH) -> Person:
+def _person(ana: UUID, role: str, days: Days, *grounds: str, school: str = NORTH, works: str | None = None) -> Person:
     staff = named("matrix", next(_numbers))
-    return Person(role, staff, [GROUNDS[ground](ana, staff, school, days) for ground in grounds])
+    facts = [GROUNDS[ground](ana, staff, school, days) for ground in grounds]
+    return Person(role, staff, [*facts, assigned(staff, works, _LONG_AGO)] if works else facts)
 
 
 def _claims(role: str, school: str) -> Person:
     return Person(role, named("matrix", next(_numbers)), schools=(school,))
 
 
-def _left_with_a_section(ana: UUID, now: Days, over: Days) -> Person:
-    staff = named("matrix", next(_numbers))
-    return Person(
-        "teacher", staff, [GROUNDS["school"](ana, staff, NORTH, over), GROUNDS["section"](ana, staff, NORTH, now)]
-    )
+def _left(ana: UUID, now: Days, over: Days) -> Person:
+    """Who has left the school for the district, and still has the section and whatever relates them to Ana."""
+    person = _person(ana, "teacher", now, *_TEACHES, works=DISTRICT)
+    return Person(person.role, person.staff, [*person.facts, GROUNDS["school"](ana, person.staff, NORTH, over)])
 
 
 def sisters(running: Running) -> dict[str, dict[str, str]]:

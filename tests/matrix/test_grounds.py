@@ -78,7 +78,8 @@ async def test_a_ground_shows_its_student_on_its_days_by_either_net_alone(filled
     for days, expected in ((now, hers), (Days(today, today), hers), (over, {}), (to_come, {})):
         sight = Sight(frozenset({ground}), uuid4(), today=today)
         assert sight.staff_id
-        await tell(filled.running, [GROUNDS[ground](filled.ana, sight.staff_id, NORTH, days)])
+        works = [] if ground == "school" else [assigned(sight.staff_id, NORTH, now.first)]
+        await tell(filled.running, [GROUNDS[ground](filled.ana, sight.staff_id, NORTH, days), *works])
         assert await filled.rows(sight) == expected
         assert await filled.rows(sight, filtered=True) == expected
 

@@ -19,6 +19,8 @@ from tests.matrix.nets import NETS
 from tests.matrix.people import CLIENT, FAMILY, STUDENT, everybody, facts, holders, sisters, stranger
 
 TABLE = Path(__file__).with_name("table.md")
+_BARRED = ("401", "403")
+"""Said before either net is asked."""
 Columns = dict[str, list[Headers]]
 Rows = dict[str, list[str]]
 
@@ -30,6 +32,8 @@ class Found:
     columns: list[str]
     answered: Rows
     written: Rows
+    unasked: list[str]
+    """Routes that somebody of a column was not asked with one net."""
     bare: set[str]
     revealed: dict[str, list[str]]
     """By who asked: the routes whose answer changes when everything about Ben is gone."""
@@ -45,9 +49,10 @@ async def found(
         people = await _people(matrix)
         anybody = _anybody(running, tmp_path_factory.mktemp("elsewhere"))
         columns = ["route", "tells", *anybody, "sister services", *people, "one net alone"]
-        answered = await _ask_everything(matrix, anybody, people)
+        answered, unasked = await _ask_everything(matrix, anybody, people)
         bare = await _bare(matrix, people)
-        yield Found(columns, answered, _written(request.param), bare, await _revealed(matrix, anybody | people))
+        revealed = await _revealed(matrix, anybody | people)
+        yield Found(columns, answered, _written(request.param), unasked, bare, revealed)
 
 
 async def _people(matrix: Matrix) -> Columns:
@@ -67,14 +72,13 @@ def _anybody(running: Running, folder: Path) -> Columns:
     }
 
 
-async def _ask_everything(matrix: Matrix, anybody: Columns, people: Columns) -> Rows:
-    """The cells of each route; those about students first, so that what others change is not in their way."""
+async def _ask_everything(matrix: Matrix, anybody: Columns, people: Columns) -> tuple[Rows, list[str]]:
+    """The cells of each route, and who was not asked with one net."""
     routes = routes_of(matrix.running.app)
+    rows = {route.name: await _row(matrix, route, anybody, people) for route in routes}
     of_students = [route for route in routes if route.of_students]
-    rows = {route.name: await _row(matrix, route, anybody, people) for route in of_students}
-    gaps = await _gaps(matrix, of_students, people, {name: row[-len(people) :] for name, row in rows.items()})
-    rows |= {route.name: await _row(matrix, route, anybody, people) for route in routes if not route.of_students}
-    return {name: [*row, gaps.get(name, "-")] for name, row in rows.items()}
+    gaps, unasked = await _gaps(matrix, of_students, people, {name: row[-len(people) :] for name, row in rows.items()})
+    return {name: [*row, gaps.get(name, "-")] for name, row in rows.items()}, unasked
 
 
 async def _row(matrix: Matrix, route: Route, anybody: Columns, people: Columns) -> list[str]:
@@ -91,21 +95,28 @@ def _sisters(asking: dict[str, str]) -> str:
     return ", ".join(name for name, word in asking.items() if word not in ("401", "403"))
 
 
-async def _gaps(matrix: Matrix, routes: list[Route], people: Columns, rows: Rows) -> dict[str, str]:
-    """By route: that each net alone answers the same, or what is otherwise with which of them for whom."""
+async def _gaps(matrix: Matrix, routes: list[Route], people: Columns, rows: Rows) -> tuple[dict[str, str], list[str]]:
+    """By route: that each net alone answers the same, or what is otherwise with which of them for whom; and who was not asked."""
     gaps: dict[str, list[str]] = {route.name: [] for route in routes}
+    unasked: list[str] = []
     for left, alone in NETS.items():
+        matrix.tried.clear()
         async with alone(matrix.running):
             for route in routes:
                 gaps[route.name] += await _otherwise(matrix, route, people, rows[route.name], left)
-    return {name: "; ".join(found) or "each" for name, found in gaps.items()}
+        unasked += [
+            f"{left}: {route.name} for {column}"
+            for route in routes
+            for (column, who), cell in zip(people.items(), rows[route.name], strict=True)
+            if cell not in _BARRED and not {(route.name, each["Authorization"]) for each in who} <= matrix.tried
+        ]
+    return {name: "; ".join(found) or "each" for name, found in gaps.items()}, unasked
 
 
 async def _otherwise(matrix: Matrix, route: Route, people: Columns, row: list[str], left: str) -> list[str]:
     by_word: dict[str, list[str]] = {}
     for (column, who), cell in zip(people.items(), row, strict=True):
-        # Of each column two whose grounds or days differ most: all of them have been asked with both nets.
-        word = cell if cell == "403" else await matrix.cell(route, [who[0], who[-1]])
+        word = cell if cell in _BARRED else await matrix.cell(route, who)
         if word != cell:
             by_word.setdefault(word, []).append(column)
     return [f"{left}: {word} for {', '.join(columns)}" for word, columns in by_word.items()]
@@ -171,6 +182,10 @@ def test_either_net_alone_holds_or_the_table_says_what_does_not(found: Found) ->
         _line(route, cells) for route, cells in found.answered.items() if written.get(route, [""])[-1] != cells[-1]
     ]
     assert otherwise == [], f"rows that {TABLE.name} has otherwise:\n" + "\n".join(otherwise)
+
+
+def test_everybody_of_each_column_is_asked_with_either_net_alone_too(found: Found) -> None:
+    assert found.unasked == []
 
 
 def test_with_both_nets_cut_every_page_shows_the_other_student_too(found: Found) -> None:
