@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from common.access import declared
 from common.auth import unverified
 from common.commands import services
+from common.logs import configure_logging
 from common.provider import Provider
-from common.telemetry import configure_logging
 from tests.harness import Running
 from tests.identity_provider import Shape
 from tests.signing_in import ADA, EMAIL, Desk, counselor

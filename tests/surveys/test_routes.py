@@ -310,6 +310,18 @@ async def test_replacing_a_lost_list_ends_the_old_links(surveys: Surveys) -> Non
     assert await surveys.links(window) == {}
 
 
+async def test_one_link_that_was_lost_is_issued_anew_and_ends_the_former_alone(surveys: Surveys) -> None:
+    lost, other = map(str, await surveys.enrol(2))
+    window = await surveys.window()
+    old = await surveys.links(window)
+
+    new = await surveys.links(window, replace=True, student_id=lost)
+
+    assert list(new) == [lost]
+    answers = [(await surveys.http.get(url)).status_code for url in (old[lost], old[other], new[lost])]
+    assert answers == [404, 200, 200]
+
+
 async def test_a_revoked_link_stops_working_and_is_revoked_once(surveys: Surveys) -> None:
     (student,) = await surveys.enrol()
     window = await surveys.window()

@@ -15,6 +15,7 @@ from common.commands import HERE, Data, one_sentence, out, services
 from common.embedded import Cluster, EmbeddedError
 from common.kafka import create_topics
 from common.keys import read_keys, write_keys
+from common.logs import configure_logging
 from common.migrations import migrate_within
 from common.origins import open_to
 from common.process import Process
@@ -22,7 +23,6 @@ from common.production import refuse_unsafe
 from common.runtime import Runtime
 from common.server import listen, serve_http, start_again
 from common.settings import NotConfigured, Settings
-from common.telemetry import configure_logging
 
 Port = Annotated[int, typer.Option(help="The port to listen on.", min=1, max=65535)]
 

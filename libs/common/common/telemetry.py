@@ -30,10 +30,6 @@ from sqlalchemy.pool import QueuePool
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from common.logs import configure_logging
-
-__all__ = ["Telemetry", "configure_logging"]
-
 ATTRIBUTES = frozenset(
     {
         "channel",
@@ -62,8 +58,6 @@ _REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 
 _FOLLOWED_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 _BATCH_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-# --- metrics: one page for the process ------------------------------------------------------------------------------
-
 _registry = CollectorRegistry()
 _meters = MeterProvider(
     metric_readers=[PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False, registry=_registry)],
@@ -84,12 +78,8 @@ _batch = _meter.create_histogram(
 _waiting = _meter.create_gauge("trellis.waiting.rows", "{row}", "Rows that wait for what they refer to.")
 _longest = _meter.create_gauge("trellis.waiting.oldest", "s", "How long the oldest of them waits.")
 _help_waiting = _meter.create_gauge("trellis.help.waiting", "{request}", "Requests for help that wait for an answer.")
-_help_late = _meter.create_gauge(
-    "trellis.help.late", "{request}", "Those of them that the policy wants answered by now."
-)
-_silent = _meter.create_gauge(
-    "trellis.schools.silent", "{school}", "Schools that closed no day for as long as the policy lets wait."
-)
+_help_late = _meter.create_gauge("trellis.help.late", "{request}", "Those of them that should be answered by now.")
+_silent = _meter.create_gauge("trellis.schools.silent", "{school}", "Schools that closed no day for too long.")
 _heard = _meter.create_counter("trellis.inbox.events", "{event}", "Events handled.")
 _deliveries = _meter.create_counter("trellis.deliveries", "{delivery}", "Messages to families by channel and outcome.")
 
@@ -197,9 +187,6 @@ def record_followed(service: str, *, seconds: Iterable[float]) -> None:
 def metrics_page() -> Response:
     """All metrics of this process in Prometheus's text format: the answer of ``/metrics``."""
     return Response(generate_latest(_registry), media_type=CONTENT_TYPE_LATEST)
-
-
-# --- traces: one provider for each service ---------------------------------------------------------------------------
 
 
 class Telemetry:

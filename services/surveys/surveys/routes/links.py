@@ -8,7 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -27,7 +27,8 @@ router = Router("surveys")
 
 
 class LinksAsked(BaseModel):
-    """``replace`` revokes every link and issues new ones to those who have not answered: for a list that was lost.
+    """``replace`` revokes every link, or that of ``student_id`` alone, and issues new ones to those who have not answered: for
+    a list, or one link, that was lost.
 
     Without it, whoever's link was revoked gets no other.
     """
@@ -35,6 +36,7 @@ class LinksAsked(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     replace: bool = False
+    student_id: Annotated[UUID | None, Field(description="For this student alone.")] = None
 
 
 class LinkIssued(BaseModel):
@@ -79,9 +81,11 @@ async def issue_links(
         raise WindowClosed
     at = await transaction_time(session)
     if asked.replace:
-        await revoke(session, Link, at, col(Link.window_id) == window_id)
+        theirs = col(Link.student_id) == asked.student_id if asked.student_id else sa.true()
+        await revoke(session, Link, at, col(Link.window_id) == window_id, theirs)
     counted = col(Link.revoked_at).is_(None) if asked.replace else sa.true()
     people = await _people(session, window, max(today, window.opens_on), counted)
+    people = [each for each in people if asked.student_id in (None, each.student_id)]
     allowed = [person for person in people if may_answer(notice, person.state)]
     tokens = await _issue(session, window_id, [person.student_id for person in allowed if not person.has_link], at)
     base = f"{runtime.settings.public_url.rstrip('/')}/surveys/v1/answer"
