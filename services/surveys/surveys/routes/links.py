@@ -27,10 +27,10 @@ router = Router("surveys")
 
 
 class LinksAsked(BaseModel):
-    """``replace`` revokes every link, or that of ``student_id`` alone, and issues new ones to those who have not answered: for
-    a list, or one link, that was lost.
+    """Whose links are issued, and whether others end.
 
-    Without it, whoever's link was revoked gets no other.
+    ``replace`` revokes every link, or that of ``student_id`` alone, and issues new ones to those who have not answered: for a
+    list, or one link, that was lost. Without it, whoever's link was revoked gets no other.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
