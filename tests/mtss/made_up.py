@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from common.events import (
     AttendanceKind,
     AttendanceRecorded,
+    CourseMarked,
     Event,
     ExclusionRecorded,
     IncidentRecorded,
@@ -133,6 +134,25 @@ class School:
             **other,
         )
 
+    def marks(
+        self, on: date | int, *failing: bool, student: UUID = STUDENT, first: int = 0, **other: Any
+    ) -> list[CourseMarked]:
+        """One mark a course, numbered from ``first``; ``on`` is a date or the place of a school day."""
+        ends_on = self.days[on] if isinstance(on, int) else on
+        return [
+            CourseMarked(
+                mark_id=named("mark", student, course, ends_on),
+                student_id=student,
+                section_id=named("section", course),
+                school_id=self.name,
+                on=ends_on,
+                failing=fails,
+                revision=next(_revisions),
+                **other,
+            )
+            for course, fails in enumerate(failing, first)
+        ]
+
     def scores(
         self, day: int, mean: float, student: UUID = STUDENT, window: int = 0, prorated: bool = False, **other: Any
     ) -> SurveyScored:
@@ -177,6 +197,10 @@ def facts_of(
     for each in of(IncidentRecorded):
         fact = each.student_id, each.incident_id
         incidents[fact] = min(each.on, incidents.get(fact, each.on))
+    marked: dict[tuple[UUID, date], dict[UUID, bool]] = {}
+    for each in of(CourseMarked):
+        courses = marked.setdefault((each.student_id, each.on), {})
+        courses[each.section_id] = courses.get(each.section_id, False) or each.failing
     actions = tuple(sorted({_plain(each.actions) for each in of(ExclusionRecorded)}))
     number = rules.day_number
     return rules.Facts(
@@ -234,6 +258,9 @@ def facts_of(
             )
         ),
         actions=actions,
+        marks=rules.Marks.of(
+            *_columns(4, [(place[who], number(on), sum(of.values()), len(of)) for (who, on), of in marked.items()])
+        ),
         referrals=rules.Referrals.of(*_columns(2, [(place[who], number(on)) for (who, _), on in incidents.items()])),
         scores=rules.Scores.of(
             *_columns(
@@ -412,6 +439,18 @@ def _student(draw: st.DrawFn, student: UUID, schools: Sequence[str], horizon: in
                 revision=next(_revisions),
             )
         )
+    events.extend(
+        CourseMarked(
+            mark_id=named(student, "mark", number),
+            student_id=student,
+            section_id=named("section", draw(st.integers(0, 2))),
+            school_id=draw(st.sampled_from(schools)),
+            on=_date(draw(st.sampled_from([10, 20]))),
+            failing=draw(st.booleans()),
+            revision=next(_revisions),
+        )
+        for number in range(draw(st.sampled_from([0, 0, 2, 5])))
+    )
     for window in range(draw(st.integers(0, 3))):
         mean = draw(st.sampled_from([1.0, 2.5, 3.0, 5.0]))
         score = SubscaleScore(subscale="adult_support", mean=mean, answered=2, items=2, prorated=draw(st.booleans()))

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from common.events import (
     AttendanceRecorded,
+    CourseMarked,
     Event,
     ExclusionRecorded,
     IncidentRecorded,
@@ -58,6 +59,7 @@ class District:
         self.incidents: dict[UUID, dict[UUID, date]] = {}
         self.scores: dict[UUID, list[tuple[date, float]]] = {}
         self.exclusions: dict[UUID, list[ExclusionRecorded]] = {}
+        self.marks: dict[UUID, list[CourseMarked]] = {}
         for event in standing(events):
             self._hear(event)
 
@@ -78,6 +80,8 @@ class District:
                 mine[event.incident_id] = min(mine.get(event.incident_id, event.on), event.on)
             case ExclusionRecorded():
                 self.exclusions.setdefault(event.student_id, []).append(event)
+            case CourseMarked():
+                self.marks.setdefault(event.student_id, []).append(event)
             case SurveyScored():
                 means = [
                     score.mean for score in event.scores if score.subscale == "adult_support" and not score.prorated

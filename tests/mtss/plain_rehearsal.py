@@ -43,6 +43,7 @@ class _Pencil:
         dates |= {on for on, _ in self.district.scores.get(self.student, [])}
         dates |= set(self.district.incidents.get(self.student, {}).values())
         dates |= {each.on for each in self.district.exclusions.get(self.student, [])}
+        dates |= {each.on for each in self.district.marks.get(self.student, [])}
         dates |= set(self.asked)
         last = max((on for _, on in self.district.closed), default=date.min)
         found = {}
@@ -144,6 +145,7 @@ class _Pencil:
             "excluded_days": self.excluded,
             "referrals": self.referrals,
             "help_requested": self.helped,
+            "course_marks": self.marked,
         }
         found: Fraction | None = by[clause["signal"]](clause, today)
         return found
@@ -160,6 +162,14 @@ class _Pencil:
     def helped(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
         since = today["on"] - timedelta(days=_length(clause))
         return Fraction(sum(since < when <= today["on"] for when in self.asked)) if today["year"] else None
+
+    def marked(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
+        found, marks = None, self.district.marks.get(self.student, [])
+        for on in sorted({each.on for each in marks if each.on <= today["on"]}):
+            courses = {each.section_id for each in marks if each.on == on}
+            if len(courses) >= clause["minimum_data"]["courses"]["value"]:
+                found = Fraction(len({each.section_id for each in marks if each.on == on and each.failing}))
+        return found
 
     def nobody(self, clause: dict[str, Any], today: dict[str, Any]) -> Fraction | None:
         days = sorted({each[0] for each in self.district.scores.get(self.student, []) if each[0] <= today["on"]})

@@ -35,7 +35,7 @@ async def decided(mtss: Running) -> AsyncIterator[Running]:
     mtss.clock.set(datetime(2024, 11, 20, 18, tzinfo=UTC))
     await mtss.deliver(SCHOOL.calendar(), SCHOOL.enrols(), SCHOOL.enrols(OTHER), *SCHOOL.closes_through(19))
     await mtss.deliver(SCHOOL.absent(4), SCHOOL.absent(5), late(8), SCHOOL.refers(3, 1), SCHOOL.scores(3, 3.0))
-    await mtss.deliver(SCHOOL.excludes(3, 1))
+    await mtss.deliver(SCHOOL.excludes(3, 1), *SCHOOL.marks(3, True, True, False))
     await mtss.deliver(*SCHOOL.closes(*range(19, 30)))
     yield mtss
 
@@ -91,6 +91,7 @@ async def test_what_is_heard_later_leaves_earlier_decisions_as_they_were(decided
         ("UPDATE mtss_closed_day SET implied = NOT implied WHERE day = '2024-09-02'", ["facts.closed_days"]),
         ("UPDATE mtss_incident SET day = day + 1", ["facts.referrals"]),
         ("UPDATE mtss_exclusion SET hundredths = 50", ["facts.exclusions"]),
+        ("UPDATE mtss_mark SET failing = NOT failing", ["facts.marks"]),
         ("UPDATE mtss_score SET scores = jsonb_set(scores, '{1,mean}', '3.25')", ["facts.scores"]),
         (
             "UPDATE mtss_attendance SET day = day + 1 WHERE hundredths_absent = 100 AND day = '2024-08-26'",

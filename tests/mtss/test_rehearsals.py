@@ -57,8 +57,14 @@ LATELY: dict[str, Any] = {"window": "last_days", "window_days": number(10), "whe
 HEARS_ALL["clauses"] |= {
     "late": {"signal": "tardies", "entry": {"at_least": number(2)}, **LATELY},
     "excluded": {"signal": "excluded_days", "actions": ACTIONS, "entry": {"at_least": number(1.5)}, **LATELY},
+    "marked": {
+        "signal": "course_marks",
+        "minimum_data": {"courses": number(1)},
+        "entry": {"at_least": number(1)},
+        "when_unknown": "hold",
+    },
 }
-HEARS_ALL["tiers"]["targeted"]["when"]["any"] += ["late", "excluded"]
+HEARS_ALL["tiers"]["targeted"]["when"]["any"] += ["late", "excluded", "marked"]
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +145,7 @@ async def test_the_policy_in_force_rehearsed_as_known_now_says_of_each_day_what_
     assert compared > 100 * 120
 
 
-@pytest.mark.parametrize("seed", [4])
+@pytest.mark.parametrize("seed", [2])
 async def test_as_known_then_each_day_ends_with_the_tiers_that_then_stood(mtss: Running, seed: int) -> None:
     chance, at, other = random.Random(seed), School(), School("200")
     students = [named("student", number) for number in range(8)]
@@ -186,7 +192,7 @@ def _of_the_past(chance: random.Random, at: School, other: School, day: int, stu
     """Something of a day before, heard now: what was missed, what happened, a survey, where somebody is, which days there are."""
     whom, past = chance.choice(students), chance.randrange(day + 1)
     kind = chance.choice(
-        ["missed", "missed", "missed", "late", "referral", "excluded", "survey", "left", "came", "days"]
+        ["missed", "missed", "missed", "late", "referral", "excluded", "survey", "mark", "left", "came", "days"]
     )
     if kind == "missed":
         return at.absent(past, whom, chance.choice([0, 100, 100]))
@@ -198,6 +204,9 @@ def _of_the_past(chance: random.Random, at: School, other: School, day: int, stu
         return at.excludes(past, chance.randrange(3), chance.choice([0.5, 2]), whom, deleted=chance.random() < 0.3)
     if kind == "survey":
         return at.scores(past, chance.choice([1.5, 4.0]), whom, window=chance.randrange(3))
+    if kind == "mark":
+        first, passed, back = chance.randrange(3), chance.random() < 0.5, chance.random() < 0.3
+        return at.marks(past - past % 10, not passed, student=whom, first=first, deleted=back)[0]
     if kind == "left":
         return at.enrols(whom, exit_on=chance.choice([None, at.days[max(past, 1)]]))
     if kind == "came":
@@ -208,7 +217,17 @@ def _of_the_past(chance: random.Random, at: School, other: School, day: int, stu
     return replace(at, days=[each for each in at.days if each not in gone]).calendar()
 
 
-_HEARD = ("enrolment", "calendar", "closed_day", "incident", "exclusion", "score", "attendance_change", "help_request")
+_HEARD = (
+    "enrolment",
+    "calendar",
+    "closed_day",
+    "incident",
+    "exclusion",
+    "mark",
+    "score",
+    "attendance_change",
+    "help_request",
+)
 
 
 async def _end_of(mtss: Running, day: date) -> dict[UUID, str | None]:

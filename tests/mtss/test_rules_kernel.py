@@ -396,7 +396,19 @@ def clauses(*, overlapping: bool) -> st.SearchStrategy[dict[str, Any]]:
         },
         optional={"minimum_dwell": DWELL},
     )
-    rare = (survey, referrals, drop, excluded, nobody, helped)
+    marks = st.fixed_dictionaries(
+        {
+            "signal": st.just("course_marks"),
+            "minimum_data": st.fixed_dictionaries({"courses": numbers(1, 2)}),
+            "entry": st.fixed_dictionaries({"at_least": numbers(2) if overlapping else numbers(1, 2)}),
+            "when_unknown": WHEN_UNKNOWN,
+        },
+        optional={
+            "exit": st.fixed_dictionaries({"below": numbers(1, 2) if overlapping else numbers(1)}),
+            "minimum_dwell": DWELL,
+        },
+    )
+    rare = (survey, referrals, drop, excluded, nobody, helped, marks)
     return st.one_of(attendance, attendance, streak, longest, tardies, *rare)
 
 

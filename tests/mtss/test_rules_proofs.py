@@ -62,6 +62,7 @@ def test_a_ground_counts_the_rows_of_each_kind() -> None:
         "rulings": 0,
         "help_requests": 0,
         "exclusions": 0,
+        "marks": 0,
     }
 
 
@@ -83,6 +84,7 @@ def test_a_ground_is_the_student_s_own_whoever_is_looked_at_beside_and_in_whatev
         (SCHOOL.refers(6, 2), {"referrals"}),
         (SCHOOL.excludes(6, 1), {"exclusions"}),
         (SCHOOL.scores(3, 3.25), {"scores"}),
+        (SCHOOL.marks(6, False)[0], {"marks"}),
         (SCHOOL.enrols(grade="Ninth grade"), {"enrolments"}),
         (SCHOOL.enrols(exit_on=SCHOOL.days[20]), {"enrolments"}),
         (SCHOOL.closes(8, implied=True)[0], {"closed_days"}),

@@ -34,6 +34,7 @@ from tests.mtss.test_rules_excluded import EXCLUDED, EXCLUDED_LATELY
 from tests.mtss.test_rules_excluded import FIRST_SCHOOL_DAYS as EXCLUDED_FIRST
 from tests.mtss.test_rules_excluded import LAST_SCHOOL_DAYS as EXCLUDED_LAST
 from tests.mtss.test_rules_longest import DROP, LONGEST
+from tests.mtss.test_rules_marks import MARKS, WITH_EXIT, F, P
 from tests.mtss.test_rules_policy import ATTENDANCE, changed, number
 from tests.mtss.test_rules_tardies import FIRST_SCHOOL_DAYS, LAST_SCHOOL_DAYS, LATELY, TARDIES, late
 
@@ -65,6 +66,8 @@ DOCUMENTS = (
     LAST_SCHOOL_DAYS,
     EXCLUDED_FIRST,
     EXCLUDED_LAST,
+    MARKS,
+    WITH_EXIT,
 )
 LANGUAGES, AUDIENCES = get_args(Language), get_args(Audience)
 MISSED = [SCHOOL.absent(0), SCHOOL.absent(1), SCHOOL.absent(2, hundredths=50)]
@@ -82,6 +85,8 @@ SITUATIONS: dict[str, tuple[int, list[Any]]] = {
     "some days were begun late": (30, [late(day, SCHOOL) for day in (25, 27, 28, 29)]),
     "no adult was named": (30, [SCHOOL.scores(3, 1.0)]),
     "the student was excluded": (30, [SCHOOL.excludes(27, 1, 2.5)]),
+    "some courses were not passed": (30, SCHOOL.marks(3, F, F, P)),
+    "most courses were passed": (30, SCHOOL.marks(3, F, P, P, P)),
     "some days were implied": (30, [*MISSED, *SCHOOL.closes(30, implied=True)]),
 }
 

@@ -9,15 +9,8 @@ from sis.resources.kinds import leaves
 _ROOT = Path(__file__).parents[2]
 _PAGE = _ROOT / "docs" / "data-minimisation.md"
 _COLUMNS = 5
-_MARKS = "course marks as a signal"
 _TEACHERS = "teachers of a student"
 _AHEAD = {
-    ("gradingPeriods", "beginDate"): _MARKS,
-    ("gradingPeriods", "endDate"): _MARKS,
-    ("grades", "gradingPeriodReference.schoolId"): _MARKS,
-    ("grades", "gradingPeriodReference.schoolYear"): _MARKS,
-    ("grades", "letterGradeEarned"): _MARKS,
-    ("grades", "numericGradeEarned"): _MARKS,
     ("staffSectionAssociations", "classroomPositionDescriptor"): _TEACHERS,
 }
 """Members that nothing reads yet, and what was decided to be built on each. A member is added here by hand, or not kept."""

@@ -17,7 +17,7 @@ from common.events import (
     SchoolGoverned,
     StudentEnrolled,
 )
-from sis import facts, teaching
+from sis import facts, marks, teaching
 from sis.facts import SAID, Fact, FactKey, just, say, say_at_once
 from sis.policy import ATTENDANCE, CALENDAR
 from sis.rules.attendance import AttendanceRow
@@ -271,4 +271,6 @@ _FOLLOW: Mapping[str, Follow] = {
     "staffSectionAssociations": teaching.teach,
     "studentSectionAssociations": teaching.attend,
     "sessions": teaching.set_sessions,
+    "grades": marks.mark,
+    "gradingPeriods": marks.set_periods,
 }

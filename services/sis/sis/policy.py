@@ -11,6 +11,7 @@ from sis.rules.calendar import CalendarPolicy
 from sis.rules.closing import ClosingPolicy
 from sis.rules.contacts import ContactPolicy
 from sis.rules.groups import RACES, GroupPolicy
+from sis.rules.marks import MarkPolicy
 from sis.rules.oauth import ClientPolicy
 from sis.rules.waiting import WaitingPolicy
 
@@ -77,6 +78,7 @@ CLIENTS = ClientPolicy(**_DATA["clients"])
 CLOSING = ClosingPolicy(**_DATA["closing"])
 CONTACTS = ContactPolicy(**{name: _lower(codes) for name, codes in _DATA["contacts"].items()})
 GROUPS = _groups(_DATA["groups"])
+MARKS = MarkPolicy(**{name: said if name == "passing_from" else _lower(said) for name, said in _DATA["marks"].items()})
 WAITING = WaitingPolicy(**_DATA["waiting"])
 CODES: Mapping[str, list[str]] = _codes(_DATA)
 """Code values that are listed from the start as they are written, by the resource that lists them."""

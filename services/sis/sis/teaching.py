@@ -75,15 +75,15 @@ _IN_SESSIONS = sa.text(
     ) AS a
     """
 )
-# Who tells the dates of a session waits for those who are reading them, and they for it: neither misses the other. In one
+# Who tells the dates of a session, or of a grading period, waits for those who are reading them, and they for it: neither misses the other. In one
 # order, so that nobody waits in a circle.
 _LOCK = """
     SELECT {lock}(hash) FROM (
         SELECT DISTINCT hashtext('sis session ' || key) AS hash FROM unnest(CAST(:keys AS text[])) AS key ORDER BY hash
     ) AS named
     """
-_READ_DATES = sa.text(_LOCK.format(lock="pg_advisory_xact_lock_shared"))
-_TELL_DATES = sa.text(_LOCK.format(lock="pg_advisory_xact_lock"))
+READ_DATES = sa.text(_LOCK.format(lock="pg_advisory_xact_lock_shared"))
+TELL_DATES = sa.text(_LOCK.format(lock="pg_advisory_xact_lock"))
 
 Pair = tuple[UUID, UUID]
 """A staff member and a section, by our ids."""
@@ -121,7 +121,7 @@ async def attend(session: AsyncSession, at: datetime, changed: Sequence[Standing
 
 async def set_sessions(session: AsyncSession, at: datetime, changed: Sequence[Standing]) -> None:
     """Say again who teaches and attends the sections of these sessions, where only the session says since or until when."""
-    await fetch(session, _TELL_DATES, {"keys": [document.key for document in changed]})
+    await fetch(session, TELL_DATES, {"keys": [document.key for document in changed]})
     bodies = [document.content.body for document in changed]
     wanted = {
         "names": [body["sessionName"] for body in bodies],
@@ -144,7 +144,7 @@ async def _read_dates(session: AsyncSession, changed: Sequence[Standing]) -> Non
         if not {"beginDate", "endDate"} <= body.keys()
     }
     if keys:
-        await fetch(session, _READ_DATES, {"keys": list(keys)})
+        await fetch(session, READ_DATES, {"keys": list(keys)})
 
 
 async def _say_attended(session: AsyncSession, at: datetime, keys: Collection[FactKey], ids: Sequence[UUID]) -> None:

@@ -181,6 +181,22 @@ class SectionAttended(Event):
     end_on: date | None = None
 
 
+class CourseMarked(Event):
+    """A student passed a course or did not, by one mark at the end of one grading period; never the mark itself."""
+
+    owner: ClassVar[str] = "sis"
+    fact: ClassVar[tuple[str, ...]] = ("mark_id",)
+    subject_field: ClassVar[str] = "student_id"
+    key_field: ClassVar[str] = "school_id"
+
+    mark_id: UUID
+    student_id: UUID
+    section_id: UUID
+    school_id: SchoolId
+    on: Annotated[date, Field(description="The last day of the grading period.")]
+    failing: Annotated[bool, Field(description="By the district's own reading of its marks.")]
+
+
 class Relation(StrEnum):
     """What makes a staff member responsible for students beyond the sections they teach."""
 

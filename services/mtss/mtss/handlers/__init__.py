@@ -8,6 +8,7 @@ from sqlmodel import col
 
 from common.events import (
     AttendanceRecorded,
+    CourseMarked,
     Event,
     ExclusionRecorded,
     IncidentRecorded,
@@ -35,6 +36,7 @@ events.include(scope_events)
     SchoolDayClosed,
     IncidentRecorded,
     ExclusionRecorded,
+    CourseMarked,
     SurveyScored,
 )
 async def follow_courses(heard: Sequence[Event], session: AsyncSession) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.events import (
     AttendanceRecorded,
+    CourseMarked,
     Event,
     ExclusionRecorded,
     IncidentRecorded,
@@ -22,7 +23,7 @@ from common.events import (
 )
 from common.events.sis import plain
 from mtss.deciding import Touched
-from mtss.models import Calendar, ClosedDay, Enrolment, Exclusion, Incident, Score
+from mtss.models import Calendar, ClosedDay, Enrolment, Exclusion, Incident, Mark, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,15 @@ _EXCLUSION = (
     Column("actions", "text", "actions", _codes),
     *_REVISION,
 )
+_MARK = (
+    Column("mark_id", "uuid", "mark_id"),
+    _STUDENT_ID,
+    Column("section_id", "uuid", "section_id"),
+    _SCHOOL_ID,
+    Column("day", "date", "on"),
+    Column("failing", "boolean", "failing"),
+    *_REVISION,
+)
 _SCORE = (
     _STUDENT_ID,
     Column("window_id", "uuid", "window_id"),
@@ -206,6 +216,7 @@ _KINDS = (
     Kind(SchoolDayClosed, _CLOSED_DAY, _kept(ClosedDay, _CLOSED_DAY, _AT_SCHOOL_THAT_DAY), "school"),
     Kind(IncidentRecorded, _INCIDENT, _kept(Incident, _INCIDENT, _STUDENT), "own"),
     Kind(ExclusionRecorded, _EXCLUSION, _kept(Exclusion, _EXCLUSION, _STUDENT), "own"),
+    Kind(CourseMarked, _MARK, _kept(Mark, _MARK, _STUDENT), "own"),
     Kind(SurveyScored, _SCORE, _kept(Score, _SCORE, _STUDENT), "own"),
 )
 

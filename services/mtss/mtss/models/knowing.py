@@ -53,7 +53,7 @@ _FACTS = sa.text(
         FROM (SELECT DISTINCT school_id, moment FROM enrolment) AS each JOIN moment USING (moment)
     )
     SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, rulings.*, help_requests.*, exclusions.*,
-        seen.*
+        marks.*, seen.*
     FROM (SELECT array_agg(school_id ORDER BY school) FROM school) AS schools,
     (
         SELECT array_agg(student), array_agg(school), array_agg(entry_day), array_agg(exit_day), array_agg(is_primary),
@@ -136,7 +136,18 @@ _FACTS = sa.text(
             SELECT day - DATE '1970-01-01' AS day, hundredths, actions FROM mtss_exclusion
             WHERE student_id = asked.student_id AND {_known("asked")}
         ) AS x
-    ) AS exclusions, (SELECT NULL, NULL, NULL) AS seen
+    ) AS exclusions,
+    (
+        SELECT array_agg(student), array_agg(m.day), array_agg(m.failing), array_agg(m.courses)
+        FROM asked, LATERAL (
+            SELECT day - DATE '1970-01-01' AS day, count(DISTINCT section_id) FILTER (WHERE failing)::int AS failing,
+                   count(DISTINCT section_id)::int AS courses
+            FROM (
+                SELECT day, section_id, failing FROM mtss_mark
+                WHERE student_id = asked.student_id AND {_known("asked")}
+            ) AS known GROUP BY day OFFSET 0
+        ) AS m
+    ) AS marks, (SELECT NULL, NULL, NULL) AS seen
     """  # noqa: S608 (the only things filled in are constants of ours)
 )
 

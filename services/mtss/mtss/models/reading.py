@@ -20,6 +20,7 @@ from mtss.rules import (
     Exclusions,
     Facts,
     HelpRequests,
+    Marks,
     Policies,
     Referrals,
     Rulings,
@@ -45,7 +46,7 @@ _FACTS = sa.text(
         FROM (SELECT DISTINCT school_id FROM enrolment) AS each
     )
     SELECT schools.*, enrolments.*, calendars.*, closed.*, absences.*, referrals.*, scores.*, rulings.*, help_requests.*, exclusions.*,
-        seen.*
+        marks.*, seen.*
     FROM (SELECT array_agg(school_id ORDER BY school) FROM school) AS schools,
     (
         SELECT array_agg(student), array_agg(school), array_agg(entry_day), array_agg(exit_day), array_agg(is_primary),
@@ -117,7 +118,18 @@ _FACTS = sa.text(
             SELECT day - DATE '1970-01-01' AS day, hundredths, actions FROM mtss_exclusion
             WHERE student_id = student.student_id AND superseded_at IS NULL AND NOT deleted OFFSET 0
         ) AS x
-    ) AS exclusions, (
+    ) AS exclusions,
+    (
+        SELECT array_agg(student), array_agg(m.day), array_agg(m.failing), array_agg(m.courses)
+        FROM student, LATERAL (
+            SELECT day - DATE '1970-01-01' AS day, count(DISTINCT section_id) FILTER (WHERE failing)::int AS failing,
+                   count(DISTINCT section_id)::int AS courses
+            FROM (
+                SELECT day, section_id, failing FROM mtss_mark
+                WHERE student_id = student.student_id AND superseded_at IS NULL AND NOT deleted OFFSET 0
+            ) AS known GROUP BY day OFFSET 0
+        ) AS m
+    ) AS marks, (
         SELECT clock_timestamp(), pg_current_snapshot()::text, pg_current_xact_id_if_assigned()::text
     ) AS seen
     """  # noqa: S608 (the only thing filled in is a constant of ours)
@@ -159,9 +171,10 @@ def facts_from(students: int, columns: Sequence[Any], subscales: Sequence[str]) 
         help_requests=HelpRequests.of(*columns[34:36]),
         exclusions=Exclusions.of(*columns[36:39], action.tolist()),
         actions=tuple(tuple(each.split("\n")) for each in map(str, actions)),
+        marks=Marks.of(*columns[40:44]),
         rulings=Rulings.of(*columns[27:33], author.tolist()),
         authors=tuple(map(str, authors)),
-        seen=dict(zip(("at", "snapshot", "transaction"), map(_text, columns[40:43]), strict=True)),
+        seen=dict(zip(("at", "snapshot", "transaction"), map(_text, columns[44:47]), strict=True)),
     )
 
 

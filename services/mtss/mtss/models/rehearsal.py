@@ -78,6 +78,12 @@ _MOMENTS = sa.text(
                 THEN least(day, lag(day) OVER earlier)
         END AS day
         FROM mtss_exclusion WINDOW earlier AS (PARTITION BY action_id, student_id ORDER BY revision)
+    ), mark AS (
+        SELECT student_id, {_DATE.format(of="")} AS known, CASE
+            WHEN lag(revision) OVER earlier IS NULL OR deleted <> lag(deleted) OVER earlier OR day <> lag(day) OVER earlier
+                OR failing <> lag(failing) OVER earlier THEN least(day, lag(day) OVER earlier)
+        END AS day
+        FROM mtss_mark WINDOW earlier AS (PARTITION BY mark_id ORDER BY revision)
     ), calendar AS (
         SELECT school_id, {_DATE.format(of="")} AS known, CASE WHEN deleted THEN '{{}}' ELSE days END AS days,
                coalesce(lag(CASE WHEN deleted THEN '{{}}' ELSE days END) OVER earlier, '{{}}') AS days_before
@@ -99,6 +105,7 @@ _MOMENTS = sa.text(
         UNION SELECT student_id, known FROM incident WHERE known > day
         UNION SELECT student_id, known FROM score WHERE known > day
         UNION SELECT student_id, known FROM exclusion WHERE known > day
+        UNION SELECT student_id, known FROM mark WHERE known > day
         UNION SELECT student_id, {_DATE.format(of="")} FROM mtss_help_request WHERE {_DATE.format(of="")} > asked_on
         UNION SELECT student_id, {_DATE.format(of="")} FROM mtss_attendance_change WHERE {_DATE.format(of="")} > day
         UNION SELECT e.student_id, of_school.known FROM of_school JOIN mtss_enrolment AS e USING (school_id)

@@ -226,6 +226,28 @@ class Exclusion(Table, table=True):
     superseded_by: int | None = transaction(nullable=True)
 
 
+class Mark(Table, table=True):
+    """A revision of one mark: that a course was passed at the end of a grading period, or was not."""
+
+    __tablename__ = "mtss_mark"
+    __table_args__ = (_standing("mtss_mark", "mark_id"), sa.Index("mtss_mark_student", "student_id"))
+    fact: ClassVar[tuple[str, ...]] = ("mark_id",)
+
+    mark_id: UUID = Field(primary_key=True)
+    revision: int = Field(primary_key=True, sa_type=sa.BigInteger)
+    student_id: UUID
+    section_id: UUID
+    school_id: str
+    day: date
+    """The last day of the grading period."""
+    failing: bool
+    deleted: bool
+    known_at: datetime = moment()
+    known_by: int = transaction()
+    superseded_at: datetime | None = moment(nullable=True)
+    superseded_by: int | None = transaction(nullable=True)
+
+
 class Score(Table, table=True):
     """A revision of one student's scores in one survey window."""
 

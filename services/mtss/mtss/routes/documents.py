@@ -49,7 +49,7 @@ class ChangeDocument(BaseModel):
     by: Annotated[
         str,
         Field(
-            description="Of what: `school_days` that pass, all attended; days `missing`, `tardies`, `referrals`, `help_requests`, `exclusions` of so many days, `surveys` that name an adult or none, or a `score_of`, each from "
+            description="Of what: `school_days` that pass, all attended; days `missing`, `tardies`, `referrals`, `help_requests`, `exclusions` of so many days, `surveys` that name an adult or none, `courses_not_passed` or a `score_of`, each from "
             "or on the next school day."
         ),
     ]

@@ -42,7 +42,7 @@ class Change:
     """What would change one clause.
 
     ``by``: ``school_days`` in a row, all attended; days ``missing`` or ``tardies`` from the next school day on; ``referrals``, ``help_requests``
-    or days of ``exclusions`` on the next school day; ``surveys`` that name an adult, or none; or a ``score_of`` so much. ``None``: not within this school year, which has so many school days left.
+    or days of ``exclusions`` on the next school day; ``surveys`` that name an adult, or none; so many ``courses_not_passed``; or a ``score_of`` so much. ``None``: not within this school year, which has so many school days left.
     """
 
     by: str

@@ -30,7 +30,7 @@ UNIVERSAL, TARGETED, INTENSIVE = range(len(TIERS))
 RULINGS = ("accepted", "declined", "overridden", "withdrawn", "support_begun", "support_ended", "looked")
 """What a person may decide: about a proposal, or otherwise than the policy, and taking that back; and what support is given."""
 ACCEPTED, DECLINED, OVERRIDDEN, WITHDRAWN, SUPPORT_BEGUN, SUPPORT_ENDED, LOOKED = range(len(RULINGS))
-OF_STUDENTS = ("enrolments", "absences", "referrals", "scores", "help_requests", "exclusions")
+OF_STUDENTS = ("enrolments", "absences", "referrals", "scores", "help_requests", "exclusions", "marks")
 """The kinds of facts that are about one student each."""
 DATED = OF_STUDENTS[1:]
 """Those of them that are of one day."""
@@ -171,6 +171,16 @@ ANY_ACTION = -1
 
 
 @dataclass(frozen=True, slots=True)
+class Marks(_Columns):
+    """What came of grading periods: their last day, of how many courses there is a mark, and how many of them are not passed."""
+
+    student: Ints
+    day: Ints
+    failing: Ints
+    courses: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Rulings(_Columns):
     """What people decided about students. A student's rulings are numbered from 1, in the order in which they were made."""
 
@@ -189,6 +199,7 @@ class Rulings(_Columns):
 
 NO_HELP_REQUESTS = HelpRequests.of(None, None)
 NO_EXCLUSIONS = Exclusions.of(*[()] * 4)
+NO_MARKS = Marks.of(*[()] * 4)
 NO_RULINGS = Rulings.of(*[()] * 7)
 
 
@@ -210,6 +221,7 @@ class Facts:
     exclusions: Exclusions = NO_EXCLUSIONS
     actions: tuple[tuple[str, ...], ...] = ()
     """What single actions are, each by the codes of its descriptors, in the form of ``common.events.sis.plain``."""
+    marks: Marks = NO_MARKS
     rulings: Rulings = NO_RULINGS
     authors: tuple[str, ...] = ()
     seen: Mapping[str, str | None] = field(default_factory=dict)

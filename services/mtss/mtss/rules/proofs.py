@@ -40,6 +40,7 @@ class Grounds:
             "scores": self._scores.of(student),
             "help_requests": self._help_requests.of(student),
             "exclusions": self._exclusions.of(student),
+            "marks": self._marks.of(student),
             "rulings": self._rulings.of(student),
         }
 
@@ -93,6 +94,11 @@ class Grounds:
     def _exclusions(self) -> "_Rows":
         each, names = self.facts.exclusions, _numbers_of(["\n".join(codes) for codes in self.facts.actions])
         return _Rows.by(each.student, self.facts.students, [names[each.action], each.day, each.hundredths])
+
+    @cached_property
+    def _marks(self) -> "_Rows":
+        each = self.facts.marks
+        return _Rows.by(each.student, self.facts.students, [each.day, each.failing, each.courses])
 
     @cached_property
     def _rulings(self) -> "_Rows":

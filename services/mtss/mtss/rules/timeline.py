@@ -67,6 +67,17 @@ class Timeline:
         np.add.at(found, (rows[known], students[known]), 1 if much is None else much[known])
         return found
 
+    def carried(self, students: Ints, days: Ints, values: NDArray[Any]) -> NDArray[Any]:
+        """What each of some ``values`` brings, from its day until the next of that student; 0 before the first."""
+        rows, found = rows_at(self.days, days)
+        row, student = rows[found], students[found]
+        on_day, any_heard = np.zeros(self.known.shape, values.dtype), np.zeros(self.known.shape, np.bool_)
+        on_day[row, student], any_heard[row, student] = values[found], True
+        asked = np.unique(student)
+        last = np.maximum(carry(any_heard[:, asked]) - 1, 0)
+        on_day[:, asked] = np.take_along_axis(on_day[:, asked], last, axis=0)
+        return on_day
+
     def in_last_days(self, happened: Ints, length: int) -> Ints:
         """How much within so many calendar days, the day itself included."""
         total = np.concatenate(

@@ -44,6 +44,8 @@ class Happened:
     student: Ints
     row: Ints
     value: Floats
+    of: Ints | None = None
+    """Of how many, where it is a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,9 @@ def heard_by(clause: Clause) -> Heard:
     return (clause.signal, *sorted(texts), *((name, said.codes) for name, said in sorted(clause.lists.items())))
 
 
-def happened(timeline: Timeline, of: Any, values: Any = None, which: Flags | None = None) -> Happened:
+def happened(
+    timeline: Timeline, of: Any, values: Any = None, which: Flags | None = None, of_how_many: Ints | None = None
+) -> Happened:
     """What facts ``of`` single days say; without ``values`` each of them is one. ``which`` says that not all of them count."""
     rows, counts = rows_at(timeline.days, of.day)
     if which is not None:
@@ -84,7 +88,8 @@ def happened(timeline: Timeline, of: Any, values: Any = None, which: Flags | Non
     rows, students = rows[counts], of.student[counts]
     value = np.ones(len(rows)) if values is None else values[counts].astype(np.float64)
     order = np.lexsort((value, rows, students))
-    return Happened(students[order], rows[order], value[order])
+    part_of = None if of_how_many is None else of_how_many[counts][order]
+    return Happened(students[order], rows[order], value[order], part_of)
 
 
 def happened_on(days: Flags) -> Happened:

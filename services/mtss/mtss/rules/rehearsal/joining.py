@@ -8,7 +8,7 @@ import numpy as np
 
 from mtss.rules.facts import Facts, Ints
 
-_NAMES = ("enrolments", "calendar", "closed", "absences", "referrals", "scores", "help_requests", "exclusions")
+_NAMES = ("enrolments", "calendar", "closed", "absences", "referrals", "scores", "help_requests", "exclusions", "marks")
 _NAMED = {"schools": "school", "grades": "grade", "actions": "action"}
 """What facts name by its place, and the column that does."""
 

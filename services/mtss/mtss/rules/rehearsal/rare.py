@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mtss.rules.facts import Flags, Ints
 from mtss.rules.policy.document import Clause
-from mtss.rules.rehearsal.district import heard_by
+from mtss.rules.rehearsal.district import Happened, heard_by
 from mtss.rules.rehearsal.ground import ByRow, Ground, Places
 from mtss.rules.rehearsal.measures import Measure
 from mtss.rules.timeline import FIRST_SCHOOL_DAYS
@@ -17,13 +17,17 @@ class Sparse(Measure):
     """What is known of those to whom something ever happened: nothing that a clause could stand on is known of others."""
 
     def __init__(self, ground: Ground, clause: Clause) -> None:
-        happened = ground.district.happened[heard_by(clause)]
+        happened = self.heard(ground.district.happened[heard_by(clause)], clause)
         self.happened = ByRow(happened, ("value",), ground.rows, ground.first, ground.end)
         to_whom = np.zeros(ground.size, np.bool_)
         to_whom[self.happened.student] = True
         self.mine: Places = np.flatnonzero(to_whom)
         super().__init__(ground, clause, self.mine)
         self.place: Places = np.cumsum(to_whom)[self.happened.student] - 1
+
+    def heard(self, happened: Happened, clause: Clause) -> Happened:
+        """What the clause hears of what happened: all of it."""
+        return happened
 
 
 class Level(Sparse):

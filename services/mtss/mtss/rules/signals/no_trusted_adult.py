@@ -16,7 +16,7 @@ from mtss.rules.policy.document import Clause
 from mtss.rules.rehearsal.ground import Places
 from mtss.rules.rehearsal.rare import Level
 from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, shows, whole
-from mtss.rules.signals.survey_drop import carried, heard_of
+from mtss.rules.signals.survey_drop import heard_of
 from mtss.rules.signals.survey_level import recorded
 from mtss.rules.timeline import Timeline
 
@@ -31,7 +31,8 @@ def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
     first[1:] = np.diff(facts.scores.student[heard]) != 0
     before = np.where(facts.scores.mean[heard] == NO, np.where(first, place - 1, -1), place)
     in_a_row = place - np.maximum.accumulate(before)
-    return Measure(carried(timeline, facts, heard, in_a_row), carried(timeline, facts, heard, place >= 0))
+    on = facts.scores.student[heard], facts.scores.day[heard]
+    return Measure(timeline.carried(*on, in_a_row), timeline.carried(*on, place >= 0))
 
 
 def evidence(at: Moment) -> Evidence:

@@ -22,7 +22,7 @@ from mtss.rules.rehearsal.rare import Level
 from mtss.rules.signals.excluded_days import HUNDREDTHS
 from mtss.rules.signals.kinds import Evidence, Going, Measure, Moment, Signal, Supposed, broken
 from mtss.rules.signals.survey_level import GRAIN, LEAST, SCALE, most_of, recorded
-from mtss.rules.timeline import Timeline, carry, rows_at
+from mtss.rules.timeline import Timeline
 
 
 def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
@@ -32,7 +32,8 @@ def measure(timeline: Timeline, facts: Facts, clause: Clause) -> Measure:
     again[1:] = np.diff(scores.student[heard]) == 0
     mean = scores.mean[heard]
     drops = np.where(again, exceeded(np.roll(mean, 1), mean, clause), 0)
-    amount, telling, running = (carried(timeline, facts, heard, of) for of in (drops, again, mean))
+    on = scores.student[heard], scores.day[heard]
+    amount, telling, running = (timeline.carried(*on, of) for of in (drops, again, mean))
     return Measure(amount, telling, unit=HUNDREDTHS, running=running)
 
 
@@ -58,18 +59,6 @@ def exact(mean: float) -> Fraction:
 def _variance(clause: Clause) -> Fraction:
     """The square of the unit."""
     return 2 * Fraction(clause["scale.sd"]) ** 2 * (1 - Fraction(clause["scale.reliability"]))
-
-
-def carried(timeline: Timeline, facts: Facts, heard: Ints, values: NDArray[Any]) -> NDArray[Any]:
-    """What each of some scores brings, from its day until the next of that student; 0 before the first."""
-    rows, found = rows_at(timeline.days, facts.scores.day[heard])
-    row, student = rows[found], facts.scores.student[heard][found]
-    on_day, any_heard = np.zeros(timeline.known.shape, values.dtype), np.zeros(timeline.known.shape, np.bool_)
-    on_day[row, student], any_heard[row, student] = values[found], True
-    asked = np.unique(student)
-    last = np.maximum(carry(any_heard[:, asked]) - 1, 0)
-    on_day[:, asked] = np.take_along_axis(on_day[:, asked], last, axis=0)
-    return on_day
 
 
 def heard_of(facts: Facts, clause: Clause) -> Ints:
