@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 # A student counts once for each kind, with as many days of theirs on either side as are compared, or not at all. Who was decided into a
 # tier of more support is compared around the day on which that first took effect if no support of theirs had begun by the last day
 # compared: whether they got out of the tier since or not, for otherwise those who got better by themselves would be left out.
+# Each LATERAL keeps to the indexes, also right after a district's whole past was loaded and PostgreSQL knows nothing of it yet.
 _COMPARED = sa.text(
     """
     WITH given AS (
@@ -16,14 +17,16 @@ _COMPARED = sa.text(
         UNION ALL
         (SELECT DISTINCT ON (student_id) NULL, student_id, effective_on FROM mtss_decision WHERE tier <> :lowest ORDER BY student_id, number)
     ), attended AS (
-        SELECT DISTINCT ON (g.kind, g.student_id, g.at, c.day)
-               g.kind, g.student_id, g.at, c.day, coalesce(a.hundredths_absent, 0) AS missed FROM given AS g
-        JOIN mtss_enrolment AS e ON e.student_id = g.student_id AND e.superseded_at IS NULL AND NOT e.deleted
-        JOIN mtss_closed_day AS c ON c.school_id = e.school_id AND c.superseded_at IS NULL AND NOT c.deleted
-            AND c.day >= e.entry_on AND c.day <= coalesce(e.exit_on, 'infinity')
-        LEFT JOIN mtss_attendance AS a ON a.student_id = g.student_id AND a.school_id = c.school_id AND a.day = c.day
-        WHERE c.day BETWEEN g.at - 4 * :days AND g.at + 4 * :days
-        ORDER BY g.kind, g.student_id, g.at, c.day, e.is_primary DESC, e.entry_on DESC, e.school_id COLLATE "C" DESC
+        SELECT g.kind, g.student_id, g.at, one.day, one.missed FROM given AS g CROSS JOIN LATERAL (
+            SELECT DISTINCT ON (c.day) c.day, coalesce(a.hundredths_absent, 0) AS missed FROM mtss_enrolment AS e
+            CROSS JOIN LATERAL (
+                SELECT day FROM mtss_closed_day WHERE school_id = e.school_id AND superseded_at IS NULL AND NOT deleted
+                  AND day BETWEEN greatest(e.entry_on, g.at - 4 * :days) AND least(coalesce(e.exit_on, 'infinity'), g.at + 4 * :days) OFFSET 0
+            ) AS c
+            LEFT JOIN mtss_attendance AS a ON a.student_id = g.student_id AND a.school_id = e.school_id AND a.day = c.day
+            WHERE e.student_id = g.student_id AND e.superseded_at IS NULL AND NOT e.deleted
+            ORDER BY c.day, e.is_primary DESC, e.entry_on DESC, e.school_id COLLATE "C" DESC OFFSET 0
+        ) AS one
     ), mine AS (
         SELECT *, row_number() OVER (PARTITION BY kind, student_id, at, day < at ORDER BY abs(day - at)) AS place,
                (SELECT count(DISTINCT incident_id) FROM mtss_incident AS i WHERE i.student_id = d.student_id AND i.day = d.day
