@@ -91,6 +91,7 @@ async def test_staff_name_the_signs_they_noticed_and_an_urgent_one_is_due_on_the
     usual = await call(school, "POST", path, json={"words": WORDS, "signs": ["withdrawn", "alone", "alone"]}, **teacher)
     urgent = await call(school, "POST", path, json={"words": WORDS, "signs": ["alone", "danger"]}, **teacher)
     assert (usual.json()["due_on"], urgent.json()["due_on"]) == (str(SCHOOL.days[13]), str(SCHOOL.days[10]))
+    assert 'trellis_alerts_total{service="mtss",state="urgent-help"} 1.0' in bytes(metrics_page().body).decode()
     first, second = (await call(school, "GET", "/schools/north/reviews")).json()["items"]
     assert (first["id"], first["urgent"], first["due_on"]) == (urgent.json()["id"], True, str(SCHOOL.days[10]))
     assert second["urgent"] is False

@@ -6,6 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 import sqlalchemy as sa
+import structlog
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -19,6 +20,7 @@ from common.idempotency import ONCE
 from common.paging import Cursor, Limit, Page
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
+from common.telemetry import record_alert
 from common.words import Words
 from mtss.deciding import Touched, reassess
 from mtss.models import Author, HelpRequest, Student
@@ -30,6 +32,7 @@ from mtss.ruling import days_within, school_days
 from mtss.supports import CATALOGUE
 
 router = Router("mtss")
+log = structlog.get_logger(__name__)
 
 Asker = Annotated[
     Principal, require("district", "principal", "counselor", "teacher", reads=("directory",), purpose=PURPOSE)
@@ -134,6 +137,9 @@ async def ask_for_help(
         signs = "\n".join(sorted(set(asked.signs)))
         request.signs = runtime.vault.seal(signs, table=_TABLE, column="signs", row=request.id)
     await take(session, runtime.vault, request, asked.words)
+    if urgent:  # a danger does not wait until somebody looks into a queue
+        record_alert(runtime.name, state="urgent-help")
+        log.warning("an alert", service=runtime.name, reason="urgent-help", where=student.school_id)
     within = await days_within(session, "help_answered", today)
     days = await school_days(session, str(student.school_id), today)
     return HelpTaken(id=request.id, asked_on=today, due_on=today if urgent else due_on(days, today, within))
