@@ -58,6 +58,9 @@ async def mtss(running: Running, families: Sisters) -> District:
         fill["contact_id"] = aunt["contact_id"]
         fill["link_id"], _ = await _help_link(running, fill["student_id"], aunt)
     listed = Asked(about=lambda answer, _: answer.json()["items"])
+    verified = Asked(
+        query=lambda fill: {"school": fill["school_id"]}, about=lambda answer, _: answer.json()["verified"]
+    )
     return District(
         ana,
         ben,
@@ -72,9 +75,8 @@ async def mtss(running: Running, families: Sisters) -> District:
             "GET /mtss/v1/freshness": Asked(
                 query=lambda fill: {"school": fill["school_id"]}, about=lambda answer, _: answer.json()["items"]
             ),
-            "POST /mtss/v1/decisions/verify": Asked(
-                query=lambda fill: {"school": fill["school_id"]}, about=lambda answer, _: answer.json()["verified"]
-            ),
+            "POST /mtss/v1/decisions/verify": verified,
+            "POST /mtss/v1/proposals/verify": verified,
             "POST /mtss/v1/students/{student_id}/help-links": Asked(
                 body=lambda fill: {"contact_id": fill["contact_id"]}
             ),

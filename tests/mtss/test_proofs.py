@@ -173,6 +173,29 @@ async def test_a_policy_that_says_something_else_under_its_version_is_found(
     assert await differing(decided) == ["facts.policy"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "clauses = jsonb_set(clauses, '{0,evidence,days_absent}', '2.5')",
+        "tier = 'targeted'",
+        "since = since + 1",
+        "known_at = known_at + interval '1 microsecond'",
+    ],
+)
+async def test_one_touched_word_of_a_proposal_is_found(decided: Running, change: str) -> None:
+    absences = [SCHOOL.absent(day) for day in range(22, 30)]
+    await decided.deliver(*absences, SCHOOL.refers(28, 2))
+    as_it_was = {"verified": 1, "differing": [], "next": None}
+    assert await ask(decided, "POST", "/proposals/verify?school=100") == (200, as_it_was)
+    await touch(decided, f"UPDATE mtss_proposal SET {change}")
+    _, page = await ask(decided, "POST", "/proposals/verify")
+    ((differs,),) = (each["differences"] for each in page["differing"])
+    assert differs["field"] == "digest"
+    assert (await ask(decided, "POST", "/proposals/verify?school=nowhere"))[1]["verified"] == 0
+    await touch(decided, "UPDATE mtss_proposal SET digest = ''")
+    assert (await ask(decided, "POST", "/proposals/verify"))[1] == as_it_was  # older than its digest
+
+
 # Over HTTP
 
 

@@ -22,6 +22,7 @@ from mtss.rules import (
     cause_of,
     coverage_of,
     day_of,
+    digest_of,
     digest_of_decision,
     documents,
     held_of,
@@ -71,11 +72,12 @@ _PROPOSE = sa.text(
     WITH proposed AS (
         SELECT * FROM unnest(
             CAST(:id AS uuid[]), CAST(:student_id AS uuid[]), CAST(:school_id AS text[]), CAST(:since AS date[]),
-            CAST(:clauses AS text[]), CAST(:policy AS text[]), CAST(:tier AS text[]), CAST(:tier_before AS text[])
-        ) AS p(id, student_id, school_id, since, clauses, policy, tier, tier_before)
+            CAST(:clauses AS text[]), CAST(:policy AS text[]), CAST(:tier AS text[]), CAST(:tier_before AS text[]),
+            CAST(:digest AS text[])
+        ) AS p(id, student_id, school_id, since, clauses, policy, tier, tier_before, digest)
     ), written AS (
-        INSERT INTO mtss_proposal (id, student_id, school_id, tier, tier_before, since, policy, clauses, known_at)
-        SELECT id, student_id, school_id, tier, tier_before, since, policy, clauses::jsonb, now() FROM proposed
+        INSERT INTO mtss_proposal (id, student_id, school_id, tier, tier_before, since, policy, clauses, known_at, digest)
+        SELECT id, student_id, school_id, tier, tier_before, since, policy, clauses::jsonb, now(), digest FROM proposed
     )
     UPDATE mtss_student AS s SET proposal_id = p.id, proposal_since = p.since, proposal_tier = p.tier
     FROM proposed p WHERE s.student_id = p.student_id
@@ -154,6 +156,7 @@ class Proposed:
     policy: str
     tier: str
     tier_before: str
+    digest: str
 
 
 async def decide(session: AsyncSession, lines: Sequence[Line], known_at: datetime) -> None:
@@ -212,16 +215,18 @@ def line_of(
 
 def proposal_of(locked: Locked, place: int, standing: Standing, course: Course) -> Proposed:
     """The proposal about one student, as the course has it."""
-    return Proposed(
-        id=uuid_utils.uuid7(),
-        student_id=locked.students[place],
-        school_id=course.school(),
-        since=day_of(standing.proposal_since[place]),
-        clauses=json.dumps(documents(course.clauses())),
-        policy=course.policy.version,
-        tier=TIERS[standing.proposal[place]],
-        tier_before=TIERS[standing.tier[place]],
-    )
+    said: dict[str, Any] = {
+        "id": uuid_utils.uuid7(),
+        "student_id": locked.students[place],
+        "school_id": course.school(),
+        "since": day_of(standing.proposal_since[place]),
+        "clauses": documents(course.clauses()),
+        "policy": course.policy.version,
+        "tier": TIERS[standing.proposal[place]],
+        "tier_before": TIERS[standing.tier[place]],
+    }
+    digest = digest_of({**said, "known_at": locked.known_at})
+    return Proposed(**{**said, "clauses": json.dumps(said["clauses"])}, digest=digest)
 
 
 def _tier(name: str | None) -> Tier | None:

@@ -32,7 +32,9 @@ def decisions(
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
-    """Make every decision again from the facts as they were known then. Exit code 1 if any differs.
+    """Make every decision again from the facts as they were known then, and hold every proposal against its digest.
+
+    Exit code 1 if any differs.
 
     Two examples:
 
@@ -40,15 +42,21 @@ def decisions(
 
         trellis verify decisions --school 255901001
     """
-    verified, differing = 0, 0
-    with (
-        one_sentence(),
-        operator(url, data, token_file) as http,
-        Progress(console=out, transient=True, disable=not out.is_terminal) as progress,
-    ):
-        bar, cursor = progress.add_task("decisions", total=None), None
+    given = {"school": school, "changes": changes or None}
+    with one_sentence(), operator(url, data, token_file) as http:
+        differing = _verify(http, "decisions", given) + _verify(http, "proposals", {"school": school})
+    if differing:
+        sys.exit(1)
+
+
+def _verify(http: httpx.Client, what: str, given: dict[str, Any]) -> int:
+    """Have all of them verified, page by page; how many differ."""
+    verified, differing, cursor = 0, 0, None
+    with Progress(console=out, transient=True, disable=not out.is_terminal) as progress:
+        bar = progress.add_task(what, total=None)
         while True:
-            page = _page(http, school, cursor, changes=changes)
+            asked = {name: value for name, value in (given | {"cursor": cursor}).items() if value is not None}
+            page: dict[str, Any] = answer_of(http.post(f"/mtss/v1/{what}/verify", params=asked, timeout=120))
             verified, differing, cursor = verified + page["verified"], differing + len(page["differing"]), page["next"]
             progress.update(bar, completed=verified)
             for each in page["differing"][: max(_SHOWN - differing + len(page["differing"]), 0)]:
@@ -56,19 +64,13 @@ def decisions(
             if cursor is None:
                 break
     out.print(
-        f"{verified:,} decisions verified: {verified - differing:,} the same, {differing:,} differ.", highlight=False
+        f"{verified:,} {what} verified: {verified - differing:,} the same, {differing:,} differ.", highlight=False
     )
-    if differing:
-        sys.exit(1)
-
-
-def _page(http: httpx.Client, school: str | None, cursor: str | None, *, changes: bool) -> dict[str, Any]:
-    given = {"school": school, "cursor": cursor, "changes": changes or None}
-    asked = {name: value for name, value in given.items() if value is not None}
-    page: dict[str, Any] = answer_of(http.post("/mtss/v1/decisions/verify", params=asked, timeout=120))
-    return page
+    return differing
 
 
 def _tell(verdict: dict[str, Any]) -> None:
     fields = ", ".join(difference["field"] for difference in verdict["differences"])
-    out.print(f"{verdict['decision_id']} differs: {fields}", highlight=False, soft_wrap=True)
+    out.print(
+        f"{verdict.get('decision_id') or verdict['proposal_id']} differs: {fields}", highlight=False, soft_wrap=True
+    )

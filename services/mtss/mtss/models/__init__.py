@@ -36,7 +36,7 @@ from mtss.models.tables import (
     Student,
 )
 from mtss.models.teams import TeamReferral
-from mtss.models.verifying import verify
+from mtss.models.verifying import verify, verify_proposal
 
 __all__ = [
     "DEFAULT_POLICY",
@@ -82,4 +82,5 @@ __all__ = [
     "policy_in_force",
     "students_in_all",
     "verify",
+    "verify_proposal",
 ]

@@ -35,6 +35,8 @@ class Proposal(Table, table=True):
     clauses: list[dict[str, Any]] = Field(sa_type=JSONB)
     known_at: datetime = moment()
     closed_at: datetime | None = moment(nullable=True)
+    digest: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Of everything else in this row but when it was closed; none of proposals from before it was kept."""
 
 
 class Ruling(Table, table=True):

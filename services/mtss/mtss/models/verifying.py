@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.events import Cause, Tier
 from mtss.models.knowing import Moment, facts_known
+from mtss.models.people import Proposal
 from mtss.models.policy import policies_in_force
 from mtss.models.reading import subscales_of
 from mtss.models.tables import Decision
@@ -23,6 +24,7 @@ from mtss.rules import (
     cause_of,
     course_of,
     differences,
+    digest_of,
     digest_of_decision,
     follow,
     held_of,
@@ -60,6 +62,12 @@ async def verify(session: AsyncSession, decisions: Sequence[Decision], *, change
         found = _again(facts, mine, in_force, *numbers, changes=changes)
         again |= {known[place].id: said for place, said in zip(mine, found, strict=True)}
     return [_compared(decision, again.get(decision.id), before.get(_key(decision))) for decision in decisions]
+
+
+def verify_proposal(proposal: Proposal) -> list[Difference]:
+    """What of a proposal is not as it was put before people; nothing where it is the same, or older than its digest."""
+    said = {name: getattr(proposal, name) for name in _PROPOSED}
+    return _compare_digest(proposal.digest, digest_of(said)) if proposal.digest else []
 
 
 def _moment(decision: Decision) -> Moment:
@@ -119,6 +127,7 @@ def _again(
         yield found
 
 
+_PROPOSED = ("id", "student_id", "school_id", "since", "clauses", "policy", "tier", "tier_before", "known_at")
 _SAID = (
     "id",
     "student_id",

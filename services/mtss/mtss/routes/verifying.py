@@ -18,7 +18,18 @@ from common.events import Tier
 from common.idempotency import repeatable
 from common.paging import Cursor, keyset, next_of
 from common.runtime import RuntimeOf
-from mtss.models import Decision, Moment, Student, facts_known, facts_of, policies_in_force, policies_known, verify
+from mtss.models import (
+    Decision,
+    Moment,
+    Proposal,
+    Student,
+    facts_known,
+    facts_of,
+    policies_in_force,
+    policies_known,
+    verify,
+    verify_proposal,
+)
 from mtss.routes.documents import NO_CONTROL, ClauseDocument, WholeReader
 from mtss.rules import Difference, Facts, InForce, course_of, day_number, follow, said_of, standing_of
 
@@ -43,6 +54,21 @@ class VerdictDocument(BaseModel):
     decision_id: UUID
     same: bool
     differences: list[DifferenceDocument]
+
+
+class ProposalVerdict(BaseModel):
+    """A proposal that is not as it was put before people."""
+
+    proposal_id: UUID
+    differences: list[DifferenceDocument]
+
+
+class VerifiedProposals(BaseModel):
+    """Some proposals looked at, and those of them that differ."""
+
+    verified: int
+    differing: list[ProposalVerdict]
+    next: str | None
 
 
 class VerifiedPage(BaseModel):
@@ -108,6 +134,33 @@ async def verify_decisions(
     return VerifiedPage(
         verified=len(decisions),
         differing=[_verdict(decision, found) for decision, found in verdicts if found],
+        next=next_of(found, limit, attrgetter("id")),
+    )
+
+
+@router.post("/v1/proposals/verify")
+@repeatable("it changes nothing")
+async def verify_proposals(
+    who: WholeReader,
+    session: Session,
+    school: Annotated[str | None, Query(max_length=40, pattern=NO_CONTROL)] = None,
+    cursor: Cursor = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_AT_ONCE)] = MOST_AT_ONCE,
+) -> VerifiedProposals:
+    """Hold many proposals, open and closed, against their digests, by their ids: how many there were, and each that differs."""
+    asked = sa.select(Proposal).where(visible_to(who, col(Proposal.student_id)))
+    if school is not None:
+        asked = asked.where(col(Proposal.school_id) == school)
+    found = (await session.scalars(keyset(asked, col(Proposal.id), cursor, limit))).all()
+    differing = [(each.id, differences) for each in found[:limit] if (differences := verify_proposal(each))]
+    return VerifiedProposals(
+        verified=len(found[:limit]),
+        differing=[
+            ProposalVerdict(
+                proposal_id=identity, differences=[DifferenceDocument.model_validate(each) for each in differences]
+            )
+            for identity, differences in differing
+        ],
         next=next_of(found, limit, attrgetter("id")),
     )
 
