@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 from typer.testing import CliRunner
 
 from common.events import Event
@@ -115,25 +116,47 @@ async def test_what_would_have_changed_a_decision_is_made_again_too(decided: Run
     assert "clauses.attendance.evidence" not in found
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        "tier = 'universal'",
-        "effective_on = effective_on + 1",
-        "through = through - 1",
-        "cause = 'corrected'",
-        "school_id = 'elsewhere'",
-        "known_at = known_at + interval '1 microsecond'",
-        "revision = revision # 1",
-        "what_would_change_it = 'Nothing.'",
-        "clauses = jsonb_set(clauses, '{0,evidence,days_absent}', '2.5')",
-        "clauses = jsonb_set(clauses, '{0,in_words}', '\"No days were missed.\"')",
-        "facts = jsonb_set(facts, '{absences,count}', '7')",
-    ],
+_BITS = {
+    "uuid": "gen_random_uuid()",
+    "text": "coalesce({0}, '') || '.'",
+    "varchar": "coalesce({0}, '') || '.'",
+    "int4": "coalesce({0}, 0) + 1",
+    "int8": "{0} # 1",
+    "date": "coalesce({0}, DATE '2024-01-01') + 1",
+    "timestamptz": "{0} + interval '1 microsecond'",
+    "bool": "NOT {0}",
+}
+"""By the type of a column, what says a little else."""
+_SAYS_ELSE = (
+    ("clauses", "jsonb_set(clauses, '{0,evidence,days_absent}', '2.5')"),
+    ("clauses", "jsonb_set(clauses, '{0,in_words}', '\"No days were missed.\"')"),
+    ("facts", "jsonb_set(facts, '{absences,count}', '7')"),
+    ("digest", "''"),
 )
-async def test_one_touched_word_of_a_decision_is_found(decided: Running, change: str) -> None:
-    await touch(decided, f"UPDATE mtss_decision SET {change} WHERE student_id = '{STUDENT}' AND number = 2")
-    assert "digest" in await differing(decided)
+
+
+async def test_a_touched_bit_is_found_in_whatever_column_of_a_decision_it_is(decided: Running) -> None:
+    types = (
+        "SELECT column_name, udt_name FROM information_schema.columns WHERE table_name = 'mtss_decision' "
+        "AND column_name <> 'digest' AND udt_name <> 'jsonb'"
+    )
+    async with decided.admin.connect() as connection:
+        columns = (await connection.execute(sa.text(types))).all()
+        touched = [*_SAYS_ELSE, *((name, _BITS[type_].format(name)) for name, type_ in columns)]
+        assert {name for name, _ in touched} == {each.name for each in sa.inspect(Decision).columns}
+        unseen = []
+        for name, value in touched:
+            await connection.rollback()
+            await connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
+            which = f"WHERE student_id = '{STUDENT}' AND number = 2 RETURNING id"
+            changed = await connection.execute(sa.text(f"UPDATE mtss_decision SET {name} = {value} {which}"))
+            session = AsyncSession(connection)
+            decision = await session.get_one(Decision, changed.scalar_one())
+            (found,) = await verify(session, [decision], changes=False)
+            if "digest" not in {each.field for each in found}:
+                unseen.append(name)
+        await connection.rollback()
+    assert unseen == []
 
 
 async def test_a_decision_that_was_rewritten_with_its_digest_still_differs_from_its_facts(decided: Running) -> None:

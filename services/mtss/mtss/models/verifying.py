@@ -128,33 +128,13 @@ def _again(
 
 
 _PROPOSED = ("id", "student_id", "school_id", "since", "clauses", "policy", "tier", "tier_before", "known_at")
-_SAID = (
-    "id",
-    "student_id",
-    "number",
-    "school_id",
-    "tier",
-    "tier_before",
-    "cause",
-    "policy",
-    "effective_on",
-    "through",
-    "known_at",
-    "revision",
-    "clauses",
-    "what_would_change_it",
-    "facts",
-    "tells_families",
-    "adoption",
-    "adopted_after",
-    "ruling",
-    "tier_beneath",
-)
+_SAID = tuple(each.name for each in sa.inspect(Decision).columns if each.name != "digest")
 
 
 def _compared(decision: Decision, again: Mapping[str, Any] | None, before: Said | None) -> list[Difference]:
     said = {name: getattr(decision, name) for name in _SAID}
-    found = [] if not decision.digest else _compare_digest(decision.digest, digest_of_decision(said))
+    proved = decision.digest or decision.facts  # neither was kept at first
+    found = _compare_digest(decision.digest, digest_of_decision(said)) if proved else []
     if decision.number > 1 and before is None:
         found.append(Difference("number", decision.number, "the decision before it is missing"))
     if again is None:
