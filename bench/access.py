@@ -24,7 +24,7 @@ from common.events import Event, Relation
 from common.scope import EVERYTHING
 from tests.harness import Running, run_service
 from tests.mtss.made_up import School, named, school_days
-from tests.scoped import ALGEBRA, TEACHER, attends, related, teaches
+from tests.scoped import ALGEBRA, TEACHER, assigned, attends, governed, related, teaches
 
 SCHOOLS, STUDENTS_OF_EACH, DAYS, CLOSED = 10, 600, 60, 50
 SECTION, CASELOAD = 25, 200
@@ -78,8 +78,12 @@ async def _fill(mtss: Running) -> None:
 
 
 def _events(schools: list[School], first: date) -> Iterator[Event]:
+    """A teacher works at their school, a counselor for the district, as in one."""
     yield teaches(school="0", begin_on=first)
+    yield assigned(TEACHER, "0", first)
+    yield assigned(COUNSELOR, "district", first)
     for number, school in enumerate(schools):
+        yield governed(str(number))
         yield school.calendar()
         for place in range(STUDENTS_OF_EACH):
             student = named("student", number, place)

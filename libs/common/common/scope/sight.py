@@ -81,7 +81,9 @@ def sight_of(who: Principal, today: date) -> Sight:
 
 def seen(student: ColumnElement[UUID] | Any) -> ColumnElement[bool]:
     """Whether the transaction sees the student whose id stands in this column."""
-    return sa.exists().where(_SIGHT.c.student_id == student)
+    # IS TRUE keeps it a filter of the rows. As a join PostgreSQL begins with all who are seen, then looks the policy of row
+    # security up for each, because it believes that it does so once: a page of a list took twice as long.
+    return sa.exists().where(_SIGHT.c.student_id == student).is_(sa.true())
 
 
 def seen_school(school: ColumnElement[str] | Any) -> ColumnElement[bool]:
