@@ -1,6 +1,7 @@
 """What supports and policies did as one file: of whole groups alone, whole, and to be made again."""
 
 import asyncio
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ async def test_a_pack_holds_no_student_and_its_rehearsal_comes_to_the_same_until
     others = ["README.txt", "manifest.json", "policies.csv", "policies/1.json", "rehearsal.html"]
     assert sorted(texts) == sorted(tables + others)
     assert not [each for each in STUDENTS if any(str(each) in text for text in texts.values())]
+    # a digest of small numbers would tell them to whoever tries a few
+    assert set(json.loads(texts["manifest.json"])["files"]) == set(texts) - {"manifest.json"}
+    assert set(json.loads(texts["manifest.json"])["rehearsal"]) == {"id", "policy"}
     assert texts["policies.csv"].splitlines()[1].startswith("policies/1.json,default-")
     code, said = await _typed(mtss, tmp_path, "again", str(pack))
     assert (code, "Same: " in said) == (0, True)

@@ -11,7 +11,7 @@ import httpx
 import typer
 
 from common.commands import ADDRESS, HERE, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out, pages
-from mtss.commands.rehearse import finished, page_of
+from mtss.commands.rehearse import PATH, finished, page_of
 from mtss.rehearsals.sheets import Row, as_csv
 
 app = typer.Typer(
@@ -30,10 +30,10 @@ equity.csv       each month, measure and group: to how many of how many it happe
 policies.csv     every version of the tier policy, with its digest and the day from which it counts
 policies/        the policies themselves: every number with its unit and source
 rehearsal.html   the policy that counted when this was made, over the recorded school years, beside public rules
-manifest.json    the SHA-256 of every file, and what the rehearsal was made from
+manifest.json    the SHA-256 of every file, and which rehearsal it is: its full report stays with the district
 
 A table's empty cell is not told, or could not be calculated. outcomes.json and equity.json hold the same with what their fields mean
-at /mtss/openapi.json. `trellis evaluation again PACK` checks every file and makes the rehearsal again.
+at /mtss/openapi.json. Where Trellis runs, `trellis evaluation again PACK` checks every file and makes the rehearsal again.
 """
 
 
@@ -61,7 +61,7 @@ def pack(
             answer_of(http.get(f"/mtss/v1/policies/{each['version']}")) for each in pages(http, "/mtss/v1/policies")
         ]
         (now,) = [each for each in policies if each["state"] == "in_force"]
-        path, report = _rehearsed(http, now["document"], years or [])
+        path, _ = _rehearsed(http, now["document"], years or [])
         files = {
             "README.txt": _READ_ME,
             "outcomes.json": _json(outcomes),
@@ -72,14 +72,8 @@ def pack(
             **{f"policies/{place}.json": _json(each["document"]) for place, each in enumerate(policies, 1)},
             "rehearsal.html": page_of(http, path),
         }
-    manifest = {
-        "files": {name: _digest(text) for name, text in files.items()},
-        "rehearsal": {
-            "policy": f"policies/{policies.index(now) + 1}.json",
-            "school_years": report["school_years"],
-            "parts": _parts(report),
-        },
-    }
+    about = {"id": path.rpartition("/")[2], "policy": f"policies/{policies.index(now) + 1}.json"}
+    manifest = {"files": {name: _digest(text) for name, text in files.items()}, "rehearsal": about}
     with one_sentence(), ZipFile(file, "x") as zipped:
         for name, text in (*files.items(), ("manifest.json", _json(manifest))):
             zipped.writestr(name, text)
@@ -94,9 +88,9 @@ def again(file: Pack, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFi
     """
     with one_sentence(), operator(url, data, token_file) as http:
         texts, said = _read(file)
-        _, report = _rehearsed(http, json.loads(texts[said["policy"]]), said["school_years"])
-    found = _parts(report)
-    different = sorted(name for name in found.keys() | said["parts"] if found.get(name) != said["parts"].get(name))
+        before = answer_of(http.get(f"{PATH}/{said['id']}/report"))
+        _, now = _rehearsed(http, json.loads(texts[said["policy"]]), before["school_years"])
+    different = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if different:
         raise Stop(f"Differs, by what is recorded now: {', '.join(different)}.")
     out.print("Same: every file is whole, and the rehearsal came to the same.")
@@ -108,7 +102,7 @@ def _rehearsed(http: httpx.Client, policy: Mapping[str, Any], years: Sequence[in
 
 
 def _read(file: Path) -> tuple[Mapping[str, str], Mapping[str, Any]]:
-    """The files of a pack, and what its rehearsal was made from."""
+    """The files of a pack, and which rehearsal it is of."""
     try:
         with ZipFile(file) as zipped:
             texts = {name: zipped.read(name).decode() for name in zipped.namelist()}
@@ -120,11 +114,6 @@ def _read(file: Path) -> tuple[Mapping[str, str], Mapping[str, Any]]:
     if not whole:
         raise Stop(f"{file} is not as it was written: a file of it is another one.")
     return texts, said
-
-
-def _parts(report: Mapping[str, Any]) -> dict[str, str]:
-    """The digest of each part of a report, which itself tells of groups that are too small for others to read of."""
-    return {name: _digest(_json(part)) for name, part in report.items()}
 
 
 def _json(value: Any) -> str:

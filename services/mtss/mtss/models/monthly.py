@@ -107,6 +107,7 @@ class EquityAlert(Table, table=True):
             "measure",
             "kind",
             "group_name",
+            "side",
             unique=True,
             postgresql_where=sa.text("found_at IS NULL"),
         ),
