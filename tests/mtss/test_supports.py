@@ -13,9 +13,17 @@ import httpx
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
+from common.access import visible_to
+from common.auth import Principal
+from common.errors import NotFound
 from common.events import Cause, Relation, Tier
 from common.policies import PolicyInvalid
+from common.scope import sight_of
+from mtss.models import Student, Support
+from mtss.routes.handing import find, theirs
 from mtss.rules.sentences import WORDS
 from mtss.supports import read_catalogue
 from tests.harness import Running
@@ -206,6 +214,27 @@ async def test_whose_a_support_is_reads_and_reviews_it_whatever_their_role_and_n
     handed = await handed_over(school, support["id"], staff_id=other["owner"]["staff_id"])
     assert (handed.status_code, (await call(school, "GET", mentor, **teacher)).status_code) == (201, 404)
     assert (await call(school, "GET", "/supports", **teacher)).json()["items"] == []
+
+
+async def test_who_has_something_sees_that_student_besides_and_nobody_else_in_either_net(school: Running) -> None:
+    support = UUID((await begun(school)).json()["id"])
+    who, today = Principal("teacher", str(TEACHER), staff_id=TEACHER), SCHOOL.days[30]
+    await school.deliver(SCHOOL.enrols(UUID(int=5)))
+
+    async def sees(session: AsyncSession) -> list[list[UUID]]:
+        mine = sa.select(col(Student.student_id))
+        asked = (mine, mine.where(visible_to(who, col(Student.student_id))))
+        return [list(await session.scalars(each)) for each in asked]
+
+    async with school.runtime.transaction(lambda: sight_of(who, today)) as session:
+        async with theirs(session, who, Support, today) as found:
+            assert list(await session.scalars(sa.select(col(Support.id)).where(*found))) == [support]
+        assert await sees(session) == [[], []]
+        with pytest.raises(NotFound):
+            await find(session, who, Support, uuid4(), "support", today)
+        assert await sees(session) == [[], []]
+        await find(session, who, Support, support, "support", today)
+        assert await sees(session) == [[STUDENT], [STUDENT]]
 
 
 async def _colleague(school: Running) -> UUID:

@@ -1,6 +1,7 @@
 """What waits for a person, handed over to another: one way for all that a queue holds, silences and equity alerts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -20,7 +21,7 @@ from common.errors import Invalid, NotFound
 from common.idempotency import ONCE
 from common.preconditions import IfMatch, check_seen, etag_of
 from common.runtime import RuntimeOf, Today
-from common.scope import Sight, access_policy, see_as, seen
+from common.scope import Sight, access_policy, see_as, see_student, seen
 from common.sealed import Vault
 from mtss.models import Handover, HelpRequest, Ruling, Student, Support, TeamReferral
 from mtss.models.monthly import EquityAlert
@@ -124,9 +125,10 @@ async def hand_over_review(
 
 
 async def check_sees(session: AsyncSession, field: str, staff_id: UUID, waits: Waits, today: date) -> None:
-    """Nothing, if something that waits may be given to a member of staff: then they can open it.
+    """Nothing, if something that waits may be given to a member of staff.
 
     Which role somebody has is known only of who asks: so they must see the student on a ground of one of the roles that open it.
+    A teacher who works at the school passes too, and what is for who decides stays closed to them.
 
     Raises:
         Invalid: they do not.
@@ -149,6 +151,8 @@ async def find(
 ) -> Row:
     """A row about a student whom ``who`` sees and decides about, or one that they have; see :func:`theirs`.
 
+    Of one that they have this transaction sees the student from here on, and nobody else besides.
+
     Raises:
         NotFound: neither.
     """
@@ -158,25 +162,30 @@ async def find(
     if who.reads.issuperset(DECIDED):
         found = (await session.scalars(asked.where(visible_to(who, col(of.student_id))))).one_or_none()
     if found is None:
-        found = (await session.scalars(asked.where(*await theirs(session, who, of, today)))).one_or_none()
-    if found is None:
-        raise NotFound(what=what)
+        async with theirs(session, who, of, today) as mine:
+            found = (await session.scalars(asked.where(*mine))).one_or_none()
+        if found is None:
+            raise NotFound(what=what)
+        await see_student(session, found.student_id)
     return found
 
 
+@asynccontextmanager
 async def theirs(
     session: AsyncSession, who: Principal, of: type[OfStudent], today: date
-) -> Sequence[sa.ColumnElement[bool]]:
+) -> AsyncIterator[Sequence[sa.ColumnElement[bool]]]:
     """Which rows ``who`` has: they were last handed to them, and they see the student on a ground of any role.
 
-    From here on this transaction sees students on these grounds.
+    Only within does the transaction see students on these grounds: ask there for these rows and what hangs on them, for nothing else.
     """
     if who.staff_id is None:
-        return (sa.false(),)
+        yield (sa.false(),)
+        return
     await see_as(session, _sight_of(who.staff_id, True, today))
     ever = sa.select(col(Handover.review_id)).where(col(Handover.staff_id) == who.staff_id)
     last = sa.select(col(Handover.staff_id)).where(col(Handover.review_id) == of.id).order_by(col(Handover.id).desc())
-    return col(of.id).in_(ever), last.limit(1).scalar_subquery() == who.staff_id, seen(col(of.student_id))
+    yield col(of.id).in_(ever), last.limit(1).scalar_subquery() == who.staff_id, seen(col(of.student_id))
+    await see_as(session)
 
 
 async def hand(

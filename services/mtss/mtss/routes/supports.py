@@ -163,10 +163,10 @@ async def list_own_supports(
     who: Holder, session: Session, runtime: RuntimeOf, today: Today, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[SupportDocument]:
     """The supports that are yours and run."""
-    mine = await theirs(session, who, Support, today)
-    asked = sa.select(Support).where(col(Support.ended_on).is_(None), *mine)
-    found = (await session.scalars(keyset(asked, col(Support.id), cursor, limit))).all()
-    shown = await _shown(session, runtime.vault, found[:limit])
+    async with theirs(session, who, Support, today) as mine:
+        asked = sa.select(Support).where(col(Support.ended_on).is_(None), *mine)
+        found = (await session.scalars(keyset(asked, col(Support.id), cursor, limit))).all()
+        shown = await _shown(session, runtime.vault, found[:limit])
     return Page(items=shown, next=next_of(found, limit, attrgetter("id")))
 
 

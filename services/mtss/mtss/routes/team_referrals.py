@@ -170,9 +170,9 @@ async def list_own_team_referrals(
     who: Holder, session: Session, runtime: RuntimeOf, today: Today, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[TeamReferralDocument]:
     """The referrals that are yours and wait for their team."""
-    mine = await theirs(session, who, TeamReferral, today)
-    asked = sa.select(TeamReferral).where(col(TeamReferral.met_on).is_(None), *mine)
-    found = (await session.scalars(keyset(asked, col(TeamReferral.id), cursor, limit))).all()
+    async with theirs(session, who, TeamReferral, today) as mine:
+        asked = sa.select(TeamReferral).where(col(TeamReferral.met_on).is_(None), *mine)
+        found = (await session.scalars(keyset(asked, col(TeamReferral.id), cursor, limit))).all()
     return Page(
         items=[_shown(runtime.vault, each) for each in found[:limit]], next=next_of(found, limit, attrgetter("id"))
     )
