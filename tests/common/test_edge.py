@@ -153,7 +153,8 @@ def test_whoever_has_a_network_of_ipv6_counts_as_one() -> None:
         return address_of(Request({"type": "http", "client": (host, 1)}))
 
     assert counted("2001:db8:1:2:3:4:5:6") == counted("2001:db8:1:2::7") != counted("2001:db8:1:3::7")
-    assert counted("192.0.2.1") == "192.0.2.1"
+    assert counted("192.0.2.1") == counted("::ffff:192.0.2.1") == counted("::FFFF:c000:201") == "192.0.2.1"
+    assert counted("::ffff:192.0.2.2") != counted("::ffff:192.0.2.1")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import IPv6Network
+from ipaddress import IPv6Address, IPv6Network
 
 from fastapi import Request
 
@@ -134,7 +134,7 @@ class Limits:
 def address_of(request: Request) -> str | None:
     """From where it is asked, as it is counted: of an address of IPv6 the first 64 bits, for who has them has all the rest.
 
-    Source: RFC 6177.
+    One of IPv4 that is written as one of IPv6, as proxies and dual-stack sockets do, is that of IPv4. Sources: RFC 6177; RFC 4291, 2.5.5.2.
     """
     return _counted_as(request.client.host) if request.client else None
 
@@ -142,7 +142,8 @@ def address_of(request: Request) -> str | None:
 @lru_cache(maxsize=1000)
 def _counted_as(address: str) -> str:
     try:
-        return str(IPv6Network((address, 64), strict=False))
+        mapped = IPv6Address(address).ipv4_mapped
+        return str(mapped or IPv6Network((address, 64), strict=False))
     except ValueError:
         return address
 
