@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common.errors import Invalid
 from common.paging import encode_cursor, last_of, listing, next_of, part_of
 
-STORABLE = st.text(st.characters(exclude_characters="\x00"), min_size=1)
+STORABLE = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1)
 
 
 @given(items=st.sets(STORABLE), limit=st.integers(min_value=1, max_value=10))
