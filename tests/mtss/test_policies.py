@@ -139,10 +139,12 @@ async def test_what_was_decided_before_a_policy_listened_to_another_subscale_is_
 async def test_a_policy_for_a_day_to_come_waits_for_it_and_is_then_counted_again(mtss: Running) -> None:
     await mtss.deliver(*students(10, 1))
     today(mtss, 24)
-    approved = (await approve(mtss, await drafted(mtss, policy()), 30))[1]["id"]
+    ours = await drafted(mtss, policy())
+    approved = (await approve(mtss, ours, 30))[1]["id"]
     await work_off_adoptions(mtss.runtime)
     found = await adoption_of(mtss, approved)
     assert (found["state"], found["changed"], found["in_force_at"]) == ("approved", 1, None)
+    assert (await approve(mtss, ours, 30))[1]["type"].endswith("adoption-under-way")  # for one day it waits once
     _, listed = await ask(mtss, "GET", "/policies")
     states = [(each["state"], each["in_force_from"]) for each in listed["items"]]
     assert states == [("in_force", None), ("approved", SCHOOL.days[30].isoformat())]

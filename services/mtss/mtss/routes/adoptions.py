@@ -34,7 +34,7 @@ class SecondPersonMissing(DomainError):
 
 
 class AdoptionUnderWay(DomainError):
-    """Another adoption is under way: wait until it is done, or withdraw it."""
+    """Another adoption is under way, or this one is approved for that day already: wait until it is done, or withdraw it."""
 
 
 class AdoptionDocument(BaseModel):
@@ -221,7 +221,9 @@ async def ask_for(session: Session, adoption: Adoption) -> AdoptionDocument:
     """
     if not adoption.dry_run:
         await session.execute(sa.text("LOCK TABLE mtss_adoption IN SHARE ROW EXCLUSIVE MODE"))
-        under_way = sa.exists().where(col(Adoption.state).in_(UNDER_WAY), ~col(Adoption.dry_run))
+        same = col(Adoption.version) == adoption.version, col(Adoption.first_on) == adoption.first_on
+        waits = sa.and_(col(Adoption.state) == "approved", *same)  # for the same day as this one
+        under_way = sa.exists().where(sa.or_(col(Adoption.state).in_(UNDER_WAY), waits), ~col(Adoption.dry_run))
         if await session.scalar(sa.select(under_way)):
             raise AdoptionUnderWay
     adoption.count_anew(await students_in_all(session))

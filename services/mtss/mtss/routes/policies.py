@@ -119,10 +119,12 @@ async def list_policies(
     stored = (await session.scalars(sa.select(StoredPolicy))).all()
     lines = [line_of(policy_of(each.document), each, in_force, coming, today) for each in stored]
     lines.append(line_of(DEFAULT_POLICY, None, in_force, coming, today))
-    some, following = part_of(
-        lines, lambda line: f"{line.version != DEFAULT_POLICY.version} {line.version}", cursor, limit
-    )
+    some, following = part_of(lines, _place, cursor, limit)
     return Page(items=list(some), next=following)
+
+
+def _place(line: PolicyLine) -> str:
+    return f"{0 if line.version == DEFAULT_POLICY.version else 1} {line.version}"
 
 
 @router.get("/v1/policies/{version}", response_model=PolicyDocument, responses=_AS_YAML)
