@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -146,6 +146,26 @@ def test_from_one_address_only_so_many_strangers_send_at_once() -> None:
             pass
         held.enter_context(limits.stranger_sending("192.0.2.1"))
     assert not limits.sending
+
+
+def test_that_strangers_find_no_place_is_new_only_once_until_they_pause() -> None:
+    watch = Watch()
+    limits = Limits(watch)
+
+    def refused(held: AbstractContextManager[None]) -> bool:
+        with pytest.raises(Overloaded) as refusal, held:
+            pass
+        return refusal.value.known
+
+    with ExitStack() as held:
+        for _ in range(STRANGERS_SENDING):
+            held.enter_context(limits.stranger_sending("192.0.2.0"))
+        for _ in range(STRANGERS_AT_WORK):
+            held.enter_context(limits.stranger_at_work())
+        for _ in range(2):
+            assert [refused(limits.stranger_sending("192.0.2.0")) for _ in range(3)] == [False, True, True]
+            assert [refused(limits.stranger_at_work()) for _ in range(3)] == [False, True, True]
+            watch.now += 60
 
 
 def test_whoever_has_a_network_of_ipv6_counts_as_one() -> None:

@@ -133,3 +133,5 @@ class Overloaded(DomainError):
     """Too much work is waiting; try again shortly."""
 
     status = 503
+    known = True
+    """Whether no line of the log is due: the same was refused before, or work of ours is what waits."""

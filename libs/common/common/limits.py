@@ -94,7 +94,7 @@ class Limits:
             Overloaded: all are taken.
         """
         if self.strangers >= STRANGERS_AT_WORK:
-            raise Overloaded
+            raise self._taken("at work")
         self.strangers += 1
         try:
             yield
@@ -109,20 +109,31 @@ class Limits:
             Overloaded: all of the address are taken.
         """
         if self.sending[address] >= STRANGERS_SENDING:
-            raise Overloaded
+            raise self._taken("sending", address)
         self.sending[address] += 1
         try:
             yield
         finally:
             self.sending -= Counter([address])
 
-    def _take(self, key: object, rate: Rate, *, machine: bool = False) -> None:
+    def _taken(self, *places: str | None) -> Overloaded:
+        """These places are taken: known, until for as long as a stranger's bucket takes to fill nobody missed them."""
+        now, bucket, refusal = self.clock(), self._bucket(places), Overloaded()
+        refusal.known, bucket.refused = bucket.refused, True
+        bucket.full_at = now + STRANGER.burst / STRANGER.per_second
+        return refusal
+
+    def _bucket(self, key: object) -> Bucket:
         now, bucket = self.clock(), self.buckets.setdefault(key, Bucket())
         self.buckets.move_to_end(key)
         if len(self.buckets) > _MOST_REMEMBERED:
             self.buckets.popitem(last=False)  # who asked longest ago has a full one by now, or many ask at once
         if bucket.full_at <= now:
             bucket.full_at, bucket.refused = now, False
+        return bucket
+
+    def _take(self, key: object, rate: Rate, *, machine: bool = False) -> None:
+        now, bucket = self.clock(), self._bucket(key)
         wait = bucket.full_at - now + (1 - rate.burst) / rate.per_second
         if wait > _ROUNDING:
             refusal = (MachineTooFast if machine else TooManyRequests)(per_second=rate.per_second)

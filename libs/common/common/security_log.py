@@ -10,7 +10,7 @@ import structlog
 from fastapi import Request
 
 from common.auth import Principal
-from common.errors import DomainError
+from common.errors import DomainError, Overloaded
 from common.limits import TooManyRequests
 
 _REFUSALS = frozenset({401, 403, 404})
@@ -29,11 +29,11 @@ def log_let_in(who: Principal, token: str, service: str) -> None:
 
 
 def log_refusal(request: Request, error: DomainError) -> None:
-    """Say that a request was refused, to whom and why, if it was for want of a right or for asking too often.
+    """Say that a request was refused, to whom and why, if it was for want of a right, for asking too often or for want of a place.
 
-    The latter is said once, until who asked has paused: no flood of requests becomes one of lines.
+    The latter two are said once, until who asked has paused: no flood of requests becomes one of lines.
     """
-    if error.known if isinstance(error, TooManyRequests) else error.status not in _REFUSALS:
+    if error.known if isinstance(error, TooManyRequests | Overloaded) else error.status not in _REFUSALS:
         return
     # The template of the route: its path may hold a student or a link.
     route = str(getattr(request.scope.get("route"), "path", ""))
