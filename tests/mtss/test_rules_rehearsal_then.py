@@ -6,6 +6,7 @@ from datetime import date
 from uuid import UUID
 
 import numpy as np
+import pytest
 
 from common.events import Event, SchoolDayClosed, StudentEnrolled
 from mtss.rules import Policy, day_number, policy_of
@@ -21,7 +22,7 @@ from tests.mtss.test_rules_tardies import TARDIES, late
 
 DEFAULT_POLICY = policy()
 ONE, TWO = named("student", 0), named("student", 1)
-AT = School(days=school_days(60))
+AT, OTHER = (School(name, days=school_days(60)) for name in ("100", "200"))
 Heard = tuple[int, Event]
 """The place of the day on which it was heard, and the event."""
 
@@ -30,8 +31,8 @@ def _at(place: int, *events: Event) -> list[Heard]:
     return [(place, event) for event in events]
 
 
-def _closes(*, behind: int = 0, days: Sequence[int] = range(60)) -> list[Heard]:
-    return [(min(day + behind, 60), *AT.closes(day)) for day in days]  # type: ignore[misc]  # one event a day
+def _closes(school: School = AT, *, behind: int = 0) -> list[Heard]:
+    return [(min(day + behind, 60), *school.closes(day)) for day in range(60)]  # type: ignore[misc]  # one event a day
 
 
 def _number(place: int) -> int:
@@ -44,7 +45,8 @@ def _district(heard: Sequence[Heard], students: Sequence[UUID], by: Policy) -> D
 
 def _known(heard: Sequence[Heard], moments: Sequence[tuple[int, int]], students: Sequence[UUID]) -> Known:
     closed = [(place, each) for place, each in heard if isinstance(each, SchoolDayClosed) and not each.deleted]
-    closings = [(0, day_number(each.on), _number(place)) for place, each in closed]
+    schools = sorted({each.school_id for _, each in heard if isinstance(each, StudentEnrolled)})
+    closings = [(schools.index(each.school_id), day_number(each.on), _number(place)) for place, each in closed]
     enrolled = [
         min(
             (place for place, each in heard if isinstance(each, StudentEnrolled) and each.student_id == who), default=60
@@ -160,6 +162,17 @@ def test_a_day_that_was_closed_the_next_day_ended_as_the_day_before() -> None:
     heard = [*_enrolled(), *_closes(behind=1), *_missed(0, range(8))]
 
     assert _then(heard).changes.row.tolist()[0] == 20
+
+
+@pytest.mark.parametrize(("behind", "rows"), [(1, [20, 30]), (8, [])], ids=["closed the next day", "loaded later"])
+def test_until_it_was_heard_that_a_student_had_moved_days_ended_with_what_the_former_school_had_closed(
+    behind: int, rows: list[int]
+) -> None:
+    moved = AT.enrols(primary=False), OTHER.enrols()
+    heard = [*_enrolled(), (0, OTHER.calendar()), *_closes(behind=behind), *_closes(OTHER), *_missed(0, range(8))]
+    heard += _at(30, *moved)
+
+    assert _then(heard, (0, 30)).changes.row.tolist() == rows
 
 
 def test_days_of_a_later_load_are_as_known_now() -> None:

@@ -2,7 +2,8 @@
 
 Mostly what is known of a day at its end is what is known of it now. Where it is not, something became known later of an earlier
 day; before each such moment the student's facts are read as they were then, and are one more column, so that a policy runs over
-all of them at once. A day on which the school had not closed the day yet ended with what its last closed day said.
+all of them at once. A day on which the school had not closed the day yet ended with what its last closed day said: the school
+where the student was then known to be.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from mtss.rules.rehearsal.district import Bytes, District
 from mtss.rules.rehearsal.ground import Ground, Places, tables_of
 from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import STATES, Changes, Outcome
-from mtss.rules.timeline import rows_at
+from mtss.rules.timeline import Small, rows_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class AsKnownThen:
         self._late: Flags = (closed < NEVER) & (closed - known.late_days >= district.days[:, None])
         self._source = self._last_closed(closed)
         self._first, self._end = self._between()
+        self._schools_before = self._known_at()
 
     def run(self, policy: Policy) -> Outcome:
         """What ``policy`` would have said at the end of each day."""
@@ -82,14 +84,14 @@ class AsKnownThen:
         behind = np.flatnonzero(source != row)
         states[behind] = now[source[behind], behind]
         states[(source < 0) | (~late & (self.known.since > self._district.days[row]))] = 0
-        self._as_before(states, row, before, source, late)
+        self._as_before(states, row, before)
 
-    def _as_before(self, states: Bytes, row: int, before: Bytes, source: Ints, late: Flags) -> None:
+    def _as_before(self, states: Bytes, row: int, before: Bytes) -> None:
         """Who was known otherwise on that day."""
         column = np.flatnonzero((self._first <= row) & (row < self._end))
-        whose = self.known.moments.student[column]
-        column, whose = column[~late[whose]], whose[~late[whose]]
-        states[whose] = before[source[whose], column]
+        column = column[~self._late[row, self._schools_before[row, column]]]
+        source = self._source[row, self._schools_before[row, column]]
+        states[self.known.moments.student[column]] = before[source, column]
 
     def _closed(self) -> Ints:
         """For each row and school the day on which it was known to be closed; one school more for nowhere."""
@@ -119,6 +121,19 @@ class AsKnownThen:
         same = moments.student[1:] == moments.student[:-1]
         first[1:][same] = end[:-1][same]
         return np.maximum(first, np.searchsorted(self._district.days, self.known.since[moments.student])), end
+
+    def _known_at(self) -> Small:
+        """For each row and column the school where its student was then known to be; a school that nobody knows now is nowhere."""
+        days, schools = self._district.days, self._district.schools
+        places = {school: place for place, school in enumerate(schools)}
+        parts = [np.zeros((len(days), 0), np.int16)]
+        for part in self._before:
+            ours = np.array([*(places.get(each, len(schools)) for each in part.schools), len(schools)], np.int16)
+            rows = np.maximum(np.searchsorted(part.days, days, side="right") - 1, 0)
+            wanted = np.arange(part.students) * len(part.days) + rows[:, None]
+            starts = part.stays.student.astype(np.int64) * len(part.days) + part.stays.row
+            parts.append(ours[part.stays.school[np.searchsorted(starts, wanted, side="right") - 1]])
+        return np.concatenate(parts, axis=1)
 
     def _states_before(self, policy: Policy) -> Bytes:
         """The states of all columns at the end of each of our rows; below the first of theirs it is 0, and the last row says so too."""
