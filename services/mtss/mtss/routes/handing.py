@@ -109,6 +109,8 @@ async def hand_over_review(
 ) -> HandoverDocument:
     """Hand something that waits to a member of staff who sees the student there, or works at the school.
 
+    What is for who decides they open in such a role alone: which one they have is known once they ask.
+
     If-Match names the ETag of who has it.
 
     Raises:
