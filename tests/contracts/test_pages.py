@@ -109,7 +109,10 @@ async def _walk(matrix: Matrix, route: Route) -> list[Mapping[str, Any]]:
 
 async def _ask(matrix: Matrix, route: Route, **query: str) -> Any:
     answer = await matrix.ask(route, matrix.running.headers("district"), matrix.district.ana, query)
-    return answer.json()
+    told = answer.json()
+    for item in told.get("items", ()):
+        item.pop("lag_seconds", None)  # it goes on while we ask
+    return told
 
 
 def _is_list(matrix: Matrix, route: Route) -> bool:

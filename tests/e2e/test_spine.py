@@ -155,7 +155,10 @@ async def test_a_push_becomes_a_decision_with_its_reason_and_a_correction_withdr
         assert trellis("events", "parked", "--url", at.url, "--data", str(at.data)).stdout == "No event is parked.\n"
         verified = trellis("verify", "decisions", "--school", SCHOOL, "--url", at.url, "--data", str(at.data))
         number = len(again)
-        assert verified.stdout == f"{number} decisions verified: {number} the same, 0 differ.\n", verified.stderr
+        said = (
+            f"{number} decisions verified: {number} the same, 0 differ.\n0 proposals verified: 0 the same, 0 differ.\n"
+        )
+        assert verified.stdout == said, verified.stderr
 
 
 async def test_a_district_gets_the_same_decisions_with_and_without_kafka(kafka: Broker, tmp_path: Path) -> None:

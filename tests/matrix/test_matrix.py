@@ -18,6 +18,8 @@ from tests.matrix.districts import at_work
 from tests.matrix.nets import NETS
 from tests.matrix.people import CLIENT, FAMILY, STUDENT, everybody, facts, holders, sisters, stranger
 
+# The first test of a service waits until everybody was asked everything: minutes on a machine that has other work.
+pytestmark = pytest.mark.timeout(400)
 TABLE = Path(__file__).with_name("table.md")
 _BARRED = ("401", "403")
 """Said before either net is asked."""

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from structlog.testing import capture_logs
 
 from common.events import Cause, Event, Tier, TierDecided
 from mtss.handlers import adoptions
@@ -186,6 +187,26 @@ async def test_of_two_policies_for_days_to_come_each_begins_on_its_own(mtss: Run
     async with mtss.session() as session:
         counting = (await policies_in_force(session)).counting()
     assert [step.policy.version for step in counting] == ["default-1", "ours-2", "ours-1"]
+
+
+async def test_while_another_adoption_waits_an_approved_one_is_asked_about_on_its_day_and_somebody_hears_of_it(
+    mtss: Running,
+) -> None:
+    await mtss.deliver(*students(10, 1))
+    today(mtss, 24)
+    approved = (await approve(mtss, await drafted(mtss, policy()), 30))[1]["id"]
+    await work_off_adoptions(mtss.runtime)
+    _, default = await ask(mtss, "GET", "/policies/default-1")
+    other = (await approve(mtss, default, 25))[1]["id"]
+    with capture_logs() as lines:
+        await work_off_adoptions(mtss.runtime)
+        today(mtss, 30)
+        await work_off_adoptions(mtss.runtime)
+    assert [(await adoption_of(mtss, each))["state"] for each in (other, approved)] == ["waiting", "waiting"]
+    assert [each.get("reason") for each in lines if each["event"] == "an alert"] == ["adoption-waits"] * 2
+    assert (await ask(mtss, "POST", f"/adoptions/{approved}/confirm", staff=ANNA))[0] == 200
+    await work_off_adoptions(mtss.runtime)
+    assert [(await adoption_of(mtss, each))["state"] for each in (other, approved)] == ["waiting", "done"]
 
 
 async def test_a_policy_counts_from_the_past_only_as_far_as_a_dry_run_has_shown(mtss: Running) -> None:

@@ -84,6 +84,20 @@ async def test_conduct_is_no_mark_of_a_course(sis: Sis, seated: tuple[str, str])
     assert await said(sis) == []
 
 
+async def test_of_the_marks_of_one_course_and_day_the_broadest_alone_is_said(sis: Sis, seated: tuple[str, str]):
+    final: Any = {"gradeTypeDescriptor": "uri://ed-fi.org/GradeTypeDescriptor#Final"}
+    await sis.put_in("gradingPeriods", period())
+    await sis.put_in("grades", grade("F"))
+    (identity,) = await sis.put_in("grades", grade("C", **final))
+    await sis.put_in("grades", grade("D"))
+    await sis.delete("grades", identity)
+    marks = [
+        (str(each.mark_id) == identity, each.failing, each.deleted) for each in await sis.running.said(CourseMarked)
+    ]
+    assert sorted(marks[1:3]) == [(False, True, True), (True, False, False)]
+    assert (marks[0], sorted(marks[3:])) == ((False, True, False), [(False, False, False), (True, False, True)])
+
+
 async def test_a_mark_waits_for_its_grading_period_and_moves_and_goes_with_it(sis: Sis, seated: tuple[str, str]):
     other = {"gradingPeriodDescriptor": "#First Nine Weeks", "gradingPeriodName": "Q1", "schoolId": 1}
     await sis.put_in("grades", grade(gradingPeriodReference=other | {"schoolYear": 2026}))

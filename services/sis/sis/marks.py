@@ -1,10 +1,12 @@
 """Which courses students passed and which not, at the end of each grading period: what follows from documents of grades.
 
-A mark counts at the end of its grading period, so nothing is said as long as nobody has told when that is.
+A mark counts at the end of its grading period, so nothing is said as long as nobody has told when that is. Of several marks of one course
+at that day, of the period, the semester and the whole course, the broadest alone is said.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +30,15 @@ _GIVEN = sa.text(
     JOIN sis_document AS a ON a.id = g.refs[2]
     """
 )
+# With those that were given for sitting in the same sections: what one says hangs on the others of its day.
+_BESIDE = sa.text(
+    """
+    SELECT DISTINCT b.id FROM unnest(CAST(:ids AS uuid[])) AS wanted(id) JOIN sis_document AS g ON g.id = wanted.id
+    CROSS JOIN LATERAL (
+        SELECT id FROM sis_document WHERE refs @> ARRAY[g.refs[2]] AND resource = 'grades' AND NOT deleted OFFSET 0
+    ) AS b
+    """
+)
 _ENDS = sa.text(
     """
     SELECT key, body ->> 'endDate' FROM sis_document
@@ -37,7 +48,7 @@ _ENDS = sa.text(
 _IN_PERIODS = sa.text(
     """
     SELECT id, body FROM sis_document
-    WHERE school_id = ANY(CAST(:schools AS text[])) AND on_date IS NULL AND resource = 'grades' AND NOT deleted
+    WHERE school_id = ANY(CAST(:schools AS text[])) AND resource = 'grades' AND NOT deleted
         AND body #>> '{gradingPeriodReference,gradingPeriodName}' = ANY(CAST(:names AS text[]))
     """
 )
@@ -63,12 +74,14 @@ async def set_periods(session: AsyncSession, at: datetime, changed: Sequence[Sta
     await _say_marks(session, at, [identity for identity, body in found if _period_of(body) in told])
 
 
-async def _say_marks(session: AsyncSession, at: datetime, ids: Collection[UUID]) -> None:
+async def _say_marks(session: AsyncSession, at: datetime, told: Collection[UUID]) -> None:
+    ids = {*told, *(identity for (identity,) in await fetch(session, _BESIDE, {"ids": list(told)}))}
+
     async def resolve(standing: facts.Standing) -> Mapping[FactKey, Fact]:
         gone = {key: Fact(fact.state, deleted=True) for key, fact in standing.items()}
         return gone | await _marked(session, ids)
 
-    await say(session, at, CourseMarked, [(identity,) for identity in ids], resolve)
+    await say(session, at, CourseMarked, [(identity,) for identity in sorted(ids)], resolve)
 
 
 async def _marked(session: AsyncSession, ids: Collection[UUID]) -> dict[FactKey, Fact]:
@@ -76,22 +89,23 @@ async def _marked(session: AsyncSession, ids: Collection[UUID]) -> dict[FactKey,
     given = await fetch(session, _GIVEN, {"ids": list(ids)})
     periods = {identity: _period_of(body) for identity, *_, body in given}
     ends = dict(await fetch(session, _ENDS, {"keys": list({*periods.values()})}))
-    found: dict[FactKey, Fact] = {}
+    broadest: dict[tuple[UUID, UUID, str], tuple[int, UUID, Fact]] = {}
     for identity, student, section, school, body in given:
         fails = MARKS.fails(body["gradeTypeDescriptor"], body.get("letterGradeEarned"), body.get("numericGradeEarned"))
         ends_on = ends.get(periods[identity])
         if fails is not None and ends_on is not None:
-            found[(identity,)] = Fact(
-                {
-                    "mark_id": str(identity),
-                    "student_id": str(student),
-                    "section_id": str(section),
-                    "school_id": school,
-                    "on": ends_on,
-                    "failing": fails,
-                }
-            )
-    return found
+            said = {
+                "mark_id": str(identity),
+                "student_id": str(student),
+                "section_id": str(section),
+                "school_id": school,
+                "on": ends_on,
+                "failing": fails,
+            }
+            one = (MARKS.breadth(body["gradeTypeDescriptor"]), identity, Fact(said))
+            course = (student, section, ends_on)
+            broadest[course] = max(one, broadest.get(course, one), key=itemgetter(0, 1))
+    return {(identity,): fact for _, identity, fact in broadest.values()}
 
 
 def _period_of(body: Mapping[str, Any]) -> str:

@@ -37,6 +37,12 @@ class Document(Table, table=True):
         sa.Index("sis_document_groups", "student_id", postgresql_where=sa.text(_GROUPS)),
         sa.Index("sis_document_associates", "school_id", postgresql_where=sa.text(_ASSOCIATES)),
         sa.Index(
+            "sis_document_period",
+            "school_id",
+            sa.text("(body #>> '{gradingPeriodReference,gradingPeriodName}')"),
+            postgresql_where=sa.text("resource = 'grades'"),
+        ),
+        sa.Index(
             "sis_document_change_version",
             "change_version",
             postgresql_using="brin",

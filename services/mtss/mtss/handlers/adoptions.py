@@ -14,16 +14,17 @@ from uuid import UUID
 
 import numpy as np
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from common.failpoints import failpoint
 from common.runtime import Runtime
+from common.telemetry import record_alert
 from mtss.deciding import Touched, reassess
 from mtss.models import (
     DEFAULT_POLICY,
-    UNDER_WAY,
     Adoption,
     AdoptionChange,
     Student,
@@ -37,6 +38,9 @@ from mtss.numbers import CHANGES_DAYS
 from mtss.rules import day_number, follow, standing_of, what_changes
 
 AT_ONCE = 2000
+
+log = structlog.get_logger(__name__)
+
 _CHANGES = sa.text(
     """
     INSERT INTO mtss_adoption_change (adoption_id, student_id, school_id, what, tier_before, tier_after, since_before,
@@ -91,6 +95,9 @@ async def _batch(runtime: Runtime) -> bool:
         session.add(adoption)
         await session.flush()
         failpoint("adoption-before-commit")
+    if adoption.state == "waiting":  # whoever approved it for a day to come looks at something else by now
+        record_alert(runtime.name, state="adoption-waits")
+        log.warning("an alert", service=runtime.name, reason="adoption-waits", count=1)
     return True
 
 
@@ -100,10 +107,10 @@ async def _first(session: AsyncSession, which: sa.ColumnElement[bool]) -> Adopti
 
 
 def _day_has_come(today: date) -> sa.ColumnElement[bool]:
-    """Approved, and nothing else is on its way that would be counted against what is about to change."""
+    """Approved, and no other changes at this moment what would be counted."""
     other = aliased(Adoption)
-    under_way = sa.exists().where(col(other.state).in_(UNDER_WAY), ~col(other.dry_run))
-    return sa.and_(col(Adoption.state) == "approved", col(Adoption.first_on) <= today, ~under_way)
+    changing = sa.exists().where(col(other.state).in_(("counting", "running")), ~col(other.dry_run))
+    return sa.and_(col(Adoption.state) == "approved", col(Adoption.first_on) <= today, ~changing)
 
 
 async def _next(session: AsyncSession, after: UUID | None) -> Sequence[Student]:
@@ -134,19 +141,24 @@ async def _end(session: AsyncSession, adoption: Adoption, today: date) -> None:
 
 
 async def _needs_another(session: AsyncSession, adoption: Adoption, today: date) -> bool:
-    """Whether another person confirms it: of the default policy, which nobody drafted, and where too many change for one.
+    """Whether another person confirms it: the default policy, which nobody drafted; where too many change; while another waits.
 
     Who confirmed it did so for what was shown: where more would change by now, somebody is asked again. A revert asks nobody.
     """
     if adoption.reverts is not None:
         return False
-    if adoption.confirmed is None and adoption.version == DEFAULT_POLICY.version:
+    if adoption.confirmed is None and (adoption.version == DEFAULT_POLICY.version or await _another_waits(session)):
         return True
     in_force = await policies_in_force(session)
     most = in_force.on(day_number(today)).policy.confirm_above
     if adoption.changed * 100 <= (most.value if most else 0) * adoption.with_tier:
         return False
     return not adoption.changes <= Counter(adoption.confirmed)
+
+
+async def _another_waits(session: AsyncSession) -> bool:
+    waiting = sa.exists().where(col(Adoption.state) == "waiting", ~col(Adoption.dry_run))
+    return bool(await session.scalar(sa.select(waiting)))
 
 
 async def _begin(session: AsyncSession, adoption: Adoption) -> None:

@@ -1,6 +1,6 @@
 """What a mark comes to: the course was passed, or it was not."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sis.rules.values import code_value
@@ -10,8 +10,8 @@ from sis.rules.values import code_value
 class MarkPolicy:
     """How a district reads its marks. Kinds and letters are in small letters."""
 
-    types: Collection[str]
-    """Code values of ``gradeTypeDescriptor`` that are a mark of a course."""
+    types: Sequence[str]
+    """Code values of ``gradeTypeDescriptor`` that are a mark of a course; of one that comes later, more of the course is told."""
     failing: Collection[str]
     passing: Collection[str]
     passing_from: int
@@ -28,3 +28,7 @@ class MarkPolicy:
             said = letter.strip().lower()
             return True if said in self.failing else False if said in self.passing else None
         return number < self.passing_from if number is not None and self.passing_from else None
+
+    def breadth(self, kind: str) -> int:
+        """How much of the course a mark of this kind tells of: among marks of the same day the broadest counts."""
+        return self.types.index(code_value(kind).lower())
