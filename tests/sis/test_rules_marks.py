@@ -29,3 +29,8 @@ def test_numbers_alone_say_nothing_until_the_district_says_from_where_on_one_pas
     assert MARKS.fails("Final", None, 3.5) is None
     assert [BY_NUMBER.fails("Final", None, number) for number in (59.99, 60, 0, None)] == [True, False, True, None]
     assert BY_NUMBER.fails("Final", "Incomplete", 20) is None
+
+
+def test_a_final_is_broader_than_a_semester_and_that_than_a_grading_period_in_any_case() -> None:
+    kinds = ("Grading Period", "GradeTypeDescriptor#SEMESTER", "uri://ed-fi.org/GradeTypeDescriptor#Final")
+    assert [MARKS.breadth(kind) for kind in kinds] == sorted({MARKS.breadth(kind) for kind in kinds})
