@@ -30,6 +30,7 @@ OF_NO_STUDENT = (
     ("mtss_policy_step", "what staff did with policies"),
     ("mtss_push", "when something was last heard of a school"),
     ("notifications_alert", "schools and sources that are silent"),
+    ("notifications_urgent_help", "requests by their own ids and schools: whose they are only mtss knows"),
     ("notifications_calendar", "days of a school"),
     ("notifications_opt_out", "keyed digests of mailboxes that get nothing more"),
     ("notifications_pepper", "the key of those digests"),

@@ -9,7 +9,7 @@ import httpx
 import pytest_asyncio
 import sqlalchemy as sa
 
-from common.events import Cause, Tier, TierDecided
+from common.events import Cause, Tier, TierDecided, UrgentHelpRequested
 from common.telemetry import metrics_page
 from mtss.loops import measure_help_requests
 from tests.harness import Running
@@ -45,7 +45,7 @@ async def call(mtss: Running, method: str, path: str, role: str = "counselor", *
 
 async def asks(mtss: Running, student: UUID = STUDENT, **more: Any) -> httpx.Response:
     who: Any = {"role": "teacher", "staff": TEACHER, "schools": []} | more
-    return await call(mtss, "POST", f"/students/{student}/help-requests", json={"words": WORDS}, **who)
+    return await call(mtss, "POST", f"/students/{student}/help-requests", **{"json": {"words": WORDS}} | who)
 
 
 async def test_a_teacher_asks_for_a_student_of_theirs_and_reads_no_words(school: Running) -> None:
@@ -121,6 +121,17 @@ async def test_staff_name_the_signs_they_noticed_and_an_urgent_one_is_due_on_the
     school.clock.set(at_noon(11))
     await measure_help_requests(school.runtime)
     assert 'trellis_help_late{service="mtss"} 1.0' in bytes(metrics_page().body).decode()
+
+
+async def test_what_cannot_wait_is_said_without_whose_it_is_until_it_is_answered(school: Running) -> None:
+    usual, urgent = (await asks(school)).json()["id"], await asks(school, json={"words": WORDS, "signs": ["danger"]})
+    (said,) = await school.said(UrgentHelpRequested)
+    assert (str(said.request_id), said.school_id, said.deleted) == (urgent.json()["id"], "north", False)
+    assert str(STUDENT) not in said.model_dump_json()
+    for request in (usual, urgent.json()["id"]):
+        await call(school, "POST", f"/help-requests/{request}/answer", json={"answer": DONE})
+    _, over = await school.said(UrgentHelpRequested)
+    assert (over.request_id, over.deleted, over.revision > said.revision) == (said.request_id, True, True)
 
 
 async def test_what_waits_and_what_is_late_is_measured(school: Running) -> None:

@@ -14,6 +14,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 from fastapi import FastAPI, Response
 
+from common.events import UrgentHelpRequested
 from common.policy import LINK_DAYS
 from common.scope import access_policy
 from tests.common.test_telemetry import Written, written
@@ -101,6 +102,20 @@ async def test_a_student_asks_by_a_link_and_it_waits_in_the_queue_like_any_other
     assert request["asked_on"] == str(SCHOOL.days[10])
     (waits,) = (await call(school, "GET", "/schools/north/reviews")).json()["items"]
     assert (waits["about"], waits["id"]) == ("help_request", request["id"])
+
+
+async def test_who_asks_by_a_link_may_say_that_it_cannot_wait_and_reads_what_to_do_in_danger(school: Running) -> None:
+    link = await issued(school)
+    kept = await sends(school, link, action="lang-es", urgent="true")
+    assert 'value="true" checked' in kept.text
+    sent = await sends(school, link, urgent="true")
+    thanks = (await school.http.get(path(link) + sent.headers["Location"])).text
+    assert all(words in thanks for words in ("answer today", "911", "988"))
+    (request,) = await requests(school)
+    (waits,) = (await call(school, "GET", "/schools/north/reviews")).json()["items"]
+    assert (request["urgent"], waits["urgent"], waits["due_on"]) == (True, True, str(SCHOOL.days[10]))
+    (said,) = await school.said(UrgentHelpRequested)
+    assert (str(said.request_id), said.school_id) == (request["id"], "north")
 
 
 async def test_the_same_form_sent_twice_asks_once_and_another_form_asks_again(school: Running) -> None:

@@ -73,6 +73,8 @@ class Sisters:
     transferred: set[UUID] = field(default_factory=set)
     """Students who have left Mesa School for another one."""
     asked: list[str] = field(default_factory=list)
+    staff: dict[str, list[str]] = field(default_factory=dict)
+    """E-mail addresses of who is told of urgent help: ``emails`` and ``district_emails`` of every school."""
     misplaced: dict[str, Response] = field(default_factory=dict)
     """Whatever answers at the address of a sister instead of it."""
 
@@ -83,6 +85,7 @@ class Sisters:
         self.names.clear()
         self.transferred.clear()
         self.asked.clear()
+        self.staff.clear()
         self.misplaced.clear()
 
     def sis(self) -> FastAPI:
@@ -105,6 +108,14 @@ class Sisters:
                 "school_name": "Pine School" if student_id in self.transferred and school != SCHOOL else "Mesa School",
                 "contacts": self.families[student_id],
             }
+
+        @app.get("/sis/v1/schools/{school_id}/urgent-staff")
+        async def urgent_staff(school_id: str) -> Any:
+            if "sis" in self.away:
+                return Response(status_code=503)
+            if school_id != SCHOOL:
+                raise NotFound(what="school")
+            return {"school_name": "Mesa School", "emails": [], "district_emails": []} | self.staff
 
         @app.get("/sis/v1/students/{student_id}/contacts/{contact_id}/restriction")
         async def restriction(student_id: UUID, contact_id: UUID) -> Any:

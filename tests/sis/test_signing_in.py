@@ -9,7 +9,7 @@ from common.sealed import Vault
 from sis.rules.documents import Content
 from sis.signing import Claim, remember, staff_named
 from sis.standing import Standing
-from tests.sis.conftest import Sis
+from tests.sis.conftest import Sis, school
 
 MAILS = [{"electronicMailAddress": "T.Field@Example.org"}, {"electronicMailAddress": "field@example.org"}]
 
@@ -86,6 +86,47 @@ async def test_who_signed_in_before_the_sealing_key_changed_still_does(sis: Sis)
         turned = Vault({"new": new, "old": old})
         assert str(await staff_named(session, turned, Claim.EMAIL, "FIELD@example.org")) == identity
         assert await staff_named(session, Vault({"new": new}), Claim.EMAIL, "field@example.org") is None
+
+
+def works(name: str, place: int = 1, as_a: str = "Principal", begin: str = "2020-08-01", **more: Any) -> dict[str, Any]:
+    return {
+        "staffReference": {"staffUniqueId": name},
+        "educationOrganizationReference": {"educationOrganizationId": place},
+        "staffClassificationDescriptor": f"uri://ed-fi.org/StaffClassificationDescriptor#{as_a}",
+        "beginDate": begin,
+        **more,
+    }
+
+
+async def test_who_leads_or_counsels_at_a_school_and_in_its_district_is_told_of_urgent_help(sis: Sis):
+    names = ("head", "counselor", "teacher", "left", "elsewhere", "superintendent")
+    mails = {name: [{"electronicMailAddress": f"{name}@example.org"}] for name in names}
+    await sis.put_in("staffs", *(member(name, electronicMails=mail) for name, mail in mails.items()))
+    await sis.put_in("staffs", member("silent"), member("broken", electronicMails=[{"electronicMailAddress": "none"}]))
+    await sis.put_in("schools", school(localEducationAgencyReference={"localEducationAgencyId": 9}), school(2))
+    await sis.put_in(
+        "staffEducationOrganizationAssignmentAssociations",
+        works("head"),
+        works("counselor", as_a="SCHOOL counselor"),
+        works("teacher", as_a="Teacher"),
+        works("left", endDate="2021-06-01"),
+        works("elsewhere", 2),
+        works("silent"),
+        works("broken"),
+        works("superintendent", 9, "Superintendent"),
+    )
+
+    async def told(number: int, caller: str = "notifications") -> Any:
+        headers = sis.running.service_headers(caller)
+        return await sis.running.http.get(f"/sis/v1/schools/{number}/urgent-staff", headers=headers)
+
+    assert (await told(1)).json() == {
+        "school_name": "School 1",
+        "emails": ["counselor@example.org", "head@example.org"],
+        "district_emails": ["superintendent@example.org"],
+    }
+    assert (await told(2)).json()["district_emails"] == []
+    assert ((await told(3)).status_code, (await told(1, "mtss")).status_code) == (404, 403)
 
 
 async def one(sis: Sis) -> Standing:

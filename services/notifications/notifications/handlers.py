@@ -19,11 +19,12 @@ from common.events import (
     SchoolCalendarSet,
     Tier,
     TierDecided,
+    UrgentHelpRequested,
 )
 from common.routing import EventRouter
 from common.scope import events as scope_events
 from notifications.ledger import Matter, Opening, ask_about_told, open_occasions, withdraw
-from notifications.models import Alert, Calendar
+from notifications.models import Alert, Calendar, UrgentHelp
 from notifications.rules.timing import TIER, opens
 
 events = EventRouter()
@@ -145,6 +146,27 @@ async def keep_alerts(heard: Sequence[AlertRaised], session: AsyncSession) -> No
             index_elements=["kind", "about", "since"],
             set_=newer,
             where=col(Alert.revision) < statement.excluded.revision,
+        )
+    )
+
+
+@events.on_batch(UrgentHelpRequested)
+async def keep_urgent_help(heard: Sequence[UrgentHelpRequested], session: AsyncSession) -> None:
+    """Keep what cannot wait until it is answered: staff are to be told of it at once."""
+    newest: dict[UUID, UrgentHelpRequested] = {}
+    for event in heard:
+        if event.request_id not in newest or event.revision > newest[event.request_id].revision:
+            newest[event.request_id] = event
+    rows = [
+        {**event.model_dump(include={"request_id", "school_id", "revision"}), "answered": event.deleted}
+        for event in newest.values()
+    ]
+    statement = insert(UrgentHelp).values(rows)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["request_id"],
+            set_={name: statement.excluded[name] for name in ("revision", "answered")},
+            where=col(UrgentHelp.revision) < statement.excluded.revision,
         )
     )
 

@@ -219,3 +219,17 @@ class Alert(Table, table=True):
     revision: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
     over: bool
     told_at: datetime | None = Field(default=None, sa_column=sa.Column(_MOMENT))
+
+
+class UrgentHelp(Table, table=True):
+    """A request for help that cannot wait, how often staff were told of it, and when they are again while nobody answers it."""
+
+    __tablename__ = "notifications_urgent_help"
+
+    request_id: UUID = Field(primary_key=True)
+    school_id: str
+    revision: int = Field(sa_column=sa.Column(sa.BigInteger, nullable=False))
+    answered: bool
+    told: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    tell_at: datetime | None = Field(default=None, sa_column=sa.Column(_MOMENT, server_default=_DATABASE_CLOCK))
+    """None once nobody is told again."""

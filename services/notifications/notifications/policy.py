@@ -24,7 +24,9 @@ def read_policy(policy: Mapping[str, Any]) -> Policy:
         values[name] = _time(name, values[name])
     for name in ("channels_that_ring", "guardians"):
         values[name] = frozenset(values[name])
-    return Policy(version=policy["version"], **values | {"retry_minutes": tuple(values["retry_minutes"])})
+    for name in ("retry_minutes", "urgent_again_minutes"):
+        values[name] = tuple(values[name])
+    return Policy(version=policy["version"], **values)
 
 
 def _time(name: str, said: str) -> time:

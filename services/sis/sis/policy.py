@@ -1,6 +1,6 @@
 """The district's reading of its SIS, from ``policy.toml`` and the file that ``TRELLIS_SIS_POLICY`` names."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from common.events import AttendanceKind
@@ -79,6 +79,8 @@ CLOSING = ClosingPolicy(**_DATA["closing"])
 CONTACTS = ContactPolicy(**{name: _lower(codes) for name, codes in _DATA["contacts"].items()})
 GROUPS = _groups(_DATA["groups"])
 MARKS = MarkPolicy(**{name: said if name == "passing_from" else _lower(said) for name, said in _DATA["marks"].items()})
+URGENT: Sequence[str] = _lower(_DATA["urgent"]["classifications"])
+"""As what staff work who are told by e-mail that help cannot wait."""
 WAITING = WaitingPolicy(**_DATA["waiting"])
 CODES: Mapping[str, list[str]] = _codes(_DATA)
 """Code values that are listed from the start as they are written, by the resource that lists them."""

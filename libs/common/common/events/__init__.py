@@ -5,7 +5,7 @@ higher than the one already known is ignored, so repeats and reordering are harm
 """
 
 from common.events.base import Event, by_type
-from common.events.mtss import Cause, Tier, TierDecided
+from common.events.mtss import Cause, Tier, TierDecided, UrgentHelpRequested
 from common.events.restorative import AgreementCompleted, ConferenceOffered, ExclusionAvoided
 from common.events.sis import (
     AlertKind,
@@ -54,6 +54,7 @@ __all__ = [
     "SurveyScored",
     "Tier",
     "TierDecided",
+    "UrgentHelpRequested",
     "by_type",
 ]
 
@@ -73,6 +74,7 @@ CATALOGUE: tuple[type[Event], ...] = (
     AlertRaised,
     SurveyScored,
     TierDecided,
+    UrgentHelpRequested,
     ConferenceOffered,
     AgreementCompleted,
     ExclusionAvoided,

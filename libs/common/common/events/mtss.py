@@ -1,4 +1,4 @@
-"""What ``mtss`` says: the tier it assigned."""
+"""What ``mtss`` says: the tier it assigned, and that somebody asked for help that cannot wait."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -34,6 +34,18 @@ class Cause(StrEnum):
     """A person decided otherwise than the policy, for a time."""
     RESUMED = "resumed"
     """That time is over, or was ended early: the policy counts again."""
+
+
+class UrgentHelpRequested(Event):
+    """Somebody asked for help that cannot wait, for a student of a school; gone once it is answered. It names no student."""
+
+    owner: ClassVar[str] = "mtss"
+    fact: ClassVar[tuple[str, ...]] = ("request_id",)
+    subject_field: ClassVar[str] = "request_id"
+    key_field: ClassVar[str] = "request_id"
+
+    request_id: UUID
+    school_id: SchoolId
 
 
 class TierDecided(Event):

@@ -39,7 +39,7 @@ _STATUSES: dict[int | str, dict[str, Any]] = {
         (503, "Whether the link works cannot be found out at the moment."),
     )
 }
-_FIELDS = {name: {"type": "string"} for name in ("action", "once", "words")}
+_FIELDS = {name: {"type": "string"} for name in ("action", "once", "urgent", "words")}
 _FORM = {"requestBody": {"content": {"application/x-www-form-urlencoded": {"schema": {"properties": _FIELDS}}}}}
 AcceptLanguage = Annotated[str, Header(max_length=1000)]
 
@@ -52,6 +52,7 @@ async def read_help_page(
     today: Today,
     lang: str | None = None,
     sent: bool = False,
+    urgent: bool = False,
     accept_language: AcceptLanguage = "",
 ) -> HTMLResponse:
     """Room for some words, and by when somebody takes them up."""
@@ -63,7 +64,9 @@ async def read_help_page(
     if link is None:
         return _PAGES.message("gone", language, status=404)
     within = await days_within(session, "help_answered", today)
-    return _PAGES.message("sent", language, days=within) if sent else _form(link, language, within)
+    if not sent:
+        return _form(link, language, within)
+    return _PAGES.message("sent_urgent" if urgent else "sent", language, days=within)
 
 
 @router.post(
@@ -94,23 +97,30 @@ async def ask_for_help_by_link(
         return _PAGES.message("gone", language, status=404)
     form = await request.form()
     action, words = (str(form.get(name, "")) for name in ("action", "words"))
+    urgent = bool(form.get("urgent"))
     language = _PAGES.language(action.removeprefix("lang-"), lang, accepted=accept_language)
     within = await days_within(session, "help_answered", today)
     if (link := await opened(session, HelpLink, token, lock=True)) is None:
         return _PAGES.message("gone", language, status=404)
     if action != "send":
-        return _form(link, language, within, words)
+        return _form(link, language, within, words, urgent=urgent)
     try:
         asked = HelpAsked(words=words)
     except ValidationError:
-        return _form(link, language, within, words, note="wrong", status=422)
+        return _form(link, language, within, words, urgent=urgent, note="wrong", status=422)
     identity = uuid5(link.id, str(_once(form.get("once"))))
     if await session.get(HelpRequest, identity) is None:
         made = HelpRequest(
-            id=identity, student_id=link.student_id, asked_on=today, author=link.author, by=str(link.holder_id)
+            id=identity,
+            student_id=link.student_id,
+            asked_on=today,
+            author=link.author,
+            by=str(link.holder_id),
+            urgent=urgent,
         )
-        await take(session, runtime.vault, made, asked.words)
-    return RedirectResponse(f"?{urlencode({'lang': language, 'sent': 'true'})}", 303, PRIVATE)
+        await take(session, runtime, made, asked.words)
+    said = {"lang": language, "sent": "true"} | ({"urgent": "true"} if urgent else {})
+    return RedirectResponse(f"?{urlencode(said)}", 303, PRIVATE)
 
 
 async def _working(runtime: Runtime, token: str, today: date) -> HelpLink | None:
@@ -139,9 +149,16 @@ async def _working(runtime: Runtime, token: str, today: date) -> HelpLink | None
 
 
 def _form(
-    link: HelpLink, language: str, within: int, words: str = "", *, note: str = "", status: int = 200
+    link: HelpLink,
+    language: str,
+    within: int,
+    words: str = "",
+    *,
+    urgent: bool = False,
+    note: str = "",
+    status: int = 200,
 ) -> HTMLResponse:
-    facts = {"author": link.author, "once": uuid4(), "days": within, "words": words, "note": note}
+    facts = {"author": link.author, "once": uuid4(), "days": within, "words": words, "urgent": urgent, "note": note}
     return _PAGES.page("help.html", language, status=status, **facts)
 
 

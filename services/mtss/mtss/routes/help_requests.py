@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,9 +16,11 @@ from common.app import Router
 from common.auth import Principal
 from common.db import Session, transaction_time
 from common.errors import DomainError
+from common.events import UrgentHelpRequested
 from common.idempotency import ONCE
+from common.outbox import publish
 from common.paging import Cursor, Limit, Page
-from common.runtime import RuntimeOf, Today
+from common.runtime import Runtime, RuntimeOf, Today
 from common.sealed import Vault
 from common.telemetry import record_alert
 from common.words import Words
@@ -136,10 +138,7 @@ async def ask_for_help(
     if asked.signs:
         signs = "\n".join(sorted(set(asked.signs)))
         request.signs = runtime.vault.seal(signs, table=_TABLE, column="signs", row=request.id)
-    await take(session, runtime.vault, request, asked.words)
-    if urgent:  # a danger does not wait until somebody looks into a queue
-        record_alert(runtime.name, state="urgent-help")
-        log.warning("an alert", service=runtime.name, reason="urgent-help", where=student.school_id)
+    await take(session, runtime, request, asked.words)
     within = await days_within(session, "help_answered", today)
     days = await school_days(session, str(student.school_id), today)
     return HelpTaken(id=request.id, asked_on=today, due_on=today if urgent else due_on(days, today, within))
@@ -160,6 +159,8 @@ async def answer_help_request(
     request.answered_on, request.answered_by = today, who.subject
     request.answer = runtime.vault.seal(done.answer, table=_TABLE, column="answer", row=request.id)
     session.add(request)
+    if request.urgent:
+        await publish(session, await _urgent(session, request, revision=2, deleted=True))
     return _shown(runtime.vault, who, request)
 
 
@@ -172,13 +173,23 @@ async def list_help_requests(
     return Page(items=[_shown(runtime.vault, who, each) for each in found], next=following)
 
 
-async def take(session: AsyncSession, vault: Vault, request: HelpRequest, words: str) -> None:
-    """Keep a request for help with its words sealed, and decide what a policy makes of it."""
+async def take(session: AsyncSession, runtime: Runtime, request: HelpRequest, words: str) -> None:
+    """Keep a request for help with its words sealed, say that it cannot wait if so, and decide what a policy makes of it."""
     request.known_at = await transaction_time(session)
-    request.words = vault.seal(words, table=_TABLE, column="words", row=request.id)
+    request.words = runtime.vault.seal(words, table=_TABLE, column="words", row=request.id)
     session.add(request)
     await session.flush()
+    if request.urgent:  # a danger does not wait until somebody looks into a queue
+        said = await _urgent(session, request, revision=1)
+        await publish(session, said)
+        record_alert(runtime.name, state="urgent-help")
+        log.warning("an alert", service=runtime.name, reason="urgent-help", where=said.school_id)
     await reassess(session, Touched(school={request.student_id}))
+
+
+async def _urgent(session: AsyncSession, request: HelpRequest, **stands: Any) -> UrgentHelpRequested:
+    student = await session.get_one(Student, request.student_id)
+    return UrgentHelpRequested(request_id=request.id, school_id=str(student.school_id), **stands)
 
 
 async def open_requests(session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]]) -> Sequence[HelpRequest]:

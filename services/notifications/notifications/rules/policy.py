@@ -26,6 +26,7 @@ class Policy:
     breaker_failures: int
     breaker_seconds: int
     ask_again_minutes: int
+    urgent_again_minutes: tuple[int, ...]
     guardians: frozenset[str]
     street_words: Mapping[str, str]
     postal_code_characters: int

@@ -7,7 +7,7 @@ from sis.rules.values import day, descriptor, identifier, text
 
 STAFFS = (
     Resource(
-        # The addresses tell which person it is that signs in, nothing else.
+        # The addresses tell which person it is that signs in, and reach those whom an urgent request for help is told to.
         name="staffs",
         shape={
             "staffUniqueId": needed(identifier),
