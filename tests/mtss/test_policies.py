@@ -162,7 +162,7 @@ async def test_a_policy_for_a_day_to_come_waits_for_it_and_is_then_counted_again
     assert (await ask(mtss, "POST", f"/adoptions/{approved}/confirm", staff=ANNA))[0] == 200
     await work_off_adoptions(mtss.runtime)
     found = await adoption_of(mtss, approved)
-    assert (found["state"], found["changed"], found["decided"]) == ("done", 3, 0)
+    assert (found["state"], found["changed"], found["decided"], found["behind"]) == ("begun", 3, 0, ["100"])
 
     await mtss.deliver(*SCHOOL.closes(30))
     assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)] * 3
@@ -189,9 +189,7 @@ async def test_of_two_policies_for_days_to_come_each_begins_on_its_own(mtss: Run
     assert [step.policy.version for step in counting] == ["default-1", "ours-2", "ours-1"]
 
 
-async def test_while_another_adoption_waits_an_approved_one_is_asked_about_on_its_day_and_somebody_hears_of_it(
-    mtss: Running,
-) -> None:
+async def test_an_adoption_that_waits_holds_up_no_approved_one_and_somebody_hears_of_it(mtss: Running) -> None:
     await mtss.deliver(*students(10, 1))
     today(mtss, 24)
     approved = (await approve(mtss, await drafted(mtss, policy()), 30))[1]["id"]
@@ -202,35 +200,70 @@ async def test_while_another_adoption_waits_an_approved_one_is_asked_about_on_it
         await work_off_adoptions(mtss.runtime)
         today(mtss, 30)
         await work_off_adoptions(mtss.runtime)
-    assert [(await adoption_of(mtss, each))["state"] for each in (other, approved)] == ["waiting", "waiting"]
-    assert [each.get("reason") for each in lines if each["event"] == "an alert"] == ["adoption-waits"] * 2
-    assert (await ask(mtss, "POST", f"/adoptions/{approved}/confirm", staff=ANNA))[0] == 200
+    assert [(await adoption_of(mtss, each))["state"] for each in (other, approved)] == ["waiting", "begun"]
+    assert [each.get("reason") for each in lines if each["event"] == "an alert"] == ["adoption-waits"]
+
+
+async def test_what_has_begun_is_over_once_each_school_has_closed_its_first_day(mtss: Running) -> None:
+    await mtss.deliver(*students(5, 1))
+    behind, theirs = School("200", days=SCHOOL.days), [named("student", 10 + each) for each in range(5)]
+    said = [behind.calendar(), *(behind.enrols(each) for each in theirs), *behind.closes_through(22)]
+    await mtss.deliver(*said, *(behind.absent(day, theirs[0]) for day in (20, 21)))
+    today(mtss, 22)
+    approved = (await approve(mtss, await drafted(mtss, policy()), 23))[1]["id"]
     await work_off_adoptions(mtss.runtime)
-    assert [(await adoption_of(mtss, each))["state"] for each in (other, approved)] == ["waiting", "done"]
+    today(mtss, 23)
+
+    async def told() -> tuple[str, list[str], int, int]:
+        await work_off_adoptions(mtss.runtime)
+        found = await adoption_of(mtss, approved)
+        return found["state"], found["behind"], found["changed"], found["decided"]
+
+    assert await told() == ("begun", ["100", "200"], 2, 0)
+    await mtss.deliver(*SCHOOL.closes(23))
+    assert await told() == ("begun", ["200"], 2, 1)
+    await mtss.deliver(*behind.closes(22))
+    assert await told() == ("begun", ["200"], 2, 1)
+    today(mtss, 25)
+    await mtss.deliver(*behind.closes(23))
+    assert await told() == ("done", [], 2, 2)
 
 
-async def test_a_policy_counts_from_the_past_only_as_far_as_a_dry_run_has_shown(mtss: Running) -> None:
+async def test_a_policy_counts_from_the_past_only_as_a_dry_run_has_shown_that_is_not_old(mtss: Running) -> None:
+    await mtss.deliver(*students(10, 1))
     found = await drafted(mtss, policy())
+    await drafted(mtss, policy("ours-2"))
 
     async def approved_from(day: int) -> tuple[int, str]:
         status, answer = await approve(mtss, found, day, in_force_from=SCHOOL.days[day].isoformat())
         return status, answer.get("type", "").rpartition(":")[2]
 
-    async def shown_from(day: int) -> None:
+    async def shown_from(day: int, version: str = "ours-1") -> str:
         counting = {"in_force_from": SCHOOL.days[day].isoformat()}
-        assert (await ask(mtss, "POST", "/policies/ours-1/dry-runs", counting))[0] == 202
+        status, run = await ask(mtss, "POST", f"/policies/{version}/dry-runs", counting)
+        assert status == 202
         await work_off_adoptions(mtss.runtime)
+        return str(run["id"])
 
     today(mtss, 25)
-    await shown_from(22)
+    for other in (20, 22):
+        await shown_from(other)
+    await shown_from(21, "ours-2")
     assert await approved_from(21) == (409, "not-shown")
-    await shown_from(20)
+    run = await shown_from(21)
+    assert (await adoption_of(mtss, run))["old"] is False
+    await mtss.deliver(*SCHOOL.closes(23))
+    assert (await adoption_of(mtss, run))["old"] is True
+    assert await approved_from(21) == (409, "dry-run-old")
+    await shown_from(21)
     assert (await approved_from(21))[0] == 202
+    await work_off_adoptions(mtss.runtime)
+    assert await approved_from(21) == (409, "dry-run-old")  # another policy counts by now, this one
 
 
 async def test_on_its_first_day_a_policy_changes_what_the_facts_did_not(mtss: Running) -> None:
     await mtss.deliver(*students(10, 1))
-    assert (await adopted(mtss, policy(), 23))["state"] == "done"
+    assert (await adopted(mtss, policy(), 23))["state"] == "begun"
     assert await causes(mtss) == []
     await mtss.deliver(*SCHOOL.closes(23))
     # 2 of 24 is under 8.5 percent, but the clause has stood since the 22nd day and has not ended.
@@ -284,19 +317,18 @@ async def test_more_than_the_cap_waits_for_a_second_person(mtss: Running) -> Non
     assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)] * 2
 
 
-async def test_a_confirmation_holds_for_as_many_as_were_shown(mtss: Running) -> None:
-    await mtss.deliver(*students(10, 3))
+async def test_a_confirmation_holds_for_a_tenth_more_than_were_shown(mtss: Running) -> None:
+    await mtss.deliver(*students(30, 10))
     adoption = await adopted(mtss, policy(), 21)
     path = f"/adoptions/{adoption['id']}/confirm"
-    await mtss.deliver(*[SCHOOL.absent(day, named("student", 3)) for day in (20, 21)])
-    assert (await ask(mtss, "POST", path, staff=ANNA))[0] == 200
-    await work_off_adoptions(mtss.runtime)
-    found = await adoption_of(mtss, adoption["id"])
-    assert (found["state"], found["changed"]) == ("waiting", 4)
-    assert (await ask(mtss, "POST", path, staff=ANNA))[0] == 200
-    await work_off_adoptions(mtss.runtime)
-    assert (await adoption_of(mtss, adoption["id"]))["state"] == "done"
-    assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)] * 4
+    await mtss.deliver(*[SCHOOL.absent(day, named("student", each)) for day in (20, 21) for each in (10, 11)])
+    for state, changed_by_now in (("waiting", 12), ("done", 13)):  # 12 are more than 11, and 13 are not more than 13.2
+        assert (await ask(mtss, "POST", path, staff=ANNA))[0] == 200
+        await work_off_adoptions(mtss.runtime)
+        found = await adoption_of(mtss, adoption["id"])
+        assert (found["state"], found["changed"]) == (state, changed_by_now)
+        await mtss.deliver(*[SCHOOL.absent(day, named("student", 12)) for day in (20, 21)])
+    assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)] * 13
 
 
 async def test_new_proposals_count_against_the_cap(mtss: Running) -> None:

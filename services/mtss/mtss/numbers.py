@@ -15,5 +15,9 @@ COMPARISON: Comparison = read_comparison(_COMPARED, POLICY["rehearsal"], LEAST)
 
 CHANGES_DAYS: int = POLICY["adoptions"]["changes_days"]["value"]
 """So many days after it was asked for, who would have changed by a dry run or a withdrawn adoption is removed."""
-if CHANGES_DAYS < 1:
-    raise PolicyInvalid("The policy of mtss: adoptions.changes_days must be at least 1.")
+CONFIRMED_HOLDS: int = POLICY["adoptions"]["confirmed_holds"]["value"]
+"""So many percent more than were shown to who confirmed an adoption may change before somebody is asked again."""
+if CHANGES_DAYS < 1 or CONFIRMED_HOLDS < 0:
+    raise PolicyInvalid(
+        "The policy of mtss: adoptions.changes_days must be at least 1, adoptions.confirmed_holds at least 0."
+    )

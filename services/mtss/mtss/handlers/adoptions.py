@@ -1,6 +1,7 @@
 """Adopting a policy: first everybody is counted, then the district is decided anew, some students at a time.
 
-What begins on a day to come waits for it, approved, and is counted again on that day.
+What begins on a day to come waits for it, approved, and is counted again on that day. It is over once each school has closed its first day:
+students of a school that is behind are decided about when it does.
 
 How far it came stands in the transaction of each batch, so whatever is killed goes on where it was.
 """
@@ -28,13 +29,14 @@ from mtss.models import (
     Adoption,
     AdoptionChange,
     Student,
+    count_anew,
     facts_of,
     find_policy,
     last_enrolment_is_open,
     policies_in_force,
-    students_in_all,
+    schools_behind,
 )
-from mtss.numbers import CHANGES_DAYS
+from mtss.numbers import CHANGES_DAYS, CONFIRMED_HOLDS
 from mtss.rules import day_number, follow, standing_of, what_changes
 
 AT_ONCE = 2000
@@ -64,6 +66,7 @@ async def work_off_adoptions(runtime: Runtime) -> None:
     """Count, and decide anew, until no adoption waits for us."""
     while await _batch(runtime):
         runtime.beat(work_off_adoptions.__name__)
+    await _finish(runtime)
 
 
 async def forget_counted(runtime: Runtime) -> None:
@@ -80,7 +83,7 @@ async def _batch(runtime: Runtime) -> bool:
             adoption = await _first(session, _day_has_come(runtime.today()))
             if adoption is None:
                 return False
-            adoption.count_anew(await students_in_all(session))
+            await count_anew(session, adoption)
         if adoption.cursor is None and adoption.state == "counting":
             await session.execute(sa.delete(AdoptionChange).where(col(AdoptionChange.adoption_id) == adoption.id))
         students = await _next(session, adoption.cursor)
@@ -99,6 +102,15 @@ async def _batch(runtime: Runtime) -> bool:
         record_alert(runtime.name, state="adoption-waits")
         log.warning("an alert", service=runtime.name, reason="adoption-waits", count=1)
     return True
+
+
+async def _finish(runtime: Runtime) -> None:
+    """What has begun is over once no school is behind its first day."""
+    async with runtime.transaction() as session:
+        begun = (await session.scalars(sa.select(Adoption).where(col(Adoption.state) == "begun"))).all()
+        behind = await schools_behind(session, [each.id for each in begun], runtime.today()) if begun else {}
+        for each in begun:
+            each.state = "begun" if each.id in behind else "done"
 
 
 async def _first(session: AsyncSession, which: sa.ColumnElement[bool]) -> Adoption | None:
@@ -129,7 +141,7 @@ async def _who_are_there(session: AsyncSession, students: Sequence[Student], tod
 
 async def _end(session: AsyncSession, adoption: Adoption, today: date) -> None:
     if adoption.state == "running":
-        adoption.state = "done"
+        adoption.state = "begun" if await schools_behind(session, [adoption.id], today) else "done"
     elif adoption.dry_run:
         adoption.state = "counted"
     elif await _needs_another(session, adoption, today):
@@ -141,24 +153,20 @@ async def _end(session: AsyncSession, adoption: Adoption, today: date) -> None:
 
 
 async def _needs_another(session: AsyncSession, adoption: Adoption, today: date) -> bool:
-    """Whether another person confirms it: the default policy, which nobody drafted; where too many change; while another waits.
+    """Whether another person confirms it: of the default policy, which nobody drafted, and where too many change for one.
 
-    Who confirmed it did so for what was shown: where more would change by now, somebody is asked again. A revert asks nobody.
+    Who confirmed it did so for what was shown and a little more: beyond that somebody is asked again. A revert asks nobody.
     """
     if adoption.reverts is not None:
         return False
-    if adoption.confirmed is None and (adoption.version == DEFAULT_POLICY.version or await _another_waits(session)):
+    if adoption.confirmed is None and adoption.version == DEFAULT_POLICY.version:
         return True
     in_force = await policies_in_force(session)
     most = in_force.on(day_number(today)).policy.confirm_above
     if adoption.changed * 100 <= (most.value if most else 0) * adoption.with_tier:
         return False
-    return not adoption.changes <= Counter(adoption.confirmed)
-
-
-async def _another_waits(session: AsyncSession) -> bool:
-    waiting = sa.exists().where(col(Adoption.state) == "waiting", ~col(Adoption.dry_run))
-    return bool(await session.scalar(sa.select(waiting)))
+    confirmed = Counter(adoption.confirmed)
+    return (adoption.changes - confirmed).total() * 100 > CONFIRMED_HOLDS * confirmed.total()
 
 
 async def _begin(session: AsyncSession, adoption: Adoption) -> None:

@@ -1,6 +1,7 @@
 """What ``mtss`` holds, and how the facts that decide are read."""
 
-from mtss.models.asking import course_ahead, courses_of, last_enrolment_is_open, students_in_all
+from mtss.models.adopting import count_anew, counts_hold_since, schools_behind
+from mtss.models.asking import course_ahead, courses_of, last_enrolment_is_open
 from mtss.models.knowing import Moment, facts_known
 from mtss.models.people import Author, Handover, HelpLink, HelpRequest, Proposal, Ruling
 from mtss.models.policy import (
@@ -70,6 +71,8 @@ __all__ = [
     "Student",
     "Support",
     "TeamReferral",
+    "count_anew",
+    "counts_hold_since",
     "course_ahead",
     "courses_of",
     "facts_known",
@@ -80,7 +83,7 @@ __all__ = [
     "policies_in_force",
     "policies_known",
     "policy_in_force",
-    "students_in_all",
+    "schools_behind",
     "verify",
     "verify_proposal",
 ]

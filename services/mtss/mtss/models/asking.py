@@ -21,11 +21,6 @@ def last_enrolment_is_open(today: date) -> ColumnElement[bool]:
     return sa.and_(col(Student.enrolled), sa.or_(col(Student.exit_on).is_(None), still_to_come))
 
 
-async def students_in_all(session: AsyncSession) -> int:
-    """How many students are known, those who left too."""
-    return await session.scalar(sa.select(sa.func.count()).select_from(Student)) or 0
-
-
 async def courses_of(session: AsyncSession, students: Sequence[UUID]) -> list[Course]:
     """The course of each of ``students``, from what is known now."""
     in_force = await policies_in_force(session)

@@ -24,7 +24,7 @@ _known: dict[UUID | None, InForce] = {None: since_ever(DEFAULT_POLICY)}
 """What was in force after an adoption never changes: it is read once, and known by the id of the last one."""
 
 UNDER_WAY = ("counting", "waiting", "running")
-"""States of an adoption beside which no other may be."""
+"""States of an adoption beside which no other is asked for."""
 LAST_ADOPTION = "SELECT id FROM mtss_adoption WHERE number IS NOT NULL ORDER BY number DESC LIMIT 1"
 _LAST = sa.text(LAST_ADOPTION)
 _LAST_BY = sa.text("SELECT id FROM mtss_adoption WHERE in_force_at <= :at ORDER BY number DESC LIMIT 1")
@@ -68,7 +68,8 @@ class Adoption(Table, table=True):
     """A policy on its way into force, or only counted; and how far the district was decided anew.
 
     ``number`` and ``in_force_at`` are set once it is in force. ``state``: counting, counted (a dry run), waiting (for a second confirmation),
-    approved (until its day), running, done, or withdrawn. Once its day has come it is counted again.
+    approved (until its day), running, begun (until each school has closed its first day), done, or withdrawn. Once its day has come it is
+    counted again.
     """
 
     __tablename__ = "mtss_adoption"
@@ -90,6 +91,8 @@ class Adoption(Table, table=True):
     confirmed: dict[str, int] | None = Field(default=None, sa_type=sa.JSON(none_as_null=True))
     """By what changes, how many students were shown to who confirmed it."""
     in_force_at: datetime | None = _moment(nullable=True)
+    counted_at: datetime | None = _moment(nullable=True)
+    """When it was begun to be counted, by the database's clock: what is known since, the counts do not show."""
     cursor: UUID | None = None
     total: int = 0
     with_tier: int = 0
@@ -101,11 +104,6 @@ class Adoption(Table, table=True):
     def changes(self) -> "Counter[str]":
         """How many students it changes, by what changes."""
         return sum(map(Counter, self.counts.values()), Counter[str]())
-
-    def count_anew(self, total: int) -> None:
-        """Have all ``total`` students counted, from the first on."""
-        self.state, self.cursor, self.done, self.total = "counting", None, 0, total
-        self.with_tier, self.changed, self.counts = 0, 0, {}
 
     def after(self, in_force: InForce, policy: Policy, first_day: int) -> InForce:
         """What counts once it does, from ``first_day`` on."""

@@ -18,8 +18,17 @@ from common.errors import DomainError, NotFound
 from common.events import Cause, Tier
 from common.idempotency import repeatable
 from common.paging import Cursor, Limit, Page, keyset, next_of
-from common.runtime import Now
-from mtss.models import UNDER_WAY, Adoption, AdoptionChange, Decision, PolicyStep, students_in_all
+from common.runtime import Now, Today
+from mtss.models import (
+    UNDER_WAY,
+    Adoption,
+    AdoptionChange,
+    Decision,
+    PolicyStep,
+    count_anew,
+    counts_hold_since,
+    schools_behind,
+)
 from mtss.routes.documents import NO_CONTROL, District, Person
 
 router = Router("mtss")
@@ -46,7 +55,11 @@ class AdoptionDocument(BaseModel):
     version: str
     first_on: date
     state: Annotated[
-        str, Field(description="counting, counted, waiting, approved (until its day), running, done or withdrawn")
+        str,
+        Field(
+            description="counting, counted, waiting, approved (until its day), running, begun (until each school has closed its "
+            "first day), done or withdrawn"
+        ),
     ]
     dry_run: bool
     tells_families: bool
@@ -75,6 +88,17 @@ class AdoptionDocument(BaseModel):
             description="Decisions that it brought about so far: a student's comes once their school has closed its first day."
         ),
     ] = 0
+    behind: Annotated[
+        list[str],
+        Field(description="Of one that runs or has begun: schools that have not closed its first day yet."),
+    ] = []
+    old: Annotated[
+        bool,
+        Field(
+            description="Of a dry run: a day was closed, or a policy came into force, since it counted. It shows no longer what "
+            "would change: make it again."
+        ),
+    ] = False
     counts: Annotated[
         dict[str, dict[str, int]],
         Field(
@@ -115,22 +139,22 @@ class StudentChangeDocument(BaseModel):
 
 @router.get("/v1/adoptions")
 async def list_adoptions(
-    _: District, session: Session, cursor: Cursor = None, limit: Limit = 100
+    _: District, session: Session, today: Today, cursor: Cursor = None, limit: Limit = 100
 ) -> Page[AdoptionDocument]:
     """Every adoption and dry run, the latest first."""
     found = (
         await session.scalars(keyset(sa.select(Adoption), col(Adoption.id), cursor, limit, latest_first=True))
     ).all()
-    return Page(items=await _told(session, found[:limit]), next=next_of(found, limit, attrgetter("id")))
+    return Page(items=await _told(session, found[:limit], today), next=next_of(found, limit, attrgetter("id")))
 
 
 @router.get("/v1/adoptions/{adoption_id}")
-async def read_adoption(adoption_id: UUID, _: District, session: Session) -> AdoptionDocument:
+async def read_adoption(adoption_id: UUID, _: District, session: Session, today: Today) -> AdoptionDocument:
     """How far it came, and whom it changes."""
     found = await session.get(Adoption, adoption_id)
     if found is None:
         raise NotFound(what="adoption")
-    return (await _told(session, [found]))[0]
+    return (await _told(session, [found], today))[0]
 
 
 @router.get("/v1/adoptions/{adoption_id}/changes")
@@ -161,7 +185,8 @@ async def list_adoption_changes(
 async def confirm_adoption(adoption_id: UUID, who: Person, session: Session, now: Now) -> AdoptionDocument:
     """Let an adoption run that changes more students than the policy in force lets one person change.
 
-    What was shown is confirmed: where more would change once it is counted anew, it waits again.
+    What was shown is confirmed, and a little more (``adoptions.confirmed_holds`` of the policy file): where still more would
+    change once it is counted anew, it waits again.
 
     Raises:
         NotWaiting: it waits for no confirmation.
@@ -172,7 +197,7 @@ async def confirm_adoption(adoption_id: UUID, who: Person, session: Session, now
         raise SecondPersonMissing
     # It is counted anew, with the facts of now.
     adoption.confirmed_by, adoption.confirmed_at, adoption.confirmed = who.subject, now, adoption.changes
-    adoption.count_anew(await students_in_all(session))
+    await count_anew(session, adoption)
     session.add_all((adoption, PolicyStep(version=adoption.version, step="confirmed", by=who.subject, at=now)))
     return AdoptionDocument.model_validate(adoption)
 
@@ -200,17 +225,27 @@ async def _waiting(session: Session, adoption_id: UUID, states: tuple[str, ...])
     return adoption
 
 
-async def _told(session: Session, found: Sequence[Adoption]) -> list[AdoptionDocument]:
+async def _told(session: Session, found: Sequence[Adoption], today: date) -> list[AdoptionDocument]:
     numbers = [each.number for each in found if each.number is not None]
     mine = col(Decision.cause) == Cause.ADOPTED, col(Decision.adoption).in_(numbers)
     counted = (
         sa.select(col(Decision.adoption), sa.func.count().label("so_far")).where(*mine).group_by(col(Decision.adoption))
     )
     decided = {each.adoption: each.so_far for each in await session.execute(counted)}
+    begun = [each.id for each in found if each.state in ("running", "begun")]
+    behind = await schools_behind(session, begun, today) if begun else {}
+    hold_since = await counts_hold_since(session)
     documents = [AdoptionDocument.model_validate(each) for each in found]
     for document, each in zip(documents, found, strict=True):
         document.decided = decided.get(each.number or 0, 0)
+        document.behind = behind.get(each.id, [])
+        document.old = each.dry_run and is_old(each.counted_at, hold_since)
     return documents
+
+
+def is_old(counted_at: datetime | None, hold_since: datetime | None) -> bool:
+    """Whether what was counted shows no longer what would change; nothing of before its time was kept."""
+    return counted_at is None or (hold_since is not None and hold_since >= counted_at)
 
 
 async def ask_for(session: Session, adoption: Adoption) -> AdoptionDocument:
@@ -226,7 +261,7 @@ async def ask_for(session: Session, adoption: Adoption) -> AdoptionDocument:
         under_way = sa.exists().where(sa.or_(col(Adoption.state).in_(UNDER_WAY), waits), ~col(Adoption.dry_run))
         if await session.scalar(sa.select(under_way)):
             raise AdoptionUnderWay
-    adoption.count_anew(await students_in_all(session))
+    await count_anew(session, adoption)
     session.add(adoption)
     await session.flush()
     return AdoptionDocument.model_validate(adoption)

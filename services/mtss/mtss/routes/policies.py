@@ -20,12 +20,13 @@ from mtss.models import (
     Adoption,
     PolicyStep,
     StoredPolicy,
+    counts_hold_since,
     find_policy,
     policies_in_force,
     policy_in_force,
 )
 from mtss.models.rehearsal import compared
-from mtss.routes.adoptions import AdoptionDocument, SecondPersonMissing, ask_for
+from mtss.routes.adoptions import AdoptionDocument, SecondPersonMissing, ask_for, is_old
 from mtss.routes.documents import District, Person
 from mtss.routes.policy_documents import PolicyDocument, PolicyLine, approved_for, line_of, rehearsal_of, told
 from mtss.rules import Policy, day_of, policy_of
@@ -61,7 +62,11 @@ class NotRehearsed(DomainError):
 
 
 class NotShown(DomainError):
-    """In_force_from lies in the past, and no dry run has shown what changes from that day on: count it first."""
+    """In_force_from lies in the past, and no dry run of this version has shown what changes from that day on: make one first."""
+
+
+class DryRunOld(DomainError):
+    """In_force_from lies in the past, and since the dry run from that day a day was closed or a policy came into force: make it again."""
 
 
 class AnotherDocument(DomainError):
@@ -175,12 +180,13 @@ async def approve_policy(
         SecondPersonMissing: who drafted it cannot approve it.
         AnotherDocument: the digest is not its.
         NotShown: it would count from a day in the past that no dry run of it has shown.
+        DryRunOld: the dry run that has shown that day shows no longer what would change.
         AdoptionUnderWay: another adoption is.
     """
     policy, stored = await _find(session, version)
     _require_checked(stored)
-    if approval.in_force_from < today and not await _was_shown(session, version, approval.in_force_from):
-        raise NotShown
+    if approval.in_force_from < today:
+        await _require_shown(session, version, approval.in_force_from)
     if stored is not None and who.subject == stored.drafted_by:
         raise SecondPersonMissing
     if approval.digest != policy.digest:
@@ -246,10 +252,16 @@ def _asked(
     )
 
 
-async def _was_shown(session: Session, version: str, from_day: date) -> bool:
-    """Whether a dry run told what changes when the policy counts from that day, or from an earlier one."""
-    counted = col(Adoption.version) == version, col(Adoption.state) == "counted", col(Adoption.first_on) <= from_day
-    return bool(await session.scalar(sa.select(sa.exists().where(*counted))))
+async def _require_shown(session: Session, version: str, from_day: date) -> None:
+    """A dry run told what changes when the policy counts from that day, and nothing was closed since."""
+    counted = col(Adoption.version) == version, col(Adoption.state) == "counted", col(Adoption.first_on) == from_day
+    last = (
+        await session.scalars(sa.select(Adoption).where(*counted).order_by(col(Adoption.id).desc()).limit(1))
+    ).first()
+    if last is None:
+        raise NotShown
+    if is_old(last.counted_at, await counts_hold_since(session)):
+        raise DryRunOld
 
 
 def _require_checked(stored: StoredPolicy | None) -> None:
