@@ -10,7 +10,7 @@ import pytest
 from common.events import AttendanceRecorded
 from sis.arrivals import intake
 from sis.documents import write
-from tests.sis.conftest import Sis, absence, student
+from tests.sis.conftest import Sis, absence, enrolment, student
 
 ATTENDANCE = "studentSchoolAttendanceEvents"
 
@@ -56,11 +56,11 @@ async def test_a_row_that_cannot_be_stored_fails_alone_but_a_database_that_is_aw
     await sis.roster()
 
     async def failing(session: Any, vault: Any, resource: Any, rows: Sequence[Any], sources: Sequence[str]) -> Any:
-        if any(row.content.body["eventDate"] == "2026-09-02" for row in rows):
+        if any(row.content.body["entryDate"] == "2026-09-02" for row in rows):
             raise error
         return await write(session, vault, resource, rows, sources)
 
     monkeypatch.setattr(intake, "write", failing)
-    answers = await asyncio.gather(*(sis.post(ATTENDANCE, absence(f"2026-09-0{day}")) for day in (1, 2, 3)))
+    pushes = (sis.post("studentSchoolAssociations", enrolment(entry=f"2026-09-0{day}")) for day in (1, 2, 3))
 
-    assert [answer.status_code for answer in answers] == statuses
+    assert [answer.status_code for answer in await asyncio.gather(*pushes)] == statuses

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import SQLModel
 
-from common.scope import EVERYTHING, NOTHING, Sight, begin_seeing_all, session_for, sight_of
+from common.scope import EVERYTHING, NOTHING, Sight, see_all_along, see_nothing, session_for, sight_of
 
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _TRUSTED_SECONDS = 1.0
@@ -138,7 +138,7 @@ class Transactions:
         connection, driver = await self._hold()
         session = session_for(connection, lambda: EVERYTHING)
         try:
-            await begin_seeing_all(driver)
+            await driver.execute("BEGIN")
             session.info["driver"] = _innermost(session), None if _is_listened_to(connection) else driver
             try:
                 yield session
@@ -152,9 +152,19 @@ class Transactions:
             await self._roll_back(connection, driver)
             raise
         finally:
-            pool: Any = self._engine.pool
-            if pool.overflow() > 0:  # others may wait for it
-                await self._let_go()
+            await self._let_go_if_wanted()
+
+    @asynccontextmanager
+    async def outright(self) -> AsyncIterator[Any]:
+        """The driver's connection outside of a transaction, for :func:`fetch_from`: each statement is whole by itself.
+
+        ``None`` where somebody listens to the engine (traces): what goes straight to the driver would not be heard.
+        """
+        connection, driver = await self._hold()
+        try:
+            yield None if _is_listened_to(connection) else driver
+        finally:
+            await self._let_go_if_wanted()
 
     async def _hold(self) -> tuple[AsyncConnection, Any]:
         if self._held and self._held[1].is_closed():
@@ -163,6 +173,7 @@ class Transactions:
             # Beginning and ending is left to us.
             connection = await (await self._engine.connect()).execution_options(isolation_level="AUTOCOMMIT")
             self._held = connection, (await connection.get_raw_connection()).driver_connection
+            await see_all_along(self._held[1])
         return self._held
 
     async def _roll_back(self, connection: AsyncConnection, driver: Any) -> None:
@@ -172,10 +183,24 @@ class Transactions:
             await connection.invalidate()
             await self._let_go()
 
+    async def _let_go_if_wanted(self) -> None:
+        pool: Any = self._engine.pool
+        if pool.overflow() > 0:  # others may wait for it
+            await self._let_go()
+
     async def _let_go(self) -> None:
         held, self._held = self._held, None
-        if held:
-            await held[0].close()
+        if held is None:
+            return
+        connection, driver = held
+        try:
+            await see_nothing(driver)
+        except BaseException as error:
+            await connection.invalidate()  # nobody gets one that may still see
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            await connection.close()
 
 
 async def fetch(session: AsyncSession, statement: sa.TextClause, values: Mapping[str, Any]) -> Sequence[Any]:
@@ -208,7 +233,7 @@ def _innermost(session: AsyncSession) -> Any:
 
 
 def _is_listened_to(connection: AsyncConnection) -> bool:
-    return connection.sync_engine._has_events  # noqa: SLF001 (there is no other way to know)
+    return bool(connection.sync_engine.dispatch.before_cursor_execute)
 
 
 async def _driver_in(connection: AsyncConnection) -> Any:

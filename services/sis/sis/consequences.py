@@ -1,6 +1,6 @@
 """Which facts follow from which documents."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -127,6 +127,16 @@ async def resolve_attendance(session: AsyncSession, at: datetime, changed: Seque
         ]
 
     await say_at_once(session, at, AttendanceRecorded, touched, resolve)
+
+
+def attendance_added(added: Iterable[Standing]) -> dict[FactKey, Fact]:
+    """What rows come to of students, schools and days that nothing was ever said of."""
+    rows: dict[FactKey, list[AttendanceRow]] = {}
+    for document in added:
+        body = document.content.body
+        row = _attendance_row(body["attendanceEventCategoryDescriptor"], body.get("eventDuration"))
+        rows.setdefault((document.student_id, document.school_id, document.on), []).append(row)
+    return {key: _attendance(key, of_day) for key, of_day in rows.items()}
 
 
 def _attendance_row(category: str, duration: str | None) -> AttendanceRow:

@@ -34,7 +34,7 @@ _STANDING = sa.text(
     """
 )
 # Also a fact that stays as it is takes its turn: whoever resolved it meanwhile from older rows must look again.
-_STORE = sa.text(
+STORE = sa.text(
     """
     INSERT INTO sis_fact AS f (id, type, school_id, on_date, state, revision, turn, known_at, deleted)
     SELECT id, :type, school_id, on_date, CAST(state AS jsonb), revision, turn, known_at, deleted
@@ -139,11 +139,7 @@ async def _say(
     while waiting:
         said, wanted = await look(waiting)
         rows = _rows(waiting, said, wanted, at)
-        news = {
-            i: _event(event, rows[i].fact, rows[i].revision)
-            for i in sorted(rows, key=waiting.__getitem__)
-            if i not in said or said[i].revision != rows[i].revision
-        }
+        news = _news(event, waiting, said, rows)
         stored = await _store(session, event, waiting, rows, news)
         await _keep(session, {i: said[i] for i in news if i in stored and i in said})
         changed |= {waiting[i]: one for i, one in news.items() if i in stored}
@@ -152,6 +148,13 @@ async def _say(
     if event in HEARD:
         await keep_scope(spoken, session)
     return spoken
+
+
+def said_first(at: datetime, event: type[E], shall: Mapping[FactKey, Fact]) -> tuple[dict[str, Any], Mapping[UUID, E]]:
+    """The values of :data:`STORE` for facts of which none was ever said, and the events to publish of those stored."""
+    keys = {fact_id(event, key): key for key in shall}
+    rows = _rows(keys, {}, shall, at)
+    return _values(event, keys, rows), _news(event, keys, {}, rows)
 
 
 def just(shall: Mapping[FactKey, Fact]) -> Resolve:
@@ -196,6 +199,16 @@ def _rows(
     return rows
 
 
+def _news(
+    event: type[E], keys: Mapping[UUID, FactKey], said: Mapping[UUID, _Said], rows: Mapping[UUID, _Said]
+) -> dict[UUID, E]:
+    return {
+        i: _event(event, rows[i].fact, rows[i].revision)
+        for i in sorted(rows, key=keys.__getitem__)
+        if i not in said or said[i].revision != rows[i].revision
+    }
+
+
 async def _said(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, _Said]:
     rows = await fetch(session, _STANDING, {"ids": list(ids)})
     return {row[0]: _Said(Fact(row[1], row[2]), *row[3:]) for row in rows}
@@ -208,21 +221,22 @@ async def _store(
     rows: Mapping[UUID, _Said],
     news: Mapping[UUID, Event],
 ) -> set[UUID]:
-    if not rows:
-        return set()
-    ids = sorted(rows)
-    columns = _columns(ids, rows) | {
-        "type": event.type(),
-        "school_id": [rows[i].fact.state["school_id"] or "" for i in ids],
-        "on_date": [_day(keys[i]) for i in ids],
-        "turn": [rows[i].turn for i in ids],
-    }
-    return await publish_stored(session, _STORE, columns, news)
+    return await publish_stored(session, STORE, _values(event, keys, rows), news) if rows else set()
 
 
 async def _keep(session: AsyncSession, superseded: Mapping[UUID, _Said]) -> None:
     if superseded:
         await fetch(session, _KEEP, _columns(list(superseded), superseded))
+
+
+def _values(event: type[Event], keys: Mapping[UUID, FactKey], rows: Mapping[UUID, _Said]) -> dict[str, Any]:
+    ids = sorted(rows)
+    return _columns(ids, rows) | {
+        "type": event.type(),
+        "school_id": [rows[i].fact.state["school_id"] or "" for i in ids],
+        "on_date": [_day(keys[i]) for i in ids],
+        "turn": [rows[i].turn for i in ids],
+    }
 
 
 def _columns(ids: Sequence[UUID], rows: Mapping[UUID, _Said]) -> dict[str, Any]:

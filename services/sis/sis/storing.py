@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -45,7 +46,7 @@ _HOLD = """
         WHERE sis_document.resource = wanted.resource AND sis_document.key = wanted.key AND NOT deleted FOR {strength}
     ) AS d
     """
-_HOLD_KEYS = sa.text(_HOLD.format(strength="KEY SHARE"))
+HOLD_KEYS = sa.text(_HOLD.format(strength="KEY SHARE"))
 _HOLD_ALL = sa.text(_HOLD.format(strength="SHARE"))
 _CLAIM = sa.text('SELECT id FROM sis_document WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY key COLLATE "C" FOR UPDATE')
 _REFERRED_TO = sa.text(
@@ -55,7 +56,7 @@ _REFERRED_TO = sa.text(
     """
 )
 # A row is written only where the document still stands as it was read; others are locked, read and decided again.
-_STORE = sa.text(
+STORE = sa.text(
     """
     INSERT INTO sis_document AS d (
         id, resource, key, body, sealed, student_id, school_id, on_date, refs, revision, turn, known_at, source_modified_at,
@@ -124,13 +125,18 @@ def _standing(
 
 async def hold(session: AsyncSession, targets: Iterable[Target]) -> dict[Target, UUID]:
     """The ids of the documents referred to, each kept from vanishing until this transaction ends."""
-    wanted = sorted(targets, key=lambda target: (LOCK_ORDER[target[0]], target[1]))
+    wanted = in_order(targets)
     if not wanted:
         return {}
-    statement = _HOLD_ALL if any(name == "disciplineIncidents" for name, _ in wanted) else _HOLD_KEYS
+    statement = _HOLD_ALL if any(name == "disciplineIncidents" for name, _ in wanted) else HOLD_KEYS
     names, keys = zip(*wanted, strict=True)
     rows = await fetch(session, statement, {"resources": list(names), "keys": list(keys)})
     return {(resource, key): identity for resource, key, identity in rows}
+
+
+def in_order(targets: Iterable[Target]) -> list[Target]:
+    """The order in which everybody holds them, so that nobody waits for one who waits."""
+    return sorted(targets, key=lambda target: (LOCK_ORDER[target[0]], target[1]))
 
 
 async def referred_to(session: AsyncSession, ids: Sequence[UUID], resource: Resource) -> frozenset[UUID]:
@@ -147,8 +153,13 @@ async def store(
     """Store what still stands as it was read; the keys that were stored, in order."""
     if not changes:
         return {}
-    rows = [changes[key] for key in sorted(changes)]
-    columns: dict[str, Any] = _columns(vault, "sis_document", rows) | {
+    return dict.fromkeys(key for (key,) in await fetch(session, STORE, values_of(vault, resource, changes.values())))
+
+
+def values_of(vault: Vault, resource: Resource, changes: Iterable[Standing]) -> dict[str, Any]:
+    """The values of :data:`STORE`."""
+    rows = sorted(changes, key=attrgetter("key"))
+    return _columns(vault, "sis_document", rows) | {
         "resource": resource.name,
         "key": [row.key for row in rows],
         "student_id": [row.student_id for row in rows],
@@ -157,7 +168,6 @@ async def store(
         "refs": ["{" + ",".join(map(str, row.refs)) + "}" for row in rows],
         "turn": [row.turn for row in rows],
     }
-    return dict.fromkeys(key for (key,) in await fetch(session, _STORE, columns))
 
 
 async def keep_before(session: AsyncSession, vault: Vault, superseded: Sequence[Standing]) -> None:

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from common.db import Transactions, is_data_error, is_transient
 from common.errors import NotStorable
 from common.runtime import Runtime
+from sis.adding import add
 from sis.arrivals.intake import Arrival, take_in
 from sis.plan import Result
 from sis.policy import BULK_ROWS
@@ -53,8 +54,7 @@ async def write_together(runtime: Runtime, resource: Resource, arrival: Arrival)
 async def _write_all(runtime: Runtime, resource: Resource, queue: _Queue) -> None:
     while queue.waiting:  # also what came while the connection was given back
         async with Transactions(runtime.engine) as transactions:
-            while queue.waiting:
-                await _gather(queue)
+            while await _gather(queue):
                 some = queue.waiting[:BULK_ROWS]
                 del queue.waiting[: len(some)]
                 await _settle(transactions, runtime, resource, some)
@@ -62,19 +62,24 @@ async def _write_all(runtime: Runtime, resource: Resource, queue: _Queue) -> Non
                 queue.pushing = min(len(some) + len(queue.waiting), BULK_ROWS)
 
 
-async def _gather(queue: _Queue) -> None:
-    """Wait until as many have come as pushed last, but not longer than a moment: a transaction costs more than that."""
+async def _gather(queue: _Queue) -> int:
+    """How many wait, when as many have come as pushed last or a moment has passed: a transaction costs more than that."""
     queue.complete.clear()
     if len(queue.waiting) < queue.pushing:
         with suppress(TimeoutError):
             async with asyncio.timeout(_COME_AGAIN_SECONDS):
                 await queue.complete.wait()
+    return len(queue.waiting)
 
 
 async def _settle(transactions: Transactions, runtime: Runtime, resource: Resource, some: Sequence[Waiting]) -> None:
+    arrivals = [arrival for arrival, _ in some]
     try:
-        async with transactions.begin() as session:
-            results = await take_in(session, runtime, resource, [arrival for arrival, _ in some])
+        async with transactions.outright() as driver:
+            results = await add(driver, runtime, resource, arrivals)
+        if results is None:
+            async with transactions.begin() as session:
+                results = await take_in(session, runtime, resource, arrivals)
     except Exception as error:  # noqa: BLE001 (whoever waits for the row is told)
         if len(some) > 1 and not is_transient(error):
             for one in some:  # so that a row which cannot be stored fails alone

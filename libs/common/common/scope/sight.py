@@ -134,14 +134,14 @@ async def see_as(session: AsyncSession, sight: Sight | None = None) -> None:
     await session.execute(sa.text((sight or session.info["sight"]()).said))
 
 
-async def begin_seeing_all(driver: Any) -> None:
-    """Begin a transaction on a connection of the driver's that sees everything, in one trip."""
-    await driver.execute(f"BEGIN; {_SAY_ALL}")
-
-
 async def see_all_along(driver: Any) -> None:
-    """Let a connection of the driver's, which nobody else gets after, see everything to its end."""
+    """Let a connection of the driver's see everything, to its end or until :func:`see_nothing` is asked for."""
     await driver.execute("SET trellis.sees = 'all'")
+
+
+async def see_nothing(driver: Any) -> None:
+    """Take back what :func:`see_all_along` gave, before anybody else gets the connection."""
+    await driver.execute("SET trellis.sees = ''")
 
 
 async def see_all(session: AsyncSession) -> None:

@@ -33,15 +33,16 @@ _COLUMN = {
 }
 # Counts stand in parts by connection, so that pushes at the same moment wait for each other's commit only by chance.
 # A rejected row of a natural key that is now accepted is mended, whoever pushed it.
-_COUNT = sa.text(
-    """
-    WITH mended AS (
-        SELECT r.id FROM unnest(CAST(:key_resources AS text[]), CAST(:keys AS text[])) AS given(resource, key)
+MENDING = """
+    mended AS (
+        SELECT r.id FROM unnest(CAST(:key_resources AS text[]), CAST(:accepted_keys AS text[])) AS given(resource, key)
         JOIN sis_rejected AS r ON r.resource = given.resource AND r.key = given.key AND r.closed_at IS NULL
         FOR UPDATE OF r SKIP LOCKED
     ), closed AS (
         UPDATE sis_rejected SET closed_at = clock_timestamp(), closed_as = 'accepted' WHERE id IN (SELECT id FROM mended)
     )
+    """
+COUNTING = """
     INSERT INTO sis_arrival AS a
         (source, resource, day, part, accepted, unchanged, stale, deleted, waited, rejected, last_at, newest_at)
     SELECT source, resource, :day, pg_backend_pid() % :parts, accepted, unchanged, stale, deleted, waited, rejected,
@@ -57,7 +58,7 @@ _COUNT = sa.text(
         rejected = a.rejected + excluded.rejected, last_at = greatest(a.last_at, excluded.last_at),
         newest_at = greatest(a.newest_at, excluded.newest_at)
     """
-)
+_COUNT = sa.text(f"WITH {MENDING} {COUNTING}")
 
 
 @dataclass(slots=True)  # not frozen: one is made for each row, and that would make it three times as dear
@@ -165,7 +166,7 @@ async def record(
         (name, one.row.key) for name, one, result in settled if isinstance(one.row, Row) and isinstance(result, Written)
     ]
     accepted += _applied(called_in)
-    await count(session, runtime, _add_called(_tallies(settled), called_in), accepted)
+    await count(session, runtime, _add_called(tallies_of(settled), called_in), accepted)
 
 
 async def count_called(session: AsyncSession, runtime: Runtime, called_in: Sequence[CalledIn]) -> None:
@@ -177,10 +178,14 @@ async def count(
     session: AsyncSession, runtime: Runtime, tallies: Tallies, accepted: Iterable[tuple[str, str]] = ()
 ) -> None:
     """Add to today's counts; ``accepted`` are resources and natural keys of which rejected rows are mended by that."""
-    if not tallies:
-        return
+    if tallies:
+        await fetch(session, _COUNT, counted(runtime, tallies, accepted))
+
+
+def counted(runtime: Runtime, tallies: Tallies, accepted: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The values of :data:`COUNTING` and :data:`MENDING`."""
     ordered = sorted(tallies)
-    counted = {name: [getattr(tallies[key], name) for key in ordered] for name in Tally.__slots__}
+    counts = {name: [getattr(tallies[key], name) for key in ordered] for name in Tally.__slots__}
     mended = list(dict.fromkeys(accepted))
     columns = {
         "source": [source for source, _ in ordered],
@@ -188,9 +193,9 @@ async def count(
         "day": runtime.today(),
         "parts": _PARTS,
         "key_resources": [resource for resource, _ in mended],
-        "keys": [key for _, key in mended],
+        "accepted_keys": [key for _, key in mended],
     }
-    await fetch(session, _COUNT, columns | counted)
+    return columns | counts
 
 
 def _gone_already(arrival: Arrival, result: Result) -> bool:
@@ -203,7 +208,8 @@ def _refused(settled: Sequence[Settled]) -> Iterable[tuple[str, Arrival, DomainE
             yield name, arrival, result
 
 
-def _tallies(settled: Sequence[Settled]) -> Tallies:
+def tallies_of(settled: Iterable[Settled]) -> Tallies:
+    """What each source pushed, by what came of it."""
     tallies: Tallies = {}
     for name, arrival, result in settled:
         tally = tallies.setdefault((arrival.source, name), Tally())
