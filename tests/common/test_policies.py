@@ -128,7 +128,12 @@ def test_every_service_with_a_policy_file_says_so_in_one_sentence_before_it_star
             'version = "x"\n[quiet_from]\nvalue = "secret"\nsource = "x"',
             "quiet_from.value must be a time such as 20:00",
         ),
-        ("mtss", '[groups.cell]\nvalue = 0\nsource = "x"', "groups.cell and groups.students must be at least 1"),
+        ("mtss", '[groups.cell]\nvalue = 9\nsource = "x"', "groups.cell must be at least 10"),
+        (
+            "mtss",
+            '[groups.students]\nvalue = 0\nsource = "x"',
+            "groups.cell must be at least 10, and groups.students at least 1",
+        ),
     ],
 )
 def test_what_only_a_service_can_judge_is_one_sentence_too(

@@ -1,19 +1,32 @@
 """Whom an adoption changes, and by which clauses."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from common.events import Event, Tier
-from mtss.rules import Policy, always, day_number, follow, policy_of, standing_of, what_changes
+from mtss.rules import (
+    Policies,
+    Policy,
+    always,
+    day_number,
+    follow,
+    policy_of,
+    standing_of,
+    what_changes,
+    what_changes_by,
+)
 from tests.mtss.made_up import STUDENT, School, districts, facts_of, named, school_days
 from tests.mtss.test_rules_policy import ENTRY, TEXT, changed
 
 USUAL = policy_of(json.loads(TEXT))
 LOWER = policy_of(changed(f"{ENTRY}/value", 8.5))
 SCHOOL, OTHER = School(days=school_days(40)), named("student", 1)
+DAYS = [day_number(day) for day in SCHOOL.days]
 BEGUN = [SCHOOL.calendar(), SCHOOL.enrols(), SCHOOL.enrols(OTHER), *SCHOOL.closes_through(24)]
 
 
@@ -64,3 +77,27 @@ def test_exactly_those_are_named_who_stand_otherwise(events: list[Event]) -> Non
     assert what_changes(now, now) == []
     for each in what_changes(now, then):
         assert day_number(each.since_after) == will.since[each.student]
+
+
+@settings(max_examples=40)
+@given(districts(), st.integers(0, 400))
+def test_of_many_schools_that_closed_on_different_days_is_said_what_is_said_of_each_student_alone(
+    events: list[Event], after: int
+) -> None:
+    students = sorted({event.student_id for event in events if hasattr(event, "student_id")}) or [STUDENT]
+    facts, first_on = facts_of(events, students), min(DAYS) + after
+    asked: list[int] = []
+
+    def then(first_day: int) -> Policies:
+        asked.append(first_day)
+        return [*always(USUAL), (first_day, LOWER)]
+
+    decided, found = what_changes_by(facts, always(USUAL), then, first_on)
+    each_alone = [
+        what_changes_by(facts.of_those(np.array([place], np.int32)), always(USUAL), then, first_on)
+        for place in range(len(students))
+    ]
+    assert decided == sum(count for count, _ in each_alone)
+    assert [replace(each, student=0) for each in found] == [each for _, changed in each_alone for each in changed]
+    assert [each.student for each in found] == [place for place, (_, changed) in enumerate(each_alone) if changed]
+    assert all(day <= first_on for day in asked)

@@ -207,17 +207,34 @@ def test_each_clause_is_told_alone_with_those_whom_no_other_finds() -> None:
         at.refers(41, 4),
     ]
 
-    told = {of["clause"]: of for of in _report(events, (ONE, TWO))["alone"]}
-
-    assert {name: (of["flow"]["students"], of["students_of_no_other"]) for name, of in told.items()} == {
-        "attendance": (1, 0),
-        "adult_support": (0, 0),
-        "referrals": (2, 1),
-        "severe_attendance": (1, 1),
-        "severe_referrals": (0, 0),
+    assert _contributed(events) == {
+        ("attendance", "targeted"): (1, 0, 1),
+        ("attendance", "intensive"): (0, 0, 0),
+        ("adult_support", "targeted"): (0, 0, 0),
+        ("adult_support", "intensive"): (0, 0, 0),
+        ("referrals", "targeted"): (2, 1, 1),
+        ("referrals", "intensive"): (0, 0, 0),
+        ("severe_attendance", "intensive"): (1, 0, 1),
+        ("severe_referrals", "intensive"): (0, 0, 0),
     }
-    assert {told[name]["tier"] for name in ("attendance", "referrals")} == {"targeted"}
-    assert {told[name]["tier"] for name in ("severe_attendance", "severe_referrals")} == {"intensive"}
+
+
+def test_a_clause_that_a_tier_joins_with_others_calls_for_nobody_alone_and_is_needed_all_the_same() -> None:
+    at = School()
+    events = [*_year(*range(40, 44)), *(at.absent(day) for day in (50, 52, 54)), at.refers(55, 3), at.refers(56, 4)]
+
+    told = _contributed(events)
+
+    assert told["attendance", "targeted"] == (1, 0, 1)
+    assert told["attendance", "intensive"] == told["referrals", "intensive"] == (0, 1, 0)
+    assert told["severe_attendance", "intensive"] == (0, 0, 0)
+
+
+def _contributed(events: list[Event]) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """By clause and tier: students for whom it calls for that alone, those for whom nothing else does, and for whom others do too."""
+    counts = "students_of_no_other", "students_of_others_too"
+    told = _report(events, (ONE, TWO))["alone"]
+    return {(of["clause"], of["tier"]): (of["flow"]["students"], *(of[name] for name in counts)) for of in told}
 
 
 def test_what_is_unknown_is_told_by_clause_school_and_week() -> None:

@@ -150,6 +150,37 @@ def test_once_somebody_has_looked_nobody_is_asked_for_as_long_as_what_was_declin
     assert not found
 
 
+def test_what_becomes_unknown_after_somebody_has_looked_is_asked_about_at_once() -> None:
+    """In autumn nothing is known of attendance for twenty days; whoever looked in spring was asked about the survey alone."""
+    spring, autumn = School(days=school_days(30)), School(days=school_days(25, date(2025, 8, 18)), year=2026)
+    said = [spring.calendar(), autumn.calendar(), spring.enrols(), *spring.closes_through(30)]
+    looked = Ruling(1, RULINGS.index("looked"), UNIVERSAL, day_number(spring.days[28]))
+
+    def asked(*names: str, autumn_days: int, ruled: Ruling = looked) -> bool:
+        facts = ruling_facts(facts_of([*said, *autumn.closes_through(autumn_days)], [STUDENT]), (0, ruled))
+        return bool(standing_of(follow(facts, asking(*names))).asks[0])
+
+    assert not asked("adult_support", autumn_days=5)
+    assert not asked("adult_support", "attendance", autumn_days=0)
+    assert asked("adult_support", "attendance", autumn_days=5)
+    both = Ruling(1, RULINGS.index("looked"), UNIVERSAL, day_number(autumn.days[3]))
+    assert not asked("adult_support", "attendance", autumn_days=5, ruled=both)
+
+
+def test_a_policy_that_follows_rests_too_for_the_clauses_that_it_has_asked_about() -> None:
+    facts = facts_of([SCHOOL.calendar(), SCHOOL.enrols(), *SCHOOL.closes_through(15)], [STUDENT])
+    looked = ruling_facts(facts, (0, Ruling(1, RULINGS.index("looked"), UNIVERSAL, DAY[10])))
+    ((_, other),) = asking("attendance", "adult_support")
+
+    def asked(*policies: tuple[int, Any]) -> bool:
+        return bool(standing_of(follow(looked, policies)).asks[0])
+
+    ((_, one),) = ASKS
+    assert not asked(*ASKS, (DAY[12], one))
+    assert asked(*ASKS, (DAY[12], other))
+    assert not asked(*ASKS, (DAY[8], other))
+
+
 def test_nothing_is_asked_of_a_grade_that_is_exempt_under_the_policy_of_the_last_closed_day() -> None:
     west, other = School("west", days=SCHOOL.days), named("student", 1)
     events = [SCHOOL.calendar(), SCHOOL.enrols(grade="Preschool"), *SCHOOL.closes_through(10)]

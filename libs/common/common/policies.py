@@ -34,7 +34,7 @@ def policy_of(service: str, *, of: str = "", added_to: Collection[str] = ()) -> 
     Raises:
         PolicyInvalid: there is no such file, it is not TOML, or :func:`merged` refuses it.
     """
-    default = tomllib.loads(files(service).joinpath(f"{of or 'policy'}.toml").read_text(encoding="utf-8"))
+    default = shipped(service, of=of)
     variable = f"TRELLIS_{(of or service).upper()}_POLICY"
     given = os.environ.get(variable)
     if not given:
@@ -43,6 +43,11 @@ def policy_of(service: str, *, of: str = "", added_to: Collection[str] = ()) -> 
         return merged(default, _read(Path(given)), added_to=added_to)
     except PolicyInvalid as invalid:
         raise PolicyInvalid(f"The policy file that {variable} names: {invalid}.") from None
+
+
+def shipped(service: str, *, of: str = "") -> dict[str, Any]:
+    """The same without a district's file: as Trellis comes, and the floor of what a district may only raise."""
+    return tomllib.loads(files(service).joinpath(f"{of or 'policy'}.toml").read_text(encoding="utf-8"))
 
 
 def merged(default: Mapping[str, Any], said: Mapping[str, Any], *, added_to: Collection[str] = ()) -> dict[str, Any]:

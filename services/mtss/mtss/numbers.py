@@ -2,14 +2,17 @@
 
 from importlib.resources import files
 
-from common.policies import PolicyInvalid
+from common.policies import PolicyInvalid, shipped
 from mtss.rules.equity import Minimum, read_minimum
 from mtss.rules.rehearsal.comparison import Comparison, read_comparison
 from mtss.supports import POLICY
 
 LEAST: Minimum = read_minimum(POLICY["groups"])
-if min(LEAST.cell, LEAST.students) < 1:
-    raise PolicyInvalid("The policy of mtss: groups.cell and groups.students must be at least 1.")
+_SMALLEST_CELL = read_minimum(shipped("mtss")["groups"]).cell
+if LEAST.cell < _SMALLEST_CELL or LEAST.students < 1:
+    raise PolicyInvalid(
+        f"The policy of mtss: groups.cell must be at least {_SMALLEST_CELL}, and groups.students at least 1."
+    )
 _COMPARED = files("mtss").joinpath("policies", "comparison.json").read_text("utf-8")
 COMPARISON: Comparison = read_comparison(_COMPARED, POLICY["rehearsal"], LEAST)
 

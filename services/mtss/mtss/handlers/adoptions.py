@@ -13,7 +13,6 @@ from dataclasses import asdict
 from datetime import date, timedelta
 from uuid import UUID
 
-import numpy as np
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -37,7 +36,7 @@ from mtss.models import (
     schools_behind,
 )
 from mtss.numbers import CHANGES_DAYS, CONFIRMED_HOLDS
-from mtss.rules import day_number, follow, standing_of, what_changes
+from mtss.rules import Policies, day_number, what_changes_by
 
 AT_ONCE = 2000
 
@@ -176,24 +175,17 @@ async def _begin(session: AsyncSession, adoption: Adoption) -> None:
 
 
 async def _count(session: AsyncSession, adoption: Adoption, students: Sequence[Student]) -> None:
-    """Add whom of these the adoption would change, by school and by what would change.
-
-    Where it begins after a student's last closed day, as if it began on that day: schools close at different times.
-    """
+    """Add whom of these the adoption would change, by school and by what would change."""
     policy = await find_policy(session, adoption.version)
     if not students or policy is None:
         return
     in_force = await policies_in_force(session)
     facts = await facts_of(session, [each.student_id for each in students], [*in_force.every, (0, policy)])
-    now, first_on = follow(facts, in_force.policies()), day_number(adoption.first_on)
-    standing = standing_of(now)
-    begins = np.minimum(standing.through, first_on)
-    found = [
-        each
-        for first_day in np.unique(begins[standing.decided]).tolist()
-        for each in what_changes(now, follow(facts, adoption.after(in_force, policy, first_day).policies()))
-        if begins[each.student] == first_day
-    ]
+
+    def then(first_day: int) -> Policies:
+        return adoption.after(in_force, policy, first_day).policies()
+
+    decided, found = what_changes_by(facts, in_force.policies(), then, day_number(adoption.first_on))
     whose = [students[each.student] for each in found]
     rows = [
         asdict(each) | {"student_id": student.student_id, "school_id": str(student.school_id)}
@@ -205,4 +197,4 @@ async def _count(session: AsyncSession, adoption: Adoption, students: Sequence[S
         counts.setdefault(row["school_id"], Counter()).update(row["what"])
     adoption.counts = {school: dict(of) for school, of in sorted(counts.items())}
     adoption.changed += len(rows)
-    adoption.with_tier += int(standing.decided.sum())
+    adoption.with_tier += decided

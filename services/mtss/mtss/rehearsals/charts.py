@@ -186,21 +186,18 @@ def group_named(kind: str, group: str) -> str:
 
 
 def _clauses(report: Report) -> Any:
-    only, shared = "no other ground", "another ground too"
+    only, shared = "not without it", "without it too"
     rows = [
-        {"clause": of["clause"], "grounds": grounds, "students": count, "order": order}
+        {"clause": f"{of['clause']}, {of['tier']}", "grounds": grounds, "students": of[count], "order": order}
         for of in report["alone"]
-        for order, grounds, count in (
-            (0, only, of["students_of_no_other"]),
-            (1, shared, of["flow"]["students"] - of["students_of_no_other"]),
-        )
+        for order, grounds, count in ((0, only, "students_of_no_other"), (1, shared, "students_of_others_too"))
     ]
     return (
         alt.Chart(_values(rows), width=_WIDTH, height=alt.Step(34))
         .mark_bar(stroke=_INK, strokeWidth=0.5)
         .encode(
-            x=alt.X("students:Q", title="students for whom the clause alone calls for support", stack="zero"),
-            y=alt.Y("clause:N", title=None, sort=[of["clause"] for of in report["alone"]]),
+            x=alt.X("students:Q", title="students for whom the clause calls for the support", stack="zero"),
+            y=alt.Y("clause:N", title=None, sort=[f"{of['clause']}, {of['tier']}" for of in report["alone"]]),
             color=alt.Color(
                 "grounds:N", title=None, scale=alt.Scale(domain=[only, shared], range=[_COLOURS[0], "#c5d5e8"])
             ),

@@ -62,10 +62,26 @@ def _early(report: Report) -> Iterator[Row]:
 
 
 def _clauses(report: Report) -> Iterator[Row]:
-    yield ("clause", "tier", "mean", "most", "students", "students_of_no_other", "entries", "exits")
+    yield (
+        "clause",
+        "tier",
+        "mean",
+        "most",
+        "students",
+        "students_of_no_other",
+        "students_of_others_too",
+        "entries",
+        "exits",
+    )
     for of in report["alone"]:
         daily, flow = of["daily"], of["flow"]
-        counts = flow["students"], of["students_of_no_other"], flow["entries"], flow["exits"]
+        counts = (
+            flow["students"],
+            of["students_of_no_other"],
+            of["students_of_others_too"],
+            flow["entries"],
+            flow["exits"],
+        )
         yield (of["clause"], of["tier"], daily["mean"], daily["most"], *counts)
 
 

@@ -16,7 +16,7 @@ class NothingAsked(DomainError):
 
 @router.post("/v1/students/{student_id}/question/answer", status_code=201, dependencies=[ONCE])
 async def answer_question(student_id: UUID, asked: Reasoned, desk: At) -> RulingDocument:
-    """Say what you found about a student of whom too little is known. The tier stays; nobody is asked again for the days that the policy says.
+    """Say what you found about a student of whom too little is known. The tier stays; nobody is asked about the same clauses for the days that the policy says.
 
     Who finds that another tier is right overrides it, or begins a support. If-Match names the ETag of the student.
 

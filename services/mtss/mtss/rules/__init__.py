@@ -1,6 +1,6 @@
 """The rules of tiers: from facts and a policy to courses, decisions and their reasons. Pure, and exact in integers."""
 
-from mtss.rules.adopting import Changed, what_changes
+from mtss.rules.adopting import Changed, what_changes, what_changes_by
 from mtss.rules.coming import Change, Changes, Least, what_may_change
 from mtss.rules.course import (
     ClauseAt,
@@ -112,6 +112,7 @@ __all__ = [
     "standing_of",
     "unknown_of",
     "what_changes",
+    "what_changes_by",
     "what_may_change",
     "what_would_change",
     "words_of",

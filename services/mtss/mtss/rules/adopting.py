@@ -1,14 +1,15 @@
 """Whom an adoption changes, how, and by which clauses: two courses of the same facts held side by side."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import date
+from operator import attrgetter
 
 import numpy as np
 
 from common.events.mtss import Tier
-from mtss.rules.courses import Courses
-from mtss.rules.facts import TIERS, day_of
+from mtss.rules.courses import Courses, Policies, follow
+from mtss.rules.facts import TIERS, Facts, day_of
 from mtss.rules.people import NO_PROPOSAL
 from mtss.rules.standing import Standing, standing_of
 
@@ -37,6 +38,24 @@ def what_changes(now: Courses, then: Courses) -> list[Changed]:
     tiers = (was.tier != will.tier) | (was.since != will.since)
     differ = was.decided & (tiers | (was.proposal != will.proposal))
     return [_changed(student, (now, was), (then, will)) for student in np.flatnonzero(differ).tolist()]
+
+
+def what_changes_by(
+    facts: Facts, now: Policies, then: Callable[[int], Policies], first_on: int
+) -> tuple[int, list[Changed]]:
+    """How many students have a tier ``now``, and whom ``then`` changes, policies that begin on a day.
+
+    Where that is after a student's last closed day, as if they began on that day: schools close at different times. Who closed last on the
+    same day is followed together, so the work is that of the students, however many such days there are.
+    """
+    standing, found = standing_of(follow(facts, now)), list[Changed]()
+    begins = np.minimum(standing.through, first_on)
+    for first_day in np.unique(begins[standing.decided]).tolist():
+        whose = np.flatnonzero(standing.decided & (begins == first_day)).astype(np.int32)
+        mine = facts.of_those(whose)
+        changes = what_changes(follow(mine, now), follow(mine, then(first_day)))
+        found += [replace(each, student=int(whose[each.student])) for each in changes]
+    return int(standing.decided.sum()), sorted(found, key=attrgetter("student"))
 
 
 def _changed(student: int, now: tuple[Courses, Standing], then: tuple[Courses, Standing]) -> Changed:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mtss.rules.courses import Courses, Policies, follow
-from mtss.rules.facts import DATED, OF_STUDENTS, Facts, Ints, copied, day_of, joined, picked
+from mtss.rules.facts import DATED, Facts, Ints, day_of, joined, picked
 from mtss.rules.policy import Policy
 from mtss.rules.signals import SIGNALS
 from mtss.rules.signals.kinds import Going, Supposed
@@ -116,7 +116,7 @@ def what_may_change(facts: Facts, courses: Courses, policies: Policies, places: 
     whose = np.array(mine, np.int32)
     rows = np.array([np.flatnonzero(courses.timeline.on_course[:, place])[-1] for place in mine], np.intp)
     coming = Coming(courses.timeline.days[rows], courses.timeline.year[rows, whose].astype(np.int32))
-    known = _up_to(_taken(facts, whose), coming.last)
+    known = _up_to(facts.of_those(whose), coming.last)
     if not mine:
         return {}
     onwards = _Onwards(follow(known, policies, coming))
@@ -138,11 +138,6 @@ def _student(onwards: _Onwards, policy: Policy, coming: Coming, place: int) -> _
         column = onwards.stands(policy, clause)[:, place]
         stands[clause] = column[row], column[rows]
     return _Student(place, policy, onwards.courses, row, rows, timeline.days[rows], stands)
-
-
-def _taken(facts: Facts, whose: Ints) -> Facts:
-    mine = {name: copied(getattr(facts, name), whose) for name in (*OF_STUDENTS, "rulings")}
-    return replace(facts, students=len(whose), **mine)
 
 
 def _up_to(facts: Facts, last: Ints) -> Facts:
@@ -182,7 +177,7 @@ def _going(student: _Student, facts: Facts, name: str) -> Going:
 def _tried(facts: Facts, policies: Policies, coming: Coming, tries: Sequence[_Try]) -> Courses:
     """The courses of all tries, each being a student."""
     whose = np.array([each.student.place for each in tries], np.int32)
-    with_all = _taken(facts, whose)
+    with_all = facts.of_those(whose)
     for name in DATED:
         columns = getattr(with_all, name)
         rows = [(at, *row) for at, each in enumerate(tries) for row in each.supposed.facts.get(name, ())]

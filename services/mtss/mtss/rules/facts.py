@@ -238,6 +238,11 @@ class Facts:
         closed, rulings = self.closed, self.rulings
         return replace(self, closed=picked(closed, closed.day <= last), rulings=picked(rulings, rulings.day <= last))
 
+    def of_those(self, whose: Ints) -> "Facts":
+        """The same of some students, who are named by their place in ``whose``, and may be there several times."""
+        mine = {name: copied(getattr(self, name), whose) for name in (*OF_STUDENTS, "rulings")}
+        return replace(self, students=len(whose), **mine)
+
     def hearing(self, subscales: Collection[str]) -> "Facts":
         """The same with the scores of these subscales alone."""
         heard = [place for place, name in enumerate(self.subscales) if name in subscales]

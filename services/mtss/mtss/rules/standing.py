@@ -1,20 +1,22 @@
 """Where courses and rulings have led: the tier of each student as of the last closed day, since when, and by whom."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import compress
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from common.events.mtss import Tier
-from mtss.rules.courses import Courses
+from mtss.rules.courses import EVER, Courses
 from mtss.rules.facts import INTENSIVE, LOOKED, NEVER, OVERRIDDEN, TARGETED, TIERS, Flags, Ints, day_of
 from mtss.rules.ledger import NOTHING, Held, Said
-from mtss.rules.people import NO_PROPOSAL, Days, rests, rulings_of, stand_of, tiers_of
+from mtss.rules.people import NO_PROPOSAL, Days, rulings_of, stand_of, tiers_of
 from mtss.rules.policy import FALSE, TRUE, Policy
 from mtss.rules.timeline import Small, numbered
+
+At: TypeAlias = tuple[Any, Any]
+"""A row of the timeline for each student, and the students."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Standing:
     """The tier that is put before a person, ``NO_PROPOSAL`` where none is."""
     proposal_since: Ints
     asks: Flags
-    """Whether a person is asked, since the tier hangs on what is unknown, and nobody has just looked."""
+    """Whether a person is asked, since the tier hangs on what is unknown, and nobody has just looked at that."""
 
 
 def standing_of(courses: Courses) -> Standing:
@@ -65,46 +67,66 @@ def standing_of(courses: Courses) -> Standing:
         supported=np.zeros(students, np.bool_),
         proposal=np.where(proposed, np.int32(INTENSIVE), np.int32(NO_PROPOSAL)),
         proposal_since=np.where(proposed, _since(courses, courses.candidate, courses.candidate[at]), np.int32(NEVER)),
-        asks=last > 0,
+        asks=np.zeros(students, np.bool_),
     )
     for student in _left_to_people(courses, standing.decided):
         _stand(courses, student, standing)
-    targeted, intensive = _hangs(courses, at)
-    stays = (standing.tier == INTENSIVE) & courses.candidate[at]  # whether targeted support is called for or not
-    standing.asks[standing.overridden | ~(intensive | (targeted & ~stays))] = False
-    for student in np.unique(courses.rulings.student[courses.rulings.kind == LOOKED]).tolist():
-        standing.asks[student] &= not _looked(courses, student)
+    standing.asks[:] = _asks(courses, at, standing) & ~standing.overridden
     return standing
 
 
-def _hangs(courses: Courses, at: tuple[Any, Any]) -> Sequence[Flags]:
-    """Whether targeted, and whether intensive support is called for hangs on a clause of which nothing is known and which asks then.
+def _asks(courses: Courses, at: At, standing: Standing) -> Flags:
+    """Whether the tier hangs on a clause that asks, and about which nobody has looked so few days ago that it rests."""
+    looked, stays = courses.rulings.kind == LOOKED, standing.tier == INTENSIVE
+    hangs = _hangs(courses, at, stays)
+    if hangs and looked.any():
+        days = np.full(len(at[0]), EVER)
+        np.maximum.at(days, courses.rulings.student[looked], courses.rulings.day[looked])
+        after = courses.timeline.days[:, None] > days
+        since = (courses.timeline.on_course & after).sum(axis=0)
+        then = np.maximum(numbered(courses.timeline.on_course & ~after).max(axis=0) - 1, 0), at[1]
+        rest = (days > EVER) & (since < _rests(courses, at))
+        # Whoever looked saw what was unknown on that day; what has become unknown since, they were not asked about.
+        hangs = {
+            name: flags & ~(rest & seen)
+            for (name, flags), seen in zip(hangs.items(), _hangs(courses, then, stays).values(), strict=True)
+        }
+    return np.logical_or.reduce(list(hangs.values())) & standing.decided if hangs else np.zeros(len(at[0]), np.bool_)
 
-    It does where what the clause is taken for, true or false, says otherwise. Of exempt grades nothing is asked.
+
+def _hangs(courses: Courses, at: At, stays: Flags) -> dict[str, Flags]:
+    """By each clause that asks whether nothing is known of it, and whether it hangs on it which support is called for.
+
+    It does where what the clause is taken for, true or false, says otherwise; for who ``stays`` in intensive support that is called for, whatever is
+    called for beneath. Of exempt grades nothing is asked.
     """
-    policy, clauses = courses.policy, courses.clauses
-    found: list[Flags] = [np.zeros(len(at[0]), np.bool_) for _ in range(2)]
+    policy, clauses, exempt = courses.policy, courses.clauses, courses.timeline.exempt
     asking = [name for name, clause in policy.clauses.items() if clause.when_unknown == "ask"]
     truth = {name: clause.truth(at) for name, clause in clauses.items() if asking}
+    settled = stays & courses.candidate[at]
+    found: dict[str, Flags] = {}
     for name in asking:
         mute = ~clauses[name].measure.telling[at]
-        if courses.timeline.exempt is not None:
-            mute &= ~courses.timeline.exempt[at]
+        if exempt is not None:
+            mute &= ~exempt[at]
         taken = [truth | {name: np.full(len(mute), value, np.int8)} for value in (TRUE, FALSE)]
-        for place, support in enumerate((policy.targeted, policy.intensive)):
-            one, other = (support.when.truth(each) for each in taken)
-            found[place] |= mute & (one != other)
+        targeted, intensive = (
+            np.not_equal(*(support.when.truth(each) for each in taken))
+            for support in (policy.targeted, policy.intensive)
+        )
+        found[name] = mute & (intensive | (targeted & ~settled))
     if courses.before is None:
         return found
+    was, nobody = _hangs(courses.before, at, stays), np.zeros(len(at[0]), np.bool_)
     earlier = courses.timeline.days[at[0]] < courses.first_day
-    return [np.where(earlier, was, now) for was, now in zip(_hangs(courses.before, at), found, strict=True)]
+    return {name: np.where(earlier, was.get(name, nobody), found.get(name, nobody)) for name in was | found}
 
 
-def _looked(courses: Courses, student: int) -> bool:
-    """Whether a person has looked at a student, so few days ago that nobody is asked again."""
-    days, rulings = courses.timeline.days[courses.timeline.on_course[:, student]], courses.rulings
-    last = int(rulings.day[(rulings.student == student) & (rulings.kind == LOOKED)].max())
-    return rests(days, last, courses.as_of(student).policy)
+def _rests(courses: Courses, at: At) -> Ints:
+    """For so many days nobody is asked again, by the policy of each student's last day."""
+    usual = int(courses.policy.review["declined_rests"].value)
+    before = usual if courses.before is None else _rests(courses.before, at)
+    return np.where(courses.timeline.days[at[0]] < courses.first_day, before, usual)
 
 
 def tiers_over(courses: Courses) -> Ints:

@@ -1,12 +1,14 @@
-"""The same policy otherwise: one clause alone, or one number a little lower or higher."""
+"""The same policy otherwise: one clause alone, without it, or with one number a little lower or higher."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from mtss.rules.policy.checking import wrong_with
-from mtss.rules.policy.conditions import Condition
+from mtss.rules.policy.conditions import FALSE, TRUE, Condition
 from mtss.rules.policy.document import Clause, Policy
 from mtss.rules.signals import SIGNALS, Range
 from mtss.rules.signals.kinds import whole
@@ -37,6 +39,28 @@ def alone(policy: Policy, name: str) -> Policy:
         targeted=replace(policy.targeted, when=when),
         intensive=replace(policy.intensive, when=when),
     )
+
+
+def without(policy: Policy, name: str) -> Policy:
+    """The policy where one clause never stands."""
+    tiers = {tier: getattr(policy, tier) for tier in _TIERS}
+    return replace(policy, **{tier: replace(of, when=_without(of.when, name)) for tier, of in tiers.items()})
+
+
+def _without(when: Condition, name: str) -> Condition:
+    if when.join == "clause":
+        return _NEVER if when.clause == name else when
+    return replace(when, parts=tuple(_without(part, name) for part in when.parts))
+
+
+_NEVER = Condition("at_least", count=1)
+"""One of none."""
+
+
+def calls_alone(when: Condition, name: str) -> bool:
+    """Whether one clause is enough for what a condition leads to, where no other stands."""
+    truth = {each: np.array([TRUE if each == name else FALSE], np.int8) for each in when.clauses()}
+    return bool(when.truth(truth)[0] == TRUE)
 
 
 @dataclass(frozen=True, slots=True)

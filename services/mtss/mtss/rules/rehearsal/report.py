@@ -1,13 +1,13 @@
 """A rehearsal: a policy, the one it is held against and public rules over a district's own past, and what came of each."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from mtss.rules.facts import Flags
 from mtss.rules.policy.document import Policy
 from mtss.rules.rehearsal import figures
 from mtss.rules.rehearsal.comparison import Comparison, Decides
@@ -15,7 +15,7 @@ from mtss.rules.rehearsal.district import District
 from mtss.rules.rehearsal.figures import Figures
 from mtss.rules.rehearsal.ground import tables_of
 from mtss.rules.rehearsal.kernel import run
-from mtss.rules.rehearsal.otherwise import Moved, Tier, alone, grounds, moved
+from mtss.rules.rehearsal.otherwise import Moved, Tier, alone, calls_alone, grounds, moved, without
 from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED, Outcome
 from mtss.rules.rehearsal.past import Past, past_of
 from mtss.rules.rehearsal.then import AsKnownThen
@@ -49,7 +49,7 @@ class Asked:
     @property
     def steps(self) -> int:
         """How many steps it takes."""
-        return 1 + len(self.policies) + len(grounds(self.policy)) + len(self.moved)
+        return 1 + len(self.policies) + 2 * len(grounds(self.policy)) + len(self.moved)
 
 
 def rehearse(
@@ -87,7 +87,7 @@ class _Rehearsal:
             "caseload": {role: figures.caseload(past, outcome) for role, outcome in outcomes.items()},
             "places": figures.against_places(past, policy, asked.policy.places),
             "who": None if groups is None else who(past, outcomes, groups, asked.comparison.least),
-            **self._clauses(past),
+            **self._clauses(past, policy),
             "sensitivity": self._sensitivity(past, policy),
         }
 
@@ -122,27 +122,38 @@ class _Rehearsal:
             for role, of, outcome, decides, source in lines
         ]
 
-    def _clauses(self, past: Past) -> Figures:
-        """What each clause contributed alone to the support that rests on it, and where nothing was known of it.
-
-        Where both tiers do, to targeted support: alone it calls for intensive support only where nothing is joined with it.
-        """
-        tiers = grounds(self._asked.policy)
-        outcomes = {name: self._run(alone(self._asked.policy, name)) for name in tiers}
-        stood = {name: figures.ever(past, outcome) for name, outcome in outcomes.items()}
+    def _clauses(self, past: Past, policy: Outcome) -> Figures:
+        """What each clause contributed to each tier that rests on it, alone and beside the others, and where nothing was known of it."""
+        outcomes = {name: self._run(alone(self._asked.policy, name)) for name in grounds(self._asked.policy)}
         return {
             "alone": [
-                {
-                    "clause": name,
-                    "tier": tiers[name][0],
-                    "daily": figures.daily(past, outcome),
-                    "flow": figures.flow(past, outcome),
-                    "students_of_no_other": _of_no_other(name, stood, tiers),
-                }
-                for name, outcome in outcomes.items()
+                line for name, outcome in outcomes.items() for line in self._contributed(past, name, outcome, policy)
             ],
             "unknown": [{"clause": name, **figures.unknown(past, outcome)} for name, outcome in outcomes.items()],
         }
+
+    def _contributed(self, past: Past, name: str, by_itself: Outcome, whole: Outcome) -> Iterator[Figures]:
+        """For each tier that rests on a clause. Where the tier joins it with others it may call for nobody by itself, and still be needed."""
+        rest = self._run(without(self._asked.policy, name))
+        for tier in grounds(self._asked.policy)[name]:
+            state, enough = _LOOKED_AT[tier][0], calls_alone(getattr(self._asked.policy, tier).when, name)
+            found, others = by_itself if enough else self._nobody, figures.ever(past, rest, state)
+            yield {
+                "clause": name,
+                "tier": tier,
+                "daily": figures.daily(past, found, state),
+                "flow": figures.flow(past, found, state),
+                "students_of_no_other": int(np.count_nonzero(figures.ever(past, whole, state) & ~others)),
+                "students_of_others_too": int(np.count_nonzero(figures.ever(past, found, state) & others)),
+            }
+
+    @cached_property
+    def _nobody(self) -> Outcome:
+        """What comes of a policy that calls for nothing."""
+        policy = self._asked.policy
+        for name in grounds(policy):
+            policy = without(policy, name)
+        return run(self._district, policy)
 
     def _sensitivity(self, past: Past, policy: Outcome) -> list[Figures]:
         """Of each number its curve for each tier that rests on it: what came of each value, ascending, the policy's own among them."""
@@ -177,12 +188,6 @@ def _day_by_day(past: Past, outcome: Outcome) -> Figures:
         "flow": figures.flow(past, outcome),
         "candidates": figures.flow(past, outcome, CANDIDATE),
     }
-
-
-def _of_no_other(name: str, stood: Mapping[str, Flags], tiers: Mapping[str, Sequence[Tier]]) -> int:
-    """For how many students no other clause calls for what this one calls for."""
-    others = [flags for other, flags in stood.items() if other != name and tiers[other][0] == tiers[name][0]]
-    return int(np.count_nonzero(stood[name] & ~np.logical_or.reduce([np.zeros_like(stood[name]), *others])))
 
 
 def _about(past: Past) -> dict[str, Any]:
