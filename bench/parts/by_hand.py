@@ -168,7 +168,7 @@ async def reassess(database: Any, students: Sequence[UUID]) -> None:
     if ended := proposals_that_differ(locked, standing):
         await database.execute(CLOSE_PROPOSALS, [locked.students[place] for place in ended])
         proposals = [
-            proposal_of(locked, place, standing, course_of(known, courses, place))
+            proposal_of(locked, place, standing, course_of(known, courses, place), grounds, 0)
             for place in ended
             if is_proposed(standing, place)
         ]

@@ -2,20 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from sqlalchemy.ext.asyncio import AsyncSession
 from typer.testing import CliRunner
 
 from common.events import Event
 from mtss.commands.verify import app
-from mtss.models import Decision, knowing, policy, reading, verify
-from mtss.rules import digest_of_decision, policy_of, since_ever
+from mtss.models import Decision, Proposal, knowing, policy, reading, verify
+from mtss.rules import SIGNALS, digest_of_decision, digest_of_proposal, policy_of, since_ever
 from tests.harness import Running, over_http
 from tests.mtss.ledger import known_since
 from tests.mtss.made_up import STUDENT, School, named, school_days
@@ -159,6 +163,50 @@ async def test_a_touched_bit_is_found_in_whatever_column_of_a_decision_it_is(dec
     assert unseen == []
 
 
+async def test_a_decision_whose_facts_and_digest_were_both_emptied_is_found(decided: Running) -> None:
+    await touch(decided, "UPDATE mtss_decision SET facts = '{}', digest = '' WHERE number = 2")
+    assert await differing(decided) == ["digest"]
+
+
+async def test_what_was_said_before_there_were_digests_has_one_since_the_upgrade(decided: Running) -> None:
+    await decided.deliver(*[SCHOOL.absent(day) for day in range(22, 30)], SCHOOL.refers(28, 2))
+    for table in ("mtss_decision", "mtss_proposal"):
+        await touch(decided, f"UPDATE {table} SET facts = '{{}}', digest = ''")
+    proofs = import_module("mtss.migrations.versions.0041_proofs_of_all")
+
+    def upgrade(connection: sa.Connection) -> None:
+        with Operations.context(MigrationContext.configure(connection)):
+            proofs.give_digests()
+
+    async with decided.admin.begin() as connection:
+        await connection.run_sync(upgrade)
+    assert await differing(decided) == []
+    assert (await ask(decided, "POST", "/proposals/verify"))[1]["differing"] == []
+    for table in ("mtss_decision", "mtss_proposal"):
+        await touch(decided, f"UPDATE {table} SET school_id = 'other'")
+    assert "digest" in await differing(decided)
+    ((proposal,),) = (each["differences"] for each in (await ask(decided, "POST", "/proposals/verify"))[1]["differing"])
+    assert proposal["field"] == "digest"
+
+
+async def test_a_signal_that_means_something_else_than_it_did_is_found(
+    decided: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"signals": {"attendance_share": 1, "survey_level": 1, "referrals": 1}}
+    async with decided.session() as session:
+        ledger = (await session.scalars(sa.select(Decision))).all()
+    assert [each.facts["signals"] for each in ledger] == [known["signals"]] * len(ledger)
+    monkeypatch.setitem(SIGNALS, "referrals", replace(SIGNALS["referrals"], revision=2))
+    assert await differing(decided) == ["facts.signals"]
+    # Decisions of before revisions were kept go on as they were.
+    for each in ledger:
+        del each.facts["signals"]
+        said = {name: getattr(each, name) for name in Decision.model_fields if name != "digest"}
+        statement = "UPDATE mtss_decision SET facts = facts - 'signals', digest = :digest WHERE id = :id"
+        await touch(decided, statement, digest=digest_of_decision(said), id=each.id)
+    assert await differing(decided) == []
+
+
 async def test_a_decision_that_was_rewritten_with_its_digest_still_differs_from_its_facts(decided: Running) -> None:
     async with decided.admin.begin() as connection:
         row = (await connection.execute(sa.text("SELECT * FROM mtss_decision WHERE number = 2"))).mappings().one()
@@ -197,26 +245,49 @@ async def test_a_policy_that_says_something_else_under_its_version_is_found(
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "fields"),
     [
-        "clauses = jsonb_set(clauses, '{0,evidence,days_absent}', '2.5')",
-        "tier = 'targeted'",
-        "since = since + 1",
-        "known_at = known_at + interval '1 microsecond'",
+        (
+            "clauses = jsonb_set(clauses, '{0,evidence,days_absent}', '2.5')",
+            {"digest", "clauses.attendance.evidence"},
+        ),
+        ("tier = 'targeted'", {"digest", "tier"}),
+        ("since = since + 1", {"digest", "since"}),
+        ("known_at = known_at + interval '1 microsecond'", {"digest"}),
+        ("policy = 'another'", {"digest", "policy"}),
+        ("facts = '{}'", {"digest"}),
+        ("digest = ''", {"digest"}),
+        ("digest = '', facts = '{}'", {"digest"}),
     ],
 )
-async def test_one_touched_word_of_a_proposal_is_found(decided: Running, change: str) -> None:
-    absences = [SCHOOL.absent(day) for day in range(22, 30)]
-    await decided.deliver(*absences, SCHOOL.refers(28, 2))
+async def test_one_touched_word_of_a_proposal_is_found(decided: Running, change: str, fields: set[str]) -> None:
+    await decided.deliver(*[SCHOOL.absent(day) for day in range(22, 30)], SCHOOL.refers(28, 2))
     as_it_was = {"verified": 1, "differing": [], "next": None}
-    assert await ask(decided, "POST", "/proposals/verify?school=100") == (200, as_it_was)
+    assert await ask(decided, "POST", "/proposals/verify?school=100&changes=true") == (200, as_it_was)
     await touch(decided, f"UPDATE mtss_proposal SET {change}")
-    _, page = await ask(decided, "POST", "/proposals/verify")
-    ((differs,),) = (each["differences"] for each in page["differing"])
-    assert differs["field"] == "digest"
+    assert await differing_proposals(decided) == fields
     assert (await ask(decided, "POST", "/proposals/verify?school=nowhere"))[1]["verified"] == 0
-    await touch(decided, "UPDATE mtss_proposal SET digest = ''")
-    assert (await ask(decided, "POST", "/proposals/verify"))[1] == as_it_was  # older than its digest
+
+
+async def differing_proposals(mtss: Running) -> set[str]:
+    _, page = await ask(mtss, "POST", "/proposals/verify")
+    return {difference["field"] for each in page["differing"] for difference in each["differences"]}
+
+
+async def test_a_proposal_is_made_again_from_its_facts(decided: Running) -> None:
+    await decided.deliver(*[SCHOOL.absent(day) for day in range(22, 30)], SCHOOL.refers(28, 2))
+    await decided.deliver(SCHOOL.refers(29, 3), SCHOOL.scores(29, 4.5))
+    assert await differing_proposals(decided) == set()  # what is heard later leaves it as it was
+    async with decided.session() as session:
+        proposal = (await session.scalars(sa.select(Proposal))).one()
+    said = {name: getattr(proposal, name) for name in Proposal.model_fields if name not in ("digest", "closed_at")}
+    digest = digest_of_proposal(said | {"since": SCHOOL.days[0]})
+    await touch(
+        decided, "UPDATE mtss_proposal SET since = :since, digest = :digest", since=SCHOOL.days[0], digest=digest
+    )
+    assert await differing_proposals(decided) == {"since"}
+    await touch(decided, "UPDATE mtss_attendance SET hundredths_absent = 0 WHERE hundredths_absent = 100")
+    assert await differing_proposals(decided) >= {"since", "tier", "facts.absences"}
 
 
 # Over HTTP

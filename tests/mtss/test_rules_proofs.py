@@ -18,6 +18,7 @@ from mtss.rules import (
     differences,
     digest_of,
     digest_of_decision,
+    digest_of_proposal,
     documents,
     follow,
     said_of,
@@ -121,6 +122,13 @@ def test_a_decision_of_before_anybody_could_rule_has_the_digest_that_it_had() ->
     assert digest_of_decision({**said, "ruling": 0, "tier_beneath": None}) == digest_of(said)
     assert digest_of_decision({**said, "ruling": 1, "tier_beneath": None}) != digest_of(said)
     assert digest_of_decision({**said, "tier": Tier.TARGETED}) != digest_of(said)
+
+
+def test_a_proposal_of_before_its_facts_were_kept_has_the_digest_that_it_had() -> None:
+    said = {"tier": "intensive", "policy": "default-1"}
+    assert digest_of_proposal({**said, "facts": {}, "adoption": 0}) == digest_of(said)
+    assert digest_of_proposal({**said, "facts": {"policy": "other"}, "adoption": 0}) != digest_of(said)
+    assert digest_of_proposal({**said, "facts": {}, "adoption": 1}) != digest_of(said)
 
 
 def test_what_differs_is_named_with_both_sides() -> None:

@@ -149,7 +149,10 @@ async def _decide(session: AsyncSession, locked: Locked) -> int:
     if ended:
         await close_proposals(session, [locked.students[place] for place in ended])
         if begun := [place for place in ended if is_proposed(standing, place)]:
-            await propose(session, [proposal_of(locked, place, standing, course(place)) for place in begun])
+            proposals = (
+                proposal_of(locked, place, standing, course(place), grounds, in_force.number) for place in begun
+            )
+            await propose(session, list(proposals))
     return len(lines)
 
 

@@ -1,7 +1,7 @@
 """What the ledger takes: a new line for each decision and a proposal where intensive support is called for, and what is said of it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
@@ -22,10 +22,11 @@ from mtss.rules import (
     cause_of,
     coverage_of,
     day_of,
-    digest_of,
     digest_of_decision,
+    digest_of_proposal,
     documents,
     held_of,
+    resting_on,
     said_before,
     said_of,
     what_would_change,
@@ -73,11 +74,13 @@ _PROPOSE = sa.text(
         SELECT * FROM unnest(
             CAST(:id AS uuid[]), CAST(:student_id AS uuid[]), CAST(:school_id AS text[]), CAST(:since AS date[]),
             CAST(:clauses AS text[]), CAST(:policy AS text[]), CAST(:tier AS text[]), CAST(:tier_before AS text[]),
-            CAST(:digest AS text[])
-        ) AS p(id, student_id, school_id, since, clauses, policy, tier, tier_before, digest)
+            CAST(:facts AS text[]), CAST(:adoption AS int[]), CAST(:digest AS text[])
+        ) AS p(id, student_id, school_id, since, clauses, policy, tier, tier_before, facts, adoption, digest)
     ), written AS (
-        INSERT INTO mtss_proposal (id, student_id, school_id, tier, tier_before, since, policy, clauses, known_at, digest)
-        SELECT id, student_id, school_id, tier, tier_before, since, policy, clauses::jsonb, now(), digest FROM proposed
+        INSERT INTO mtss_proposal (id, student_id, school_id, tier, tier_before, since, policy, clauses, facts, adoption,
+                                   known_at, digest)
+        SELECT id, student_id, school_id, tier, tier_before, since, policy, clauses::jsonb, facts::jsonb, adoption,
+               now(), digest FROM proposed
     )
     UPDATE mtss_student AS s SET proposal_id = p.id, proposal_since = p.since, proposal_tier = p.tier
     FROM proposed p WHERE s.student_id = p.student_id
@@ -156,6 +159,8 @@ class Proposed:
     policy: str
     tier: str
     tier_before: str
+    facts: str
+    adoption: int
     digest: str
 
 
@@ -200,7 +205,7 @@ def line_of(
         "what_would_change_it": what_would_change(
             now.tier, clauses, course.policy, held, supported=bool(standing.supported[place])
         ),
-        "facts": grounds.of(place) | {"policy": course.policy.digest},
+        "facts": resting_on(grounds.of(place), course.policy),
         "policy": course.policy.version,
         "tells_families": course.policy.support_of(now.tier).tells_families and rests.tells_families,
         "adoption": rests.adoption,
@@ -209,11 +214,12 @@ def line_of(
         "tier_beneath": held and held.beneath,
     }
     digest = digest_of_decision({**said, "known_at": locked.known_at})
-    texts = {name: json.dumps(said[name]) for name in ("clauses", "facts")}
-    return Line(**{**said, **texts}, since=now.since, digest=digest)
+    return Line(**{**said, **_as_texts(said)}, since=now.since, digest=digest)
 
 
-def proposal_of(locked: Locked, place: int, standing: Standing, course: Course) -> Proposed:
+def proposal_of(
+    locked: Locked, place: int, standing: Standing, course: Course, grounds: Grounds, adoption: int
+) -> Proposed:
     """The proposal about one student, as the course has it."""
     said: dict[str, Any] = {
         "id": uuid_utils.uuid7(),
@@ -224,9 +230,15 @@ def proposal_of(locked: Locked, place: int, standing: Standing, course: Course) 
         "policy": course.policy.version,
         "tier": TIERS[standing.proposal[place]],
         "tier_before": TIERS[standing.tier[place]],
+        "facts": resting_on(grounds.of(place), course.policy),
+        "adoption": adoption,
     }
-    digest = digest_of({**said, "known_at": locked.known_at})
-    return Proposed(**{**said, "clauses": json.dumps(said["clauses"])}, digest=digest)
+    digest = digest_of_proposal({**said, "known_at": locked.known_at})
+    return Proposed(**{**said, **_as_texts(said)}, digest=digest)
+
+
+def _as_texts(said: Mapping[str, Any]) -> dict[str, str]:
+    return {name: json.dumps(said[name]) for name in ("clauses", "facts")}
 
 
 def _tier(name: str | None) -> Tier | None:

@@ -32,7 +32,7 @@ def decisions(
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
-    """Make every decision again from the facts as they were known then, and hold every proposal against its digest.
+    """Make every decision and every proposal again from the facts as they were known then.
 
     Exit code 1 if any differs.
 
@@ -44,7 +44,7 @@ def decisions(
     """
     given = {"school": school, "changes": changes or None}
     with one_sentence(), operator(url, data, token_file) as http:
-        differing = _verify(http, "decisions", given) + _verify(http, "proposals", {"school": school})
+        differing = _verify(http, "decisions", given) + _verify(http, "proposals", given)
     if differing:
         sys.exit(1)
 

@@ -37,7 +37,7 @@ from mtss.models.tables import (
     Student,
 )
 from mtss.models.teams import TeamReferral
-from mtss.models.verifying import verify, verify_proposal
+from mtss.models.verifying import verify, verify_proposed
 
 __all__ = [
     "DEFAULT_POLICY",
@@ -85,5 +85,5 @@ __all__ = [
     "policy_in_force",
     "schools_behind",
     "verify",
-    "verify_proposal",
+    "verify_proposed",
 ]

@@ -35,8 +35,12 @@ class Proposal(Table, table=True):
     clauses: list[dict[str, Any]] = Field(sa_type=JSONB)
     known_at: datetime = moment()
     closed_at: datetime | None = moment(nullable=True)
-    digest: str = Field(default="", sa_column_kwargs={"server_default": ""})
-    """Of everything else in this row but when it was closed; none of proposals from before it was kept."""
+    facts: dict[str, Any] = Field(sa_type=JSONB)
+    """What it rests on, as a decision keeps it; nothing of proposals from before it was kept."""
+    adoption: int = Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
+    """The number of the last adoption when it was made."""
+    digest: str
+    """Of everything else in this row but when it was closed."""
 
 
 class Ruling(Table, table=True):

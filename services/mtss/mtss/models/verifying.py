@@ -1,8 +1,8 @@
-"""Decisions recomputed from the facts as they were known when each was made."""
+"""Decisions and proposals recomputed from the facts as they were known when each was made."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -15,7 +15,10 @@ from mtss.models.policy import policies_in_force
 from mtss.models.reading import subscales_of
 from mtss.models.tables import Decision
 from mtss.rules import (
+    NO_PROPOSAL,
     NOTHING,
+    TIERS,
+    Course,
     Difference,
     Facts,
     Grounds,
@@ -23,11 +26,13 @@ from mtss.rules import (
     Said,
     cause_of,
     course_of,
+    day_of,
     differences,
-    digest_of,
     digest_of_decision,
+    digest_of_proposal,
     follow,
     held_of,
+    resting_on,
     said_before,
     said_of,
     standing_of,
@@ -43,6 +48,9 @@ _BEFORE = sa.text(
 )
 
 
+Kept = TypeVar("Kept", Decision, Proposal)
+
+
 async def verify(session: AsyncSession, decisions: Sequence[Decision], *, changes: bool) -> list[list[Difference]]:
     """For each decision what is otherwise when it is made again; nothing where it is the same.
 
@@ -50,8 +58,7 @@ async def verify(session: AsyncSession, decisions: Sequence[Decision], *, change
     it is recomputed too, which takes twice as long as all else.
     """
     before, in_force = await _before(session, decisions), await policies_in_force(session)
-    known = [each for each in decisions if in_force.named(each.policy) and each.adoption <= in_force.number]
-    facts = await facts_known(session, [(each.student_id, _moment(each)) for each in known], in_force.every)
+    known, facts = await _known_then(session, decisions, in_force)
     again: dict[UUID, dict[str, Any]] = {}
     for numbers in {(each.adoption, each.adopted_after) for each in known}:
         mine = {
@@ -59,22 +66,40 @@ async def verify(session: AsyncSession, decisions: Sequence[Decision], *, change
             for place, each in enumerate(known)
             if (each.adoption, each.adopted_after) == numbers
         }
-        found = _again(facts, mine, in_force, *numbers, changes=changes)
-        again |= {known[place].id: said for place, said in zip(mine, found, strict=True)}
+        followed = _Followed(facts, in_force.until(numbers[0]), mine, changes=changes)
+        after = None if numbers[1] is None else in_force.until(numbers[1])
+        again |= {known[place].id: said for place, said in _decided_again(followed, mine, after)}
     return [_compared(decision, again.get(decision.id), before.get(_key(decision))) for decision in decisions]
 
 
-def verify_proposal(proposal: Proposal) -> list[Difference]:
-    """What of a proposal is not as it was put before people; nothing where it is the same, or older than its digest."""
-    said = {name: getattr(proposal, name) for name in _PROPOSED}
-    return _compare_digest(proposal.digest, digest_of(said)) if proposal.digest else []
+async def verify_proposed(
+    session: AsyncSession, proposals: Sequence[Proposal], *, changes: bool
+) -> list[list[Difference]]:
+    """For each proposal what is otherwise when it is made again; one from before its facts were kept is held against its digest.
+
+    A constant number of statements, as for decisions.
+    """
+    in_force = await policies_in_force(session)
+    known, facts = await _known_then(session, [each for each in proposals if each.facts], in_force)
+    again: dict[UUID, dict[str, Any]] = {}
+    for adoption in {each.adoption for each in known}:
+        mine = [place for place, each in enumerate(known) if each.adoption == adoption]
+        followed = _Followed(facts, in_force.until(adoption), mine, changes=changes)
+        again |= {known[place].id: _proposed_again(followed, place) for place in mine}
+    return [_proposal_compared(each, again.get(each.id)) for each in proposals]
 
 
-def _moment(decision: Decision) -> Moment:
-    """What the decision saw; of one made before that was kept, what was known at its time."""
-    seen = decision.facts.get("seen")
+async def _known_then(session: AsyncSession, kept: Sequence[Kept], in_force: InForce) -> tuple[Sequence[Kept], Facts]:
+    """Those of a policy that is known here, and the facts that each of them saw, by their places."""
+    known = [each for each in kept if in_force.named(each.policy) and each.adoption <= in_force.number]
+    return known, await facts_known(session, [(each.student_id, _moment(each)) for each in known], in_force.every)
+
+
+def _moment(kept: Decision | Proposal) -> Moment:
+    """What it saw; of a decision made before that was kept, what was known at its time."""
+    seen = kept.facts.get("seen")
     if not seen:
-        return Moment(decision.known_at)
+        return Moment(kept.known_at)
     return Moment(datetime.fromisoformat(seen["at"]), seen["snapshot"], seen["transaction"])
 
 
@@ -92,55 +117,85 @@ async def _before(session: AsyncSession, decisions: Sequence[Decision]) -> Mappi
     }
 
 
-def _again(
-    facts: Facts,
-    before: Mapping[int, Said | None],
-    in_force: InForce,
-    adoption: int,
-    adopted_after: int | None,
-    *,
-    changes: bool,
-) -> Iterator[dict[str, Any]]:
-    """What would be decided from ``facts`` about some students after what was said ``before``, as policies were then."""
-    then = in_force.until(adoption)
-    policies, facts = then.policies(), facts.hearing(subscales_of(then.every))
-    courses, grounds = follow(facts, policies), Grounds(facts)
-    standing, changing = standing_of(courses), what_may_change(facts, courses, policies, [*before]) if changes else {}
-    earlier = None if adopted_after is None else standing_of(follow(facts, in_force.until(adopted_after).policies()))
+class _Followed:
+    """Students followed again from what was known then, as policies were ``then``; only some ``places`` are looked at."""
+
+    def __init__(self, facts: Facts, then: InForce, places: Collection[int], *, changes: bool) -> None:
+        policies = then.policies()
+        self.facts = facts.hearing(subscales_of(then.every))
+        self.courses, self._grounds = follow(self.facts, policies), Grounds(self.facts)
+        self.standing = standing_of(self.courses)
+        self._changing = what_may_change(self.facts, self.courses, policies, [*places]) if changes else {}
+
+    def course(self, place: int) -> Course:
+        return course_of(self.facts, self.courses, place, self._changing.get(place))
+
+    def said(self, place: int) -> dict[str, Any]:
+        """What a decision and a proposal say alike."""
+        course = self.course(place)
+        return {
+            "policy": course.policy.version,
+            "clauses": [each.document() for each in course.found()] if len(course) else [],
+            "facts": resting_on(self._grounds.of(place), course.policy),
+        } | ({"school_id": course.school()} if len(course) else {})
+
+
+def _decided_again(
+    followed: _Followed, before: Mapping[int, Said | None], after: InForce | None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """What would be decided about some students after what was said ``before``; ``after``: what counted before an adoption."""
+    standing, courses = followed.standing, followed.courses
+    earlier = None if after is None else standing_of(follow(followed.facts, after.policies()))
     for student, said in before.items():
-        now, held = said_of(standing, student), held_of(standing, student)
-        course = course_of(facts, courses, student, changing.get(student))
+        now, held, course = said_of(standing, student), held_of(standing, student), followed.course(student)
         last = said_before(courses, student, said.tier, said.since, said.ruling) if said else NOTHING
         adopted = earlier is not None and said_of(earlier, student) == last != now
-        found: dict[str, Any] = {
+        found: dict[str, Any] = followed.said(student) | {
             "tier": now.tier,
             "tier_before": last.tier,
             "cause": Cause.ADOPTED if adopted else cause_of(last, now),
-            "policy": course.policy.version,
-            "clauses": [each.document() for each in course.found()] if len(course) else [],
-            "facts": grounds.of(student) | {"policy": course.policy.digest},
             "ruling": now.ruling,
             "tier_beneath": held.beneath if held else None,
         }
         if len(course):
-            found |= {"effective_on": now.since, "through": course.on(-1), "school_id": course.school()}
-        yield found
+            found |= {"effective_on": now.since, "through": course.on(-1)}
+        yield student, found
 
 
-_PROPOSED = ("id", "student_id", "school_id", "since", "clauses", "policy", "tier", "tier_before", "known_at")
+def _proposed_again(followed: _Followed, place: int) -> dict[str, Any]:
+    """What would be put before a person about one student; nothing: no tier."""
+    standing = followed.standing
+    proposed = standing.decided[place] and standing.proposal[place] != NO_PROPOSAL
+    return followed.said(place) | {
+        "tier": TIERS[standing.proposal[place]] if proposed else None,
+        "tier_before": TIERS[standing.tier[place]] if proposed else None,
+        "since": day_of(standing.proposal_since[place]) if proposed else None,
+    }
+
+
+_PROPOSED = tuple(each.name for each in sa.inspect(Proposal).columns if each.name not in ("digest", "closed_at"))
 _SAID = tuple(each.name for each in sa.inspect(Decision).columns if each.name != "digest")
 
 
 def _compared(decision: Decision, again: Mapping[str, Any] | None, before: Said | None) -> list[Difference]:
     said = {name: getattr(decision, name) for name in _SAID}
-    proved = decision.digest or decision.facts  # neither was kept at first
-    found = _compare_digest(decision.digest, digest_of_decision(said)) if proved else []
+    found = _compare_digest(decision.digest, digest_of_decision(said))
     if decision.number > 1 and before is None:
         found.append(Difference("number", decision.number, "the decision before it is missing"))
-    if again is None:
-        return [*found, Difference("policy", decision.policy, "no such policy is known here")]
-    return [*found, *differences(said, again)]
+    return found + _compare(said, again)
+
+
+def _proposal_compared(proposal: Proposal, again: Mapping[str, Any] | None) -> list[Difference]:
+    said = {name: getattr(proposal, name) for name in _PROPOSED}
+    found = _compare_digest(proposal.digest, digest_of_proposal(said))
+    return found + _compare(said, again) if proposal.facts else found
 
 
 def _compare_digest(stored: str, recomputed: str) -> list[Difference]:
     return [] if stored == recomputed else [Difference("digest", stored, recomputed)]
+
+
+def _compare(said: Mapping[str, Any], again: Mapping[str, Any] | None) -> list[Difference]:
+    if again is None:
+        return [Difference("policy", said["policy"], "no such policy is known here")]
+    return differences(said, again)

@@ -28,7 +28,7 @@ from mtss.models import (
     policies_in_force,
     policies_known,
     verify,
-    verify_proposal,
+    verify_proposed,
 )
 from mtss.routes.documents import NO_CONTROL, ClauseDocument, WholeReader
 from mtss.rules import Difference, Facts, InForce, course_of, day_number, follow, said_of, standing_of
@@ -36,6 +36,9 @@ from mtss.rules import Difference, Facts, InForce, course_of, day_number, follow
 router = Router("mtss")
 
 MOST_AT_ONCE = 2000
+MadeAgainToo = Annotated[
+    bool, Query(description="Whether what would change each is made again too: three times as long.")
+]
 
 
 class DifferenceDocument(BaseModel):
@@ -57,7 +60,7 @@ class VerdictDocument(BaseModel):
 
 
 class ProposalVerdict(BaseModel):
-    """A proposal that is not as it was put before people."""
+    """A proposal that is not as it was put before people, or does not come out the same."""
 
     proposal_id: UUID
     differences: list[DifferenceDocument]
@@ -117,9 +120,7 @@ async def verify_decisions(
     who: WholeReader,
     session: Session,
     school: Annotated[str | None, Query(max_length=40, pattern=NO_CONTROL)] = None,
-    changes: Annotated[
-        bool, Query(description="Whether what would change each is made again too: three times as long.")
-    ] = False,
+    changes: MadeAgainToo = False,
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=MOST_AT_ONCE)] = MOST_AT_ONCE,
 ) -> VerifiedPage:
@@ -144,22 +145,26 @@ async def verify_proposals(
     who: WholeReader,
     session: Session,
     school: Annotated[str | None, Query(max_length=40, pattern=NO_CONTROL)] = None,
+    changes: MadeAgainToo = False,
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=MOST_AT_ONCE)] = MOST_AT_ONCE,
 ) -> VerifiedProposals:
-    """Hold many proposals, open and closed, against their digests, by their ids: how many there were, and each that differs."""
+    """Make many proposals again, open and closed, by their ids: how many there were, and each that differs.
+
+    Those from before their facts were kept are held against their digests.
+    """
     asked = sa.select(Proposal).where(visible_to(who, col(Proposal.student_id)))
     if school is not None:
         asked = asked.where(col(Proposal.school_id) == school)
     found = (await session.scalars(keyset(asked, col(Proposal.id), cursor, limit))).all()
-    differing = [(each.id, differences) for each in found[:limit] if (differences := verify_proposal(each))]
+    proposals = found[:limit]
+    verdicts = zip(proposals, await verify_proposed(session, proposals, changes=changes), strict=True)
     return VerifiedProposals(
-        verified=len(found[:limit]),
+        verified=len(proposals),
         differing=[
-            ProposalVerdict(
-                proposal_id=identity, differences=[DifferenceDocument.model_validate(each) for each in differences]
-            )
-            for identity, differences in differing
+            ProposalVerdict(proposal_id=each.id, differences=[DifferenceDocument.model_validate(one) for one in found])
+            for each, found in verdicts
+            if found
         ],
         next=next_of(found, limit, attrgetter("id")),
     )

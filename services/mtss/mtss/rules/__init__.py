@@ -41,7 +41,15 @@ from mtss.rules.ledger import NOTHING, Held, Said, cause_of
 from mtss.rules.people import NO_PROPOSAL
 from mtss.rules.policy import Policy, PolicyInvalid
 from mtss.rules.policy.reading import policy_of, read_policy
-from mtss.rules.proofs import Difference, Ground, Grounds, differences, digest_of_decision
+from mtss.rules.proofs import (
+    Difference,
+    Ground,
+    Grounds,
+    differences,
+    digest_of_decision,
+    digest_of_proposal,
+    resting_on,
+)
 from mtss.rules.sentences import Audience, Language, seen_again, words_of
 from mtss.rules.signals import SIGNALS
 from mtss.rules.standing import Standing, held_of, said_before, said_of, standing_of, unknown_of
@@ -100,11 +108,13 @@ __all__ = [
     "differences",
     "digest_of",
     "digest_of_decision",
+    "digest_of_proposal",
     "documents",
     "follow",
     "held_of",
     "policy_of",
     "read_policy",
+    "resting_on",
     "said_before",
     "said_of",
     "seen_again",

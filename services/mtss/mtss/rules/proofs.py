@@ -15,9 +15,17 @@ from numpy.typing import NDArray
 
 from mtss.rules.digests import DIGEST_BYTES, digest_of
 from mtss.rules.facts import TARDY, Facts, Flags, Ints
+from mtss.rules.policy import Policy
+from mtss.rules.signals import SIGNALS
 
 Ground: TypeAlias = dict[str, dict[str, Any]]
 """For each kind of fact, how many rows of it a decision rests on, and their digest; ``seen``: when and how they were read."""
+
+
+def resting_on(ground: Ground, policy: Policy) -> dict[str, Any]:
+    """All that is kept of what a decision rests on: facts, the policy, and in which revision its signals mean what they mean."""
+    signals = {clause.signal: SIGNALS[clause.signal].revision for clause in policy.clauses.values()}
+    return {**ground, "policy": policy.digest, "signals": signals}
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,11 +189,17 @@ def _joined(parts: Sequence[tuple[int, bytes]]) -> dict[str, Any]:
 
 
 _SAID_LATER = ("ruling", "tier_beneath")
+_PROPOSED_LATER = ("facts", "adoption")
 
 
 def digest_of_decision(said: Mapping[str, Any]) -> str:
     """The digest of a decision. Members that decisions have had only since people rule count where they say something."""
     return digest_of({name: value for name, value in said.items() if value or name not in _SAID_LATER})
+
+
+def digest_of_proposal(said: Mapping[str, Any]) -> str:
+    """The digest of a proposal. Members that the first proposals did not have count where they say something."""
+    return digest_of({name: value for name, value in said.items() if value or name not in _PROPOSED_LATER})
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,8 @@ class Signal:
     ``texts``, ``lists`` of codes and ``numbers`` are what a clause must say of it, ``may`` what it may leave out. A clause without an exit stands
     exactly as long as its entry holds. ``reads`` is the class of fields that its evidence and its sentences are of. ``wrong``
     says which numbers of a clause make no sense together, and why. ``suppose`` is the least of what may happen that could
-    change where a clause stands; ``None``: nothing but days that pass. ``shows`` names the sentences about what is seen, and
+    change where a clause stands; ``None``: nothing but days that pass. ``revision`` is one higher whenever the signal means something else
+    than before: every decision keeps it, so that one that rests on the older meaning is found. ``shows`` names the sentences about what is seen, and
     ``values`` is what they are filled with. ``words`` are those sentences, by language and by who reads them; beside them ``nouns``
     that are counted and ``texts`` of clauses, where no other signal has them. A rehearsal goes day by day: by the clause's window,
     or by ``None``, ``rehearsed`` brings the measure from one day to the next, and ``recorded`` is what it hears beside attendance.
@@ -190,6 +191,7 @@ class Signal:
     wrong: Callable[[Clause], Iterator[tuple[str, str]]] = _nothing
     shows: Callable[[bool | None, Mapping[str, Any]], Iterator[str]] = shows
     values: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    revision: int = 1
     always_known: bool = False
     """Whether something is known of it on every closed day."""
 
