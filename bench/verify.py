@@ -1,6 +1,7 @@
 """Proofs: decisions made again from the facts as they were known then, through the route that `trellis verify` asks.
 
-Beside it in the same run the same decisions only read; and half of them, which shows how the time grows. ``python
+Beside it in the same run the same decisions only read; and half of them, which shows how the time grows. Then once more with what
+would have changed each. ``python
 bench/verify.py STUDENTS`` for another size than the one that ``make bench`` takes: 85000 students make over 100,000 decisions.
 """
 
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -32,17 +34,20 @@ async def main(students: int) -> None:
             started = time.perf_counter()
             read = await read_all(mtss)
             reading = time.perf_counter() - started
-            half = await verify(mtss, read // 2)
-            whole = await verify(mtss, read)
-    report(
-        name="verify",
-        seconds=whole,
-        ratio=whole / reading,
-        decisions=read,
-        decisions_per_second=read / whole,
-        seconds_of_100_000=whole / read * 100_000,
-        growth_of_twice_as_many=whole / half,
-    )
+            for name, changes in (("verify", False), ("verify-changes", True)):
+                half = await verify(mtss, read // 2, changes=changes)
+                before, busy = here.cpu_seconds()["postgresql"], time.process_time()
+                whole = await verify(mtss, read, changes=changes)
+                python, postgresql = time.process_time() - busy, here.cpu_seconds()["postgresql"] - before
+                report(
+                    name=name,
+                    seconds=whole,
+                    ratio=whole / reading,
+                    decisions=read,
+                    cpu_seconds={"mtss": python, "postgresql": postgresql},
+                    seconds_of_100_000=whole / read * 100_000,
+                    growth_of_twice_as_many=whole / half,
+                )
 
 
 async def fill(mtss: Running, district: District) -> None:
@@ -70,11 +75,12 @@ async def read_all(mtss: Running) -> int:
         last = found[-1].id
 
 
-async def verify(mtss: Running, most: int) -> float:
+async def verify(mtss: Running, most: int, *, changes: bool) -> float:
     """Seconds that it takes to verify ``most`` decisions, all of which must be the same."""
     started, verified, cursor = time.perf_counter(), 0, None
     while verified < most:
-        asked = {"limit": min(MOST_AT_ONCE, most - verified)} | ({"cursor": cursor} if cursor else {})
+        asked: dict[str, Any] = {"limit": min(MOST_AT_ONCE, most - verified), "changes": changes}
+        asked |= {"cursor": cursor} if cursor else {}
         answer = await mtss.http.post("/mtss/v1/decisions/verify", params=asked, headers=mtss.headers("district"))
         page = answer.raise_for_status().json()
         assert page["differing"] == []

@@ -21,6 +21,7 @@ from mtss.rules import (
     digest_of_proposal,
     documents,
     follow,
+    resting_on,
     said_of,
     standing_of,
 )
@@ -103,6 +104,15 @@ def test_scores_to_which_no_policy_listened_are_no_ground() -> None:
     assert Grounds(both).of(0)["scores"]["count"] == 2
     assert Grounds(both.hearing(heard)).of(0) == Grounds(usual).of(0)
     assert Grounds(both.hearing(())).of(0)["scores"]["count"] == 0
+
+
+def test_what_a_decision_rests_on_names_its_policy_and_what_its_signals_mean() -> None:
+    rests = resting_on(ground(), policy())
+    assert rests == {
+        **ground(),
+        "policy": policy().digest,
+        "signals": {"attendance_share": 1, "survey_level": 1, "referrals": 1},
+    }
 
 
 def test_nobody_s_facts_have_a_ground_too() -> None:
