@@ -126,6 +126,30 @@ async def test_a_support_waits_in_the_queue_from_some_days_before_its_review_unt
     assert (now["review_on"], now["owner"]["reason"]) == (SCHOOL.days[60].isoformat(), handed["reason"])
 
 
+async def test_each_day_by_which_a_support_was_to_be_reviewed_is_kept_with_when_that_was_said(school: Running) -> None:
+    support = (await begun(school)).json()
+    assert support["first_review_on"] == support["review_on"] == SCHOOL.days[40].isoformat()
+    for day in (50, 60):
+        await reviewed(school, support, day)
+        support = (await call(school, "GET", f"/supports/{support['id']}")).json()
+
+    said = [(support["known_at"], support["first_review_on"])]
+    said += [(each["known_at"], each["next_review_on"]) for each in support["attempts"]]
+
+    assert [on for _, on in said] == [SCHOOL.days[day].isoformat() for day in (40, 50, 60)]
+    assert sorted(said) == said
+    assert support["review_on"] == said[-1][1]
+    moved = ("review_on = review_on + 1", "first_review_on = review_on", "known_at = now()", "begun_on = begun_on - 1")
+    for change in (*(f"UPDATE mtss_support SET {each}" for each in moved), "DELETE FROM mtss_support"):
+        async with school.admin.begin() as connection:
+            with pytest.raises(sa.exc.DBAPIError, match="never changes"):
+                await connection.execute(sa.text(change))
+    await ended(school, support)
+    async with school.admin.begin() as connection:
+        with pytest.raises(sa.exc.DBAPIError, match="never changes"):
+            await connection.execute(sa.text("UPDATE mtss_support SET ended_on = NULL"))
+
+
 async def test_what_was_tried_is_kept_attempt_by_attempt_and_no_support_ends_for_no_progress_without_one(
     school: Running,
 ) -> None:

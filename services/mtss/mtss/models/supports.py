@@ -28,14 +28,17 @@ class Support(Table, table=True):
     tier: str
     """What the catalogue said of it when it began."""
     begun_on: date
+    first_review_on: date | None
+    """The instructional day by which somebody was to look whether it helps, as said when it began; none where that was not kept."""
     review_on: date
-    """The instructional day by which somebody looks whether it helps."""
+    """The same as said last: with each attempt another, which the attempt keeps. Nothing else of a support moves but its end."""
     attempts: int = 0
     ended_on: date | None = None
     ending: str | None = None
     """How it ended, by its name in the catalogue."""
     contexts: bytes | None = Field(default=None, sa_type=Sealed)
     """What weighed on the student when it began, by the names of the catalogue."""
+    known_at: datetime = moment()
 
 
 class Attempt(Table, table=True):

@@ -151,6 +151,11 @@ class SupportDocument(RunningDocument):
     """A support with all that was tried. Who began and ended it and why stand among the rulings, by its id."""
 
     student_id: UUID
+    known_at: datetime
+    first_review_on: Annotated[
+        date | None,
+        Field(description="`review_on` as said when it began; each attempt says the next. Null: it was not kept then."),
+    ]
     ended_on: Annotated[date | None, Field(description="Null: it runs.")]
     ending: str | None
     owner: Assigned

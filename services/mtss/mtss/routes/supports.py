@@ -80,7 +80,13 @@ async def begin_support(student_id: UUID, asked: SupportAsked, desk: At) -> Supp
     waits = Waits(student_id, student.school_id, works=True)
     await check_sees(desk.session, "owner_id", asked.owner_id, waits, desk.today)
     support = Support(
-        student_id=student_id, kind=asked.kind, tier=kind.tier, begun_on=desk.today, review_on=asked.review_on
+        student_id=student_id,
+        kind=asked.kind,
+        tier=kind.tier,
+        begun_on=desk.today,
+        first_review_on=asked.review_on,
+        review_on=asked.review_on,
+        known_at=await transaction_time(desk.session),
     )
     support.contexts = _seal_contexts(desk.vault, support, asked.contexts)
     desk.session.add(support)
