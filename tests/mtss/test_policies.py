@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from importlib import import_module
 from typing import Any
@@ -22,7 +23,7 @@ from mtss.handlers.adoptions import forget_counted, work_off_adoptions
 from mtss.models import Decision, policies_in_force, verify
 from mtss.numbers import CHANGES_DAYS
 from mtss.rehearsals.working import work_off as rehearse
-from mtss.rules import day_number, policy_of
+from mtss.rules import day_number, digest_of, digest_of_decision, policy_of
 from mtss.written import as_yaml, document_of
 from tests.harness import Running
 from tests.mtss.ledger import known_since
@@ -548,17 +549,60 @@ async def test_what_a_policy_left_to_the_default_one_is_written_into_it_once(mts
     assert (await ask(mtss, "POST", "/policies", policy(review=said)))[0] == 201
     whole = import_module("mtss.migrations.versions.0032_whole_policies")
 
-    def upgrade(connection: sa.Connection) -> None:
-        with Operations.context(MigrationContext.configure(connection)):
-            whole.upgrade()
-
     async with mtss.admin.begin() as connection:
-        await connection.run_sync(upgrade)
+        await connection.run_sync(lambda sync: _migrated(sync, whole.upgrade))
     _, found = await ask(mtss, "GET", "/policies/ours-1")
     assert found["document"] == policy(review=json.loads(TEXT)["review"] | said)
     assert found["digest"] == policy_of(found["document"]).digest
     async with mtss.session() as session:
         assert await session.scalar(sa.text("SELECT digest FROM mtss_policy")) == found["digest"]
+
+
+async def test_a_policy_that_an_upgrade_completed_says_so_and_stays_rehearsed_and_proved(mtss: Running) -> None:
+    today(mtss, 21)
+    await mtss.deliver(*students(10, 1))
+    left_out = policy(review={"proposal_due": number(7)})
+    whole = policy(review=json.loads(TEXT)["review"] | {"proposal_due": number(7)})
+    found = await drafted(mtss, whole)
+    await drafted(mtss, policy("ours-2"))
+    assert (await ask(mtss, "POST", "/rehearsals", {"policy": whole}))[0] == 202
+    assert await rehearse(mtss.runtime)
+    async with mtss.admin.begin() as connection:
+        rehearsed = sa.text("UPDATE mtss_rehearsal SET policy = CAST(:policy AS jsonb)")
+        await connection.execute(rehearsed, {"policy": json.dumps(left_out)})
+    assert (await approve(mtss, found, 21, without_rehearsal=None))[1]["type"].endswith("not-rehearsed")
+    completed = import_module("mtss.migrations.versions.0043_completed")
+    async with mtss.admin.begin() as connection:
+        await connection.run_sync(lambda sync: _migrated(sync, completed.complete))
+    _, told = await ask(mtss, "GET", "/policies/ours-1")
+    assert (told["state"], [each["step"] for each in told["history"]]) == (
+        "rehearsed",
+        ["drafted", "checked", "completed"],
+    )
+    assert (await ask(mtss, "GET", "/policies/ours-2"))[1]["history"][-1]["step"] == "checked"
+    assert (await approve(mtss, found, 21, without_rehearsal=None))[0] == 202
+    await work_off_adoptions(mtss.runtime)
+    # What was decided before it was completed names the digest of then.
+    async with mtss.admin.begin() as connection:
+        await connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        ledger = (
+            (await connection.execute(sa.text("SELECT * FROM mtss_decision WHERE policy = 'ours-1'"))).mappings().all()
+        )
+        for row in ledger:
+            said = {name: value for name, value in row.items() if name != "digest"}
+            said["facts"] = said["facts"] | {"policy": digest_of(left_out)}
+            given = {"facts": json.dumps(said["facts"]), "digest": digest_of_decision(said), "id": row["id"]}
+            rewritten = "UPDATE mtss_decision SET facts = CAST(:facts AS jsonb), digest = :digest WHERE id = :id"
+            await connection.execute(sa.text(rewritten), given)
+    assert len(ledger) == 1
+    async with mtss.session() as session:
+        decisions = (await session.scalars(sa.select(Decision))).all()
+        assert [each for each in await verify(session, decisions, changes=False) if each] == []
+
+
+def _migrated(connection: sa.Connection, step: Callable[[], None]) -> None:
+    with Operations.context(MigrationContext.configure(connection)):
+        step()
 
 
 # As text

@@ -1,6 +1,7 @@
 """Policies as the district keeps them, and which of them are in force."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import date, datetime
 from importlib.resources import files
 from typing import Any
@@ -42,6 +43,8 @@ class StoredPolicy(Table, table=True):
     version: str = Field(primary_key=True)
     document: dict[str, Any] = Field(sa_type=sa.JSON)
     digest: str
+    digest_before: str | None = None
+    """The one that it had before an upgrade completed it: decisions and rehearsals of that time name it, and it decides as then."""
     drafted_by: str
     drafted_at: datetime = _moment()
     findings: list[dict[str, str]] | None = Field(default=None, sa_type=sa.JSON)
@@ -155,6 +158,13 @@ async def policies_after(session: AsyncSession, last: UUID | None) -> InForce:
             in_force = adoption.after(in_force, policy, day_number(adoption.first_on))
         _known[last] = in_force
     return _known[last]
+
+
+async def digests_before(session: AsyncSession) -> Mapping[str, str]:
+    """By version the digests that policies had before an upgrade completed them."""
+    completed = sa.select(col(StoredPolicy.version), col(StoredPolicy.digest_before))
+    found = await session.execute(completed.where(col(StoredPolicy.digest_before).is_not(None)))
+    return {version: digest for version, digest in found if digest}
 
 
 async def policy_in_force(session: AsyncSession, on: date) -> Policy:

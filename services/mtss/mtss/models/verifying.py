@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.events import Cause, Tier
 from mtss.models.knowing import Moment, facts_known
 from mtss.models.people import Proposal
-from mtss.models.policy import policies_in_force
+from mtss.models.policy import digests_before, policies_in_force
 from mtss.models.reading import subscales_of
 from mtss.models.tables import Decision
 from mtss.rules import (
@@ -69,6 +69,7 @@ async def verify(session: AsyncSession, decisions: Sequence[Decision], *, change
         followed = _Followed(facts, in_force.until(numbers[0]), mine, changes=changes)
         after = None if numbers[1] is None else in_force.until(numbers[1])
         again |= {known[place].id: said for place, said in _decided_again(followed, mine, after)}
+    again = _as_named_then(known, again, await digests_before(session))
     return [_compared(decision, again.get(decision.id), before.get(_key(decision))) for decision in decisions]
 
 
@@ -86,6 +87,7 @@ async def verify_proposed(
         mine = [place for place, each in enumerate(known) if each.adoption == adoption]
         followed = _Followed(facts, in_force.until(adoption), mine, changes=changes)
         again |= {known[place].id: _proposed_again(followed, place) for place in mine}
+    again = _as_named_then(known, again, await digests_before(session))
     return [_proposal_compared(each, again.get(each.id)) for each in proposals]
 
 
@@ -93,6 +95,19 @@ async def _known_then(session: AsyncSession, kept: Sequence[Kept], in_force: InF
     """Those of a policy that is known here, and the facts that each of them saw, by their places."""
     known = [each for each in kept if in_force.named(each.policy) and each.adoption <= in_force.number]
     return known, await facts_known(session, [(each.student_id, _moment(each)) for each in known], in_force.every)
+
+
+def _as_named_then(
+    kept: Sequence[Kept], again: Mapping[UUID, dict[str, Any]], before: Mapping[str, str]
+) -> dict[UUID, dict[str, Any]]:
+    """The same, where a policy was completed since by the digest that it had then."""
+    named = {each.id: each.facts.get("policy") for each in kept if each.policy in before}
+    return {
+        identity: said | {"facts": said["facts"] | {"policy": before[said["policy"]]}}
+        if identity in named and named[identity] == before.get(said["policy"])
+        else said
+        for identity, said in again.items()
+    }
 
 
 def _moment(kept: Decision | Proposal) -> Moment:

@@ -87,14 +87,15 @@ async def told(session: Session, policy: Policy, stored: StoredPolicy | None, to
 
 
 async def rehearsal_of(session: Session, policy: Policy, stored: StoredPolicy | None) -> UUID | None:
-    """The last rehearsal of exactly this document that came to its end."""
+    """The last rehearsal of exactly this document that came to its end, or of what it was before an upgrade completed it."""
     if stored is not None and stored.rehearsal_id is not None:
         return stored.rehearsal_id
     asked = sa.select(col(Rehearsal.id), col(Rehearsal.policy)).where(
         col(Rehearsal.state) == "done", col(Rehearsal.policy)["version"].as_string() == policy.version
     )
     found = await session.execute(asked.order_by(col(Rehearsal.id).desc()))
-    return next((identity for identity, document in found if digest_of(document) == policy.digest), None)
+    its = {policy.digest, stored and stored.digest_before}
+    return next((identity for identity, document in found if digest_of(document) in its), None)
 
 
 def _findings(found: list[dict[str, str]]) -> list[FindingDocument]:
