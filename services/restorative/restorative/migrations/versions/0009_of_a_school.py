@@ -1,0 +1,10 @@
+"""The students of a school are found and read in one index."""
+
+from common.scope.tables import index_enrolments
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    index_enrolments()
