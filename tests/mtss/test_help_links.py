@@ -17,10 +17,12 @@ from fastapi import FastAPI, Response
 from common.events import UrgentHelpRequested
 from common.policy import LINK_DAYS
 from common.scope import access_policy
+from mtss.rules import sentences
 from tests.common.test_telemetry import Written, written
 from tests.harness import Running
 from tests.mtss.made_up import STUDENT
 from tests.mtss.test_help import SCHOOL, at_noon, call
+from tests.mtss.test_rules_sentences import ease, grade
 
 MOTHER, UNCLE = uuid4(), uuid4()
 WORDS = "I sit alone since the break."
@@ -221,6 +223,17 @@ async def test_a_facilitator_issues_links_to_students_and_reads_of_no_contact(sc
     assert refused.json()["type"] == "urn:trellis:problem:fields-forbidden"
     listed = (await call(school, "GET", LINKS, "facilitator")).json()["items"]
     assert [each["holder_id"] for each in listed] == [None, str(STUDENT)]
+
+
+def test_what_the_page_says_is_as_easy_to_read_as_what_a_student_is_told() -> None:
+    levels = sentences.WORDS["levels"]["student"]
+    texts = json.loads(files("mtss").joinpath("templates/texts.json").read_bytes())
+    english, spanish = (
+        [text for text in (each.format(days=3) for each in texts[language].values()) if text.endswith((".", "?"))]
+        for language in ("en", "es")
+    )
+    assert [text for text in english if grade(text) > levels["en"]] == []
+    assert [text for text in spanish if ease(text) < levels["es"]] == []
 
 
 def test_each_language_says_all_that_the_others_say() -> None:

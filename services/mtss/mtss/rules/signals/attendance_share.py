@@ -185,17 +185,17 @@ lapses_rule = "Termina cuando las ausencias son menos de un {entry_at_least} por
 ends = "Si asiste cada día, faltan {least:school_day} para eso: el {on:date}."
 ends_not = "No alcanza: quedan {left:school_day} en este año escolar."
 [es.parent]
-clear = { all = "Su hijo o hija vino {days_attended} de {days_enrolled:school_day}. Eso es muy bueno.", unexcused = "No faltó sin excusa {days_attended} de {days_enrolled:school_day}. Eso es muy bueno.", excused = "No faltó con excusa {days_attended} de {days_enrolled:school_day}. Eso es muy bueno." }
-stands = { all = "Su hijo o hija vino {days_attended} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir.", unexcused = "Faltó sin excusa {days_absent} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir.", excused = "Faltó con excusa {days_absent} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir." }
+clear = { all = "Su hijo o hija vino {days_attended} de {days_enrolled:school_day}. Eso es muy bueno.", unexcused = "En {days_attended} de {days_enrolled:school_day} su hijo o hija no faltó sin excusa. Eso es muy bueno.", excused = "En {days_attended} de {days_enrolled:school_day} su hijo o hija no faltó con excusa. Eso es muy bueno." }
+stands = { all = "Su hijo o hija vino {days_attended} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir.", unexcused = "Su hijo o hija faltó sin excusa {days_absent} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir.", excused = "Su hijo o hija faltó con excusa {days_absent} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir." }
 unknown = "Es muy pronto para hablar de los días de clase."
-begins = "Si falta {least:school_day} más, le daremos más ayuda."
+begins = "Si falta {least:school_day} más, le ofreceremos más ayuda."
 ends = "Si viene cada día, este apoyo puede terminar el {on:date}. Faltan {least:school_day}."
 ends_not = "Este apoyo sigue hasta el fin de este año escolar."
 [es.student]
-clear = { all = "Viniste {days_attended} de {days_enrolled:school_day}. ¡Muy bien!", unexcused = "No faltaste sin excusa {days_attended} de {days_enrolled:school_day}. ¡Muy bien!", excused = "No faltaste con excusa {days_attended} de {days_enrolled:school_day}. ¡Muy bien!" }
+clear = { all = "Viniste {days_attended} de {days_enrolled:school_day}. ¡Muy bien!", unexcused = "En {days_attended} de {days_enrolled:school_day} no faltaste sin excusa. ¡Muy bien!", excused = "En {days_attended} de {days_enrolled:school_day} no faltaste con excusa. ¡Muy bien!" }
 stands = { all = "Viniste {days_attended} de {days_enrolled:school_day}. ¿Qué te haría más fácil venir? Queremos ayudarte con eso.", unexcused = "Faltaste sin excusa {days_absent} de {days_enrolled:school_day}. ¿Qué te haría más fácil venir? Queremos ayudarte con eso.", excused = "Faltaste con excusa {days_absent} de {days_enrolled:school_day}. ¿Qué te haría más fácil venir? Queremos ayudarte con eso." }
 unknown = "Es muy pronto para hablar de tus días de clase."
-begins = "Si faltas {least:school_day} más, te daremos más ayuda."
+begins = "Si faltas {least:school_day} más, te ofreceremos más ayuda."
 ends = "Si vienes cada día, la ayuda puede terminar el {on:date}. Faltan {least:school_day}."
 ends_not = "La ayuda sigue hasta el fin de este año escolar."
 """

@@ -68,17 +68,17 @@ ends_rule = { school_year = "This ends with the first school day of the next sch
 lapses_rule = { school_year = "This ends with the first school day of the next school year.", last_days = "This ends once they are longer ago." }
 ends = "Without a further one that is {least:school_day} away, on {on:date}."
 [en.parent]
-clear = "Days at school go well with others, or nearly so."
-stands = "There were {referrals} times when the office was asked to help. We want to know what was hard, and what would help."
+clear = "Your child gets on well with others at school, or nearly always."
+stands = "The office was asked to help {referrals:time}. We want to know what was hard, and what would help."
 unknown = "We know nothing yet about hard moments at school."
-begins = "We would offer more help if the office were asked to help {least} more times."
+begins = "We would offer more help if the office were asked to help {least:more_time}."
 ends = "If nothing more happens, this support may end on {on:date}."
 ends_not = "This support will go on for the rest of this school year."
 [en.student]
-clear = "Your days with others go well, or nearly so."
-stands = "The office was asked to help {referrals} times. Tell us what was hard and what would help."
+clear = "You get on well with others at school, or nearly always."
+stands = "The office was asked to help {referrals:time}. Tell us what was hard and what would help."
 unknown = "We do not know about hard times at school yet."
-begins = "If the office is asked to help {least} more times, we will offer you more help."
+begins = "If the office is asked to help {least:more_time}, we will offer you more help."
 ends = "If nothing more happens, the extra help may end on {on:date}."
 ends_not = "The extra help will go on until the end of this school year."
 [es.nouns]
@@ -95,17 +95,17 @@ ends_rule = { school_year = "Termina con el primer día de clase del próximo a�
 lapses_rule = { school_year = "Termina con el primer día de clase del próximo año escolar.", last_days = "Termina cuando ya pasó más tiempo." }
 ends = "Sin otra remisión, faltan {least:school_day} para eso: el {on:date}."
 [es.parent]
-clear = "Los días con los demás van bien, o casi siempre bien."
-stands = "La oficina ayudó {referrals} veces. Queremos saber qué fue difícil y qué ayudaría."
+clear = "Su hijo o hija se lleva bien con los demás, o casi siempre."
+stands = "La oficina ayudó {referrals:time}. Queremos saber qué fue difícil y qué ayudaría."
 unknown = "Aún no sabemos de momentos difíciles en la escuela."
-begins = "Si la oficina tiene que ayudar {least} veces más, le daremos más ayuda."
+begins = "Si la oficina tiene que ayudar {least:more_time}, le ofreceremos más ayuda."
 ends = "Si no pasa nada más, este apoyo puede terminar el {on:date}."
 ends_not = "Este apoyo sigue hasta el fin de este año escolar."
 [es.student]
-clear = "Tus días con los demás van bien, o casi siempre bien."
-stands = "La oficina ayudó {referrals} veces. Dinos qué fue difícil y qué te ayudaría."
+clear = "Te llevas bien con los demás, o casi siempre."
+stands = "La oficina ayudó {referrals:time}. Dinos qué fue difícil y qué te ayudaría."
 unknown = "Aún no sabemos de momentos difíciles en la escuela."
-begins = "Si la oficina tiene que ayudar {least} veces más, te daremos más ayuda."
+begins = "Si la oficina tiene que ayudar {least:more_time}, te ofreceremos más ayuda."
 ends = "Si no pasa nada más, la ayuda puede terminar el {on:date}."
 ends_not = "La ayuda sigue hasta el fin de este año escolar."
 """

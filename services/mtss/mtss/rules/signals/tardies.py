@@ -73,17 +73,17 @@ ends_rule = { school_year = "This ends with the first school day of the next sch
 lapses_rule = { school_year = "This ends with the first school day of the next school year.", last_days = "This ends once they are longer ago.", last_school_days = "This ends once they are longer ago.", first_school_days = "This ends with the first school day of the next school year." }
 ends = "Without a further one that is {least:school_day} away, on {on:date}."
 [en.parent]
-clear = "Your child comes to school on time, or nearly so. That is a strength."
+clear = "Your child comes to school on time, or nearly always. That is a strength."
 stands = "Your child came late on {tardies:day}. We want to find out what would make it easier to be on time."
 unknown = "We do not know yet who came on time on the last day."
-begins = "We would offer more help if your child came late {least} more times."
+begins = "We would offer more help if your child came late {least:more_time}."
 ends = "If your child is on time, this support may end on {on:date}."
 ends_not = "This support will go on for the rest of this school year."
 [en.student]
-clear = "You come to school on time, or nearly so. That is great."
+clear = "You come to school on time, or nearly always. That is great."
 stands = "You came late on {tardies:day}. What would make it easier to be on time? We want to help with that."
 unknown = "We do not know yet who came on time on the last day."
-begins = "If you come late {least} more times, we will offer you more help."
+begins = "If you come late {least:more_time}, we will offer you more help."
 ends = "If you are on time, the extra help may end on {on:date}."
 ends_not = "The extra help will go on until the end of this school year."
 [es.nouns]
@@ -100,18 +100,18 @@ ends_rule = { school_year = "Termina con el primer día de clase del próximo a�
 lapses_rule = { school_year = "Termina con el primer día de clase del próximo año escolar.", last_days = "Termina cuando ya pasó más tiempo.", last_school_days = "Termina cuando ya pasó más tiempo.", first_school_days = "Termina con el primer día de clase del próximo año escolar." }
 ends = "Sin otro retraso, faltan {least:school_day} para eso: el {on:date}."
 [es.parent]
-clear = "Su hijo o hija llega a la hora, o casi siempre. Eso es muy bueno."
-stands = "Llegó tarde {tardies:day}. Queremos saber qué le haría más fácil llegar a la hora."
-unknown = "Aún no sabemos quién llegó a la hora el último día."
-begins = "Si llega tarde {least} veces más, le daremos más ayuda."
-ends = "Si llega a la hora, este apoyo puede terminar el {on:date}."
+clear = "Su hijo o hija llega a tiempo, o casi siempre. Eso es muy bueno."
+stands = "Su hijo o hija llegó tarde {tardies:day}. Queremos saber qué le haría más fácil llegar a tiempo."
+unknown = "Aún no sabemos quién llegó a tiempo el último día."
+begins = "Si llega tarde {least:more_time}, le ofreceremos más ayuda."
+ends = "Si llega a tiempo, este apoyo puede terminar el {on:date}."
 ends_not = "Este apoyo sigue hasta el fin de este año escolar."
 [es.student]
-clear = "Llegas a la hora, o casi siempre. ¡Muy bien!"
-stands = "Llegaste tarde {tardies:day}. ¿Qué te haría más fácil llegar a la hora? Queremos ayudarte con eso."
-unknown = "Aún no sabemos quién llegó a la hora el último día."
-begins = "Si llegas tarde {least} veces más, te daremos más ayuda."
-ends = "Si llegas a la hora, la ayuda puede terminar el {on:date}."
+clear = "Llegas a tiempo, o casi siempre. ¡Muy bien!"
+stands = "Llegaste tarde {tardies:day}. ¿Qué te haría más fácil llegar a tiempo? Queremos ayudarte con eso."
+unknown = "Aún no sabemos quién llegó a tiempo el último día."
+begins = "Si llegas tarde {least:more_time}, te ofreceremos más ayuda."
+ends = "Si llegas a tiempo, la ayuda puede terminar el {on:date}."
 ends_not = "La ayuda sigue hasta el fin de este año escolar."
 """
 
