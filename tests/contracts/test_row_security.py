@@ -22,6 +22,7 @@ OF_NO_STUDENT = (
     ("sis_sign_in", "keyed digests of the names of staff"),
     ("sis_source_count", "numbers that a source told"),
     ("sis_unfollowed", "names of resources to go through once"),
+    ("sis_read", "digests of how resources were read"),
     ("surveys_window", "which survey, when, at which schools"),
     ("mtss_adoption", "numbers by school of a policy's adoption"),
     ("mtss_calendar", "days of a school"),

@@ -181,6 +181,15 @@ def test_days_of_a_later_load_are_as_known_now() -> None:
     assert _then(heard, (0, 30)).changes.row.tolist()[0] == 19
 
 
+def test_the_last_days_of_a_load_came_with_it_and_not_the_days_closed_in_time_afterwards() -> None:
+    loaded = [(max(day, 40), *AT.closes(day)) for day in range(60)]
+    heard = [*_at(40, AT.calendar(), AT.enrols()), *loaded, *_missed(40, range(8))]
+
+    then = _then(heard, (0, 40))  # type: ignore[arg-type]  # one event a day
+
+    assert then.caseload(TARGETED)[[19, 35, 39, 40, 59], 0].tolist() == [1, 1, 1, 1, 1]
+
+
 def test_before_a_calendar_was_known_there_was_nothing_to_say() -> None:
     heard = [*_at(0, AT.enrols()), *_at(25, AT.calendar()), *_closes(), *_missed(0, range(8))]
 

@@ -1,5 +1,6 @@
 """Marks are said as passed or not, at the end of their grading period, and never as what was given."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 from common.events import CourseMarked
 from sis.facts import fact_id
 from sis.following import follow_stored
+from sis.policy import MARKS
 from tests.sis.conftest import Sis
 from tests.sis.test_teaching import ATTENDED, OFFERING, attended, section
 
@@ -98,6 +100,24 @@ async def test_of_the_marks_of_one_course_and_day_the_broadest_alone_is_said(sis
     assert (marks[0], sorted(marks[3:])) == ((False, True, False), [(False, False, False), (True, False, True)])
 
 
+async def test_of_two_sections_of_a_course_the_later_one_s_mark_alone_is_said(sis: Sis, seated: tuple[str, str]):
+    await sis.put_in("gradingPeriods", period())
+    await sis.put_in("sections", section(sectionIdentifier="B"))
+    moved = attended("2026-10-01")
+    await sis.put_in(ATTENDED, moved | {"sectionReference": moved["sectionReference"] | {"sectionIdentifier": "B"}})
+    later = grade("D", of="B")
+    later["studentSectionAssociationReference"]["beginDate"] = "2026-10-01"
+    (second,) = await sis.put_in("grades", later)
+    (first,) = await sis.put_in("grades", grade("F"))
+    assert [(str(each.mark_id), each.failing) for each in await sis.running.said(CourseMarked)] == [(second, False)]
+    await sis.delete("grades", second)
+    _, *told = await sis.running.said(CourseMarked)
+    assert {(str(each.mark_id), each.failing, each.deleted) for each in told} == {
+        (second, False, True),
+        (first, True, False),
+    }
+
+
 async def test_a_mark_waits_for_its_grading_period_and_moves_and_goes_with_it(sis: Sis, seated: tuple[str, str]):
     other = {"gradingPeriodDescriptor": "#First Nine Weeks", "gradingPeriodName": "Q1", "schoolId": 1}
     await sis.put_in("grades", grade(gradingPeriodReference=other | {"schoolYear": 2026}))
@@ -126,3 +146,16 @@ async def test_marks_stored_before_an_upgrade_are_said_once(sis: Sis, seated: tu
     await follow_stored(sis.running.runtime)
     await follow_stored(sis.running.runtime)
     assert await said(sis) == [("2026-10-23", True, False)]
+
+
+async def test_marks_are_gone_through_once_where_the_district_reads_them_otherwise(
+    sis: Sis, seated: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    await sis.put_in("gradingPeriods", period())
+    await sis.put_in("grades", grade("D"))
+    await follow_stored(sis.running.runtime)
+    for module in ("sis.marks", "sis.following"):
+        monkeypatch.setattr(f"{module}.MARKS", replace(MARKS, failing=["d", "f"], passing=["c"]))
+    await follow_stored(sis.running.runtime)
+    await follow_stored(sis.running.runtime)
+    assert await said(sis) == [("2026-10-23", False, False), ("2026-10-23", True, False)]

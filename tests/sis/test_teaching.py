@@ -246,7 +246,7 @@ async def test_a_made_up_district_says_of_every_student_who_teaches_them(sis: Si
             assert {answer["status"] for answer in answers} <= {200, 201}
     enrolled, sitting = await newest(sis, StudentEnrolled), await newest(sis, SectionAttended)
     stays = [(one.student_id, one.school_id, one.entry_on) for one in enrolled]
-    assert sorted((one.student_id, one.school_id, one.begin_on) for one in sitting) == sorted(stays)
+    assert sorted({(one.student_id, one.school_id, one.begin_on) for one in sitting}) == sorted(stays)
     led = {one.section_id for one in await newest(sis, SectionTaught)}
     assert {one.section_id for one in sitting} <= led
     assert all(one.end_on for one in (*sitting, *await newest(sis, SectionTaught)))

@@ -3,7 +3,7 @@ import json
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +20,7 @@ from trial.sample.district import FILES, FolderInUse, Sample
 from trial.sample.year import SchoolYear, last_weekday_before, usual_start
 
 ENROLMENT, TEACHING, SITTING = "studentSchoolAssociations", "staffSectionAssociations", "studentSectionAssociations"
+HOMEROOM = "HOMEROOM"
 STARTS = date(2025, 8, 25)
 YEAR = SchoolYear(STARTS)
 MIDWINTER = YEAR.days[119]
@@ -68,6 +69,7 @@ def test_another_seed_gives_another_district(write):
         "calendar.csv",
         "surveyWindows.jsonl",
         "sessions.jsonl",
+        "gradingPeriods.jsonl",
         "sections.jsonl",
         "staffSectionAssociations.jsonl",
     }
@@ -161,16 +163,17 @@ def test_there_are_schools_staff_holidays_and_homes_of_six_languages(write):
 def test_every_teacher_leads_a_homeroom_and_every_student_sits_in_one_while_enrolled(write):
     folder = write()
     staff = {row["staffUniqueId"]: row for row in plain.rows(folder, "staffs")}
-    homerooms = {row["sectionIdentifier"]: row["courseOfferingReference"] for row in plain.rows(folder, "sections")}
-    led = {_homeroom(row): row["staffReference"]["staffUniqueId"] for row in plain.rows(folder, TEACHING)}
+    offered = [(row["sectionIdentifier"], row["courseOfferingReference"]) for row in plain.rows(folder, "sections")]
+    homerooms = {name: of for name, of in offered if of["localCourseCode"] == HOMEROOM}
+    led = {_homeroom(row): row["staffReference"]["staffUniqueId"] for row in _at_home(folder, TEACHING)}
     enrolled = [_stay(row, "schoolReference", "entryDate", "exitWithdrawDate") for row in plain.rows(folder, ENROLMENT)]
-    sitting = [_stay(row, "sectionReference", "beginDate", "endDate") for row in plain.rows(folder, SITTING)]
+    sitting = [_stay(row, "sectionReference", "beginDate", "endDate") for row in _at_home(folder, SITTING)]
     teachers = [
         row["staffReference"]["staffUniqueId"]
         for row in plain.rows(folder, "staffEducationOrganizationAssignmentAssociations")
         if plain.code(row["staffClassificationDescriptor"]) == "Teacher"
     ]
-    sizes = Counter(map(_homeroom, plain.rows(folder, SITTING)))
+    sizes = Counter(map(_homeroom, _at_home(folder, SITTING)))
 
     assert sorted(led.values()) == sorted(teachers)
     assert set(led) == {(name, of["schoolId"], of["sessionName"]) for name, of in homerooms.items()}
@@ -182,6 +185,10 @@ def test_every_teacher_leads_a_homeroom_and_every_student_sits_in_one_while_enro
     assert {section[1:] for section in led} == sessions
 
 
+def _at_home(folder: Path, name: str) -> Iterator[dict[str, Any]]:
+    return (row for row in plain.rows(folder, name) if row["sectionReference"]["localCourseCode"] == HOMEROOM)
+
+
 def _homeroom(row: dict[str, Any]) -> tuple[str, int, str]:
     of = row["sectionReference"]
     return of["sectionIdentifier"], of["schoolId"], of["sessionName"]
@@ -189,6 +196,32 @@ def _homeroom(row: dict[str, Any]) -> tuple[str, int, str]:
 
 def _stay(row: dict[str, Any], at: str, since: str, until: str) -> tuple[Any, ...]:
     return row["studentReference"]["studentUniqueId"], row[at]["schoolId"], row[since], row.get(until)
+
+
+def test_marks_are_given_in_four_courses_at_the_end_of_each_grading_period_from_the_sixth_grade_on(write):
+    folder = write()
+    ends = {
+        (row["gradingPeriodName"], row["schoolReference"]["schoolId"]): row
+        for row in plain.rows(folder, "gradingPeriods")
+    }
+    sitting = {
+        (row["studentReference"]["studentUniqueId"], *row["sectionReference"].values(), row["beginDate"])
+        for row in plain.rows(folder, SITTING)
+    }
+    given = list(plain.rows(folder, "grades"))
+    courses: dict[tuple[str, str], Counter[str]] = {}
+    for row in given:
+        period, of = row["gradingPeriodReference"], row["studentSectionAssociationReference"]
+        end = ends[period["gradingPeriodName"], period["schoolId"]]["endDate"]
+        assert row["_lastModifiedDate"][:10] == end <= MIDWINTER.isoformat()
+        assert tuple(of.values()) in sitting
+        courses.setdefault((of["studentUniqueId"], end), Counter())[row["letterGradeEarned"]] += 1
+    failed = Counter(letters["F"] for letters in courses.values())
+
+    assert {end for _, end in courses} == {YEAR.days[44].isoformat(), YEAR.days[89].isoformat()}
+    assert all(letters.total() == 4 for letters in courses.values())
+    assert 550 <= len({student for student, _ in courses}) <= 750
+    assert min(failed[0], failed[1], failed[2], failed[3]) >= 5
 
 
 def test_some_contacts_are_restricted_some_have_no_address_and_some_share_one(write):

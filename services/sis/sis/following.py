@@ -1,9 +1,10 @@
 """What follows from documents that were stored before it was known is said once, by itself, after an upgrade.
 
-The migration that brings such news names the resources; each is gone through once. What stands already is not said again, so
-whoever is killed on the way begins anew.
+The migration that brings such news names the resources; each is gone through once. So are marks where the district reads them
+otherwise than the last time. What stands already is not said again, so whoever is killed on the way begins anew.
 """
 
+import hashlib
 import time
 from collections.abc import MutableMapping
 from weakref import WeakKeyDictionary
@@ -12,12 +13,21 @@ import sqlalchemy as sa
 
 from common.runtime import Runtime
 from sis.documents import follow
-from sis.policy import BULK_ROWS
+from sis.policy import BULK_ROWS, MARKS
 from sis.resources import RESOURCES, Resource
 from sis.storing import find
 
 _BUSY_SECONDS = 10.0
 """How long one pass goes on; a large district takes several."""
+_READ_OTHERWISE = sa.text(
+    """
+    INSERT INTO sis_unfollowed SELECT :resource
+    WHERE NOT EXISTS (SELECT FROM sis_read WHERE resource = :resource AND reading = :reading) ON CONFLICT DO NOTHING
+    """
+)
+_READ = sa.text(
+    "INSERT INTO sis_read VALUES (:resource, :reading) ON CONFLICT (resource) DO UPDATE SET reading = excluded.reading"
+)
 _UNFOLLOWED = sa.text("SELECT resource FROM sis_unfollowed ORDER BY resource LIMIT 1")
 _FOLLOWED = sa.text("DELETE FROM sis_unfollowed WHERE resource = :resource")
 _PAGE = sa.text(
@@ -38,8 +48,10 @@ _places: MutableMapping[Runtime, tuple[str, str]] = WeakKeyDictionary()
 
 
 async def follow_stored(runtime: Runtime) -> None:
-    """Say what follows from the documents of every resource that a migration named, a page at a time."""
+    """Say what follows from the documents of every resource that a migration named or that is read otherwise, a page at a time."""
     began = time.monotonic()
+    async with runtime.transaction() as session:
+        await session.execute(_READ_OTHERWISE, _reading("grades"))
     while time.monotonic() - began < _BUSY_SECONDS:
         async with runtime.transaction() as session:
             name = await session.scalar(_UNFOLLOWED)
@@ -55,6 +67,8 @@ async def _follow_page(runtime: Runtime, resource: Resource) -> None:
         keys = (await session.scalars(_PAGE, wanted)).all()
         if not keys:
             await session.execute(_FOLLOWED, {"resource": resource.name})
+            await session.execute(_READ, _reading(resource.name))
+            _places.pop(runtime, None)
             return
         await session.execute(_HOLD, {"resource": resource.name, "keys": list(keys)})
         at, _, standing = await find(session, runtime.vault, resource, keys)
@@ -62,3 +76,9 @@ async def _follow_page(runtime: Runtime, resource: Resource) -> None:
             session, runtime.vault, resource, at, [one for one in standing.values() if not one.content.deleted]
         )
     _places[runtime] = resource.name, keys[-1]
+
+
+def _reading(resource: str) -> dict[str, str]:
+    """By which reading of the district's the documents are gone through."""
+    read_by = repr(MARKS) if resource == "grades" else ""
+    return {"resource": resource, "reading": hashlib.sha256(read_by.encode()).hexdigest()}

@@ -1,7 +1,8 @@
 """Which courses students passed and which not, at the end of each grading period: what follows from documents of grades.
 
 A mark counts at the end of its grading period, so nothing is said as long as nobody has told when that is. Of several marks of one course
-at that day, of the period, the semester and the whole course, the broadest alone is said.
+at that day, of the period, the semester and the whole course, the broadest alone is said; where a student went from one section
+of the course to another, that of the later one.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -30,12 +31,24 @@ _GIVEN = sa.text(
     JOIN sis_document AS a ON a.id = g.refs[2]
     """
 )
-# With those that were given for sitting in the same sections: what one says hangs on the others of its day.
+# Whose marks are being told waits for whoever tells others of theirs: what one says hangs on the others of its course and day.
+_ALONE = sa.text(
+    """
+    SELECT FROM sis_document WHERE id IN (
+        SELECT g.student_id FROM unnest(CAST(:ids AS uuid[])) AS wanted(id) JOIN sis_document AS g ON g.id = wanted.id
+    ) ORDER BY key COLLATE "C" FOR NO KEY UPDATE
+    """
+)
 _BESIDE = sa.text(
     """
-    SELECT DISTINCT b.id FROM unnest(CAST(:ids AS uuid[])) AS wanted(id) JOIN sis_document AS g ON g.id = wanted.id
-    CROSS JOIN LATERAL (
-        SELECT id FROM sis_document WHERE refs @> ARRAY[g.refs[2]] AND resource = 'grades' AND NOT deleted OFFSET 0
+    SELECT b.id FROM (
+        SELECT DISTINCT g.student_id, g.school_id, g.body #>> '{studentSectionAssociationReference,localCourseCode}' AS code
+        FROM unnest(CAST(:ids AS uuid[])) AS wanted(id) JOIN sis_document AS g ON g.id = wanted.id
+    ) AS course CROSS JOIN LATERAL (
+        SELECT id FROM sis_document
+        WHERE student_id = course.student_id AND school_id = course.school_id AND resource = 'grades' AND NOT deleted
+            AND body #>> '{studentSectionAssociationReference,localCourseCode}' = course.code
+        OFFSET 0
     ) AS b
     """
 )
@@ -75,6 +88,7 @@ async def set_periods(session: AsyncSession, at: datetime, changed: Sequence[Sta
 
 
 async def _say_marks(session: AsyncSession, at: datetime, told: Collection[UUID]) -> None:
+    await fetch(session, _ALONE, {"ids": list(told)})
     ids = {*told, *(identity for (identity,) in await fetch(session, _BESIDE, {"ids": list(told)}))}
 
     async def resolve(standing: facts.Standing) -> Mapping[FactKey, Fact]:
@@ -89,7 +103,7 @@ async def _marked(session: AsyncSession, ids: Collection[UUID]) -> dict[FactKey,
     given = await fetch(session, _GIVEN, {"ids": list(ids)})
     periods = {identity: _period_of(body) for identity, *_, body in given}
     ends = dict(await fetch(session, _ENDS, {"keys": list({*periods.values()})}))
-    broadest: dict[tuple[UUID, UUID, str], tuple[int, UUID, Fact]] = {}
+    broadest: dict[tuple[UUID, str, str, str], tuple[int, str, UUID, Fact]] = {}
     for identity, student, section, school, body in given:
         fails = MARKS.fails(body["gradeTypeDescriptor"], body.get("letterGradeEarned"), body.get("numericGradeEarned"))
         ends_on = ends.get(periods[identity])
@@ -102,10 +116,11 @@ async def _marked(session: AsyncSession, ids: Collection[UUID]) -> dict[FactKey,
                 "on": ends_on,
                 "failing": fails,
             }
-            one = (MARKS.breadth(body["gradeTypeDescriptor"]), identity, Fact(said))
-            course = (student, section, ends_on)
-            broadest[course] = max(one, broadest.get(course, one), key=itemgetter(0, 1))
-    return {(identity,): fact for _, identity, fact in broadest.values()}
+            sitting = body["studentSectionAssociationReference"]
+            one = (MARKS.breadth(body["gradeTypeDescriptor"]), sitting["beginDate"], identity, Fact(said))
+            course = (student, school, sitting["localCourseCode"], ends_on)
+            broadest[course] = max(one, broadest.get(course, one), key=itemgetter(0, 1, 2))
+    return {(identity,): fact for *_, identity, fact in broadest.values()}
 
 
 def _period_of(body: Mapping[str, Any]) -> str:

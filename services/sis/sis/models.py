@@ -43,6 +43,12 @@ class Document(Table, table=True):
             postgresql_where=sa.text("resource = 'grades'"),
         ),
         sa.Index(
+            "sis_document_course",
+            "student_id",
+            sa.text("(body #>> '{studentSectionAssociationReference,localCourseCode}')"),
+            postgresql_where=sa.text("resource = 'grades'"),
+        ),
+        sa.Index(
             "sis_document_change_version",
             "change_version",
             postgresql_using="brin",
@@ -106,6 +112,15 @@ class Unfollowed(Table, table=True):
     __tablename__ = "sis_unfollowed"
 
     resource: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+
+
+class Read(Table, table=True):
+    """A resource whose documents were all gone through, and a digest of how the district then read them."""
+
+    __tablename__ = "sis_read"
+
+    resource: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
+    reading: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
 
 
 class Restriction(Table, table=True):

@@ -12,6 +12,7 @@ from trial.sample.attendance import DELETES, EVENTS, Register
 from trial.sample.crossings import plans
 from trial.sample.discipline import ACTIONS, BEHAVIOURS, INCIDENTS, STEPS, Office
 from trial.sample.families import Household, Student, households
+from trial.sample.marks import GRADES_GIVEN, PERIODS, grade_rows, period_rows
 from trial.sample.roster import enrolment_rows, student_row
 from trial.sample.schools import District
 from trial.sample.sections import SECTIONS, SESSIONS, SITTING, TEACHING, section_rows, sitting_rows
@@ -27,9 +28,11 @@ _LINES = (
     SESSIONS,
     SECTIONS,
     TEACHING,
+    PERIODS,
     "students",
     "studentSchoolAssociations",
     SITTING,
+    GRADES_GIVEN,
     "contacts",
     "studentContactAssociations",
     EVENTS,
@@ -95,6 +98,7 @@ class Sample:
                 files[_ASSIGNMENTS].write(assignment)
             for name, line in section_rows(district, year):
                 files[name].write(line)
+            files[PERIODS].writelines(period_rows(district, year))
             files[WINDOWS].writelines(survey.windows(district.schools))
 
             def rostered(household: Household) -> list[Student]:
@@ -104,6 +108,7 @@ class Sample:
                     files["students"].write(student_row(student))
                     files["studentSchoolAssociations"].writelines(enrolment_rows(student, year, self.through))
                     files[SITTING].writelines(sitting_rows(district, student, year, self.through))
+                    files[GRADES_GIVEN].writelines(grade_rows(district, student, year, self.through))
                 return household.students
 
             everyone = (

@@ -33,18 +33,25 @@ _STUDENTS = sa.text(
     ORDER BY school_id, student_id
     """
 )
+_DATE = "CAST({of}known_at AT TIME ZONE CAST(:zone AS text) AS date)"
+# As mtss.rules.rehearsal.then has it: with a day that came with a load of the past came all that was closed with it.
 _KNOWN = sa.text(
-    """
-    SELECT count(*) AS closed_days, count(*) FILTER (WHERE known_at >= day + CAST(:late AS int)) AS closed_late, (
+    f"""
+    SELECT count(*) AS closed_days, count(*) FILTER (WHERE late OR (loaded AND known > day)) AS closed_late, (
         SELECT count(*) FROM mtss_attendance_change
         WHERE cardinality(CAST(:schools AS text[])) = 0 OR school_id = ANY(CAST(:schools AS text[]))
     ) AS changed_later
-    FROM mtss_closed_day
-    WHERE superseded_at IS NULL AND NOT deleted
-      AND (cardinality(CAST(:schools AS text[])) = 0 OR school_id = ANY(CAST(:schools AS text[])))
-    """
+    FROM (
+        SELECT day, known, known >= day + CAST(:late AS int) AS late,
+               bool_or(known >= day + CAST(:late AS int)) OVER (PARTITION BY school_id, known) AS loaded
+        FROM (
+            SELECT school_id, day, {_DATE.format(of="")} AS known FROM mtss_closed_day
+            WHERE superseded_at IS NULL AND NOT deleted
+              AND (cardinality(CAST(:schools AS text[])) = 0 OR school_id = ANY(CAST(:schools AS text[])))
+        ) AS closed
+    ) AS closed
+    """  # noqa: S608 (the only thing filled in is a constant of ours)
 )
-_DATE = "CAST({of}known_at AT TIME ZONE CAST(:zone AS text) AS date)"
 # Of each kind of fact the day on which a revision became known, where that is after the first day of which it says otherwise
 # than the one before.
 _MOMENTS = sa.text(
@@ -202,9 +209,9 @@ async def facts_in_parts(
         yield await facts_of(session, students[first : first + STUDENTS_AT_ONCE], heard)
 
 
-async def known_when(session: AsyncSession, schools: Sequence[str], late_days: int) -> dict[str, int]:
+async def known_when(session: AsyncSession, schools: Sequence[str], late_days: int, zone: str) -> dict[str, int]:
     """How many days schools closed, how many of them by a later load, and how many entries changed after their day was closed."""
-    found = await session.execute(_KNOWN, {"schools": list(schools), "late": late_days})
+    found = await session.execute(_KNOWN, {"schools": list(schools), "late": late_days, "zone": zone})
     return dict(found.mappings().one())
 
 

@@ -153,7 +153,7 @@ async def _result(runtime: Runtime, taken: Any, progress: Progress) -> dict[str,
         facts, late = joined(parts), COMPARISON.late_days
         if taken.school_years and not set(taken.school_years) & set(facts.calendar.year.tolist()):
             raise NoDayRecorded
-        known = {"as": taken.known} | await known_when(session, taken.schools, late)
+        known = {"as": taken.known} | await known_when(session, taken.schools, late, runtime.settings.zone.key)
         then = await _then(session, runtime, students, facts, asked, progress) if taken.known == "then" else None
     groups = await _groups(runtime, students, progress)
     found: dict[str, Any] = await apart(compute, question, facts, then, groups, heard=progress.step)

@@ -47,7 +47,8 @@ class Known:
     moments: Moments
     closings: Closings
     late_days: int
-    """A day closed so many days after it, or later, came with a load of the past: by it nobody decided, so it is as known now."""
+    """A day closed so many days after it, or later, came with a load of the past, and so did what its school closed with it of days
+    before: by them nobody decided, so they are as known now."""
 
 
 class AsKnownThen:
@@ -59,7 +60,7 @@ class AsKnownThen:
     def __init__(self, district: District, known: Known, before: Sequence[District]) -> None:
         self._district, self.known, self._before = district, known, before
         closed = self._closed()
-        self._late: Flags = (closed < NEVER) & (closed - known.late_days >= district.days[:, None])
+        self._late = self._loaded(closed)
         self._source = self._last_closed(closed)
         self._first, self._end = self._between()
         self._schools_before = self._known_at()
@@ -100,6 +101,15 @@ class AsKnownThen:
         closed: Ints = np.full((len(days), len(self._district.schools) + 1), NEVER, np.int32)
         closed[rows[found], closings.school[found]] = closings.known[found]
         return closed
+
+    def _loaded(self, closed: Ints) -> Flags:
+        """For each row and school whether the day came with a load of the past."""
+        days = self._district.days
+        late: Flags = (closed < NEVER) & (closed - self.known.late_days >= days[:, None])
+        for school in np.flatnonzero(late.any(axis=0)):
+            known = closed[:, school]
+            late[:, school] |= np.isin(known, known[late[:, school]]) & (known > days)
+        return late
 
     def _last_closed(self, closed: Ints) -> Ints:
         """For each row and school the row of the last day known by then to be closed, and -1 before the first."""
