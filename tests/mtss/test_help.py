@@ -134,6 +134,26 @@ async def test_what_cannot_wait_is_said_without_whose_it_is_until_it_is_answered
     assert (over.request_id, over.deleted, over.revision > said.revision) == (said.request_id, True, True)
 
 
+async def test_what_cannot_wait_stands_before_all_that_was_due_long_ago(school: Running) -> None:
+    usual = (await asks(school)).json()["id"]
+    school.clock.set(at_noon(20))
+    urgent = (await asks(school, json={"words": WORDS, "signs": ["danger"]})).json()["id"]
+    first = (await call(school, "GET", "/schools/north/reviews?limit=1")).json()
+    rest = (await call(school, "GET", f"/schools/north/reviews?cursor={first['next']}")).json()
+    assert [each["id"] for each in (*first["items"], *rest["items"])] == [urgent, usual]
+
+
+async def test_a_request_for_a_student_who_has_left_waits_all_the_same(school: Running) -> None:
+    request = (await asks(school)).json()["id"]
+    await school.deliver(SCHOOL.enrols(exit_on=SCHOOL.days[10]))
+    school.clock.set(at_noon(14))
+    (waits,) = (await call(school, "GET", "/schools/north/reviews")).json()["items"]
+    assert (waits["id"], waits["late"]) == (request, True)
+    answered = await call(school, "POST", f"/help-requests/{request}/answer", json={"answer": DONE})
+    assert answered.status_code == 201, answered.text
+    assert (await call(school, "GET", "/schools/north/reviews")).json()["items"] == []
+
+
 async def test_what_waits_and_what_is_late_is_measured(school: Running) -> None:
     await asks(school)
     for day, late in ((13, 0), (14, 1)):

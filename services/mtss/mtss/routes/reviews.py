@@ -84,23 +84,24 @@ async def list_reviews(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> ReviewQueue:
-    """All that waits at a school, what is due first first.
+    """All that waits at a school: requests for help that cannot wait, then what is due first.
 
-    Proposals, requests for help, overrides that end soon, supports that are soon to be reviewed, referrals to a team that has not
+    A request for help waits until it is answered, also where its student has left meanwhile. Proposals, requests for help, overrides that end soon, supports that are soon to be reviewed, referrals to a team that has not
     met, students whom somebody is to ask how they are since a survey calls for it, and students of whom too little is known to
     say whether they need extra support, where the policy has a person asked.
     """
-    mine = last_enrolment_is_open(today), col(Student.school_id) == school_id, visible_to(who, col(Student.student_id))
+    theirs = col(Student.school_id) == school_id, visible_to(who, col(Student.student_id))
+    mine = last_enrolment_is_open(today), *theirs
     asked = [*await _proposals(session, runtime, mine), *await _too_little_known(session, runtime, mine)]
     found = [
         *await _due(session, school_id, today, "proposal_due", asked),
-        *await _due(session, school_id, today, "help_answered", await _help_requests(session, mine)),
+        *await _due(session, school_id, today, "help_answered", await _help_requests(session, theirs)),
         *await _overrides(session, mine, school_id, today),
         *await _supports(session, mine, school_id, today),
         *await _team_referrals(session, mine, school_id, today),
         *await _follow_ups(session, mine, school_id, today),
     ]
-    items, following = part_of(found, lambda each: f"{each.due_on or date.max} {each.id}", cursor, limit)
+    items, following = part_of(found, _order, cursor, limit)
     assigned = await handed(session, runtime.vault, [each.id for each in items])
     flapping = await flapping_of(session, [each.student_id for each in items], today)
     for each in items:
@@ -108,6 +109,10 @@ async def list_reviews(
         each.flapping = FlappingDocument.model_validate(flapping[each.student_id])
     silence = await _silence(session, runtime.vault, who, school_id, today)
     return ReviewQueue(items=list(items), next=following, silence=silence)
+
+
+def _order(each: ReviewDocument) -> str:
+    return f"{0 if each.urgent else 1} {each.due_on or date.max} {each.id}"
 
 
 async def _proposals(
