@@ -127,6 +127,10 @@ async def test_a_month_is_told_once_and_a_ratio_beyond_the_threshold_waits_until
     assert (await _ask(mtss, f"/alerts/{named('nobody')}/finding", **FOUND)).status_code == 404
     assert (await _ask(mtss, "/alerts?waiting=true")).json()["items"] == []
     assert FOUND["finding"] not in (await _stored(mtss))["mtss_equity_alert"]
+    for change in ("UPDATE mtss_equity_alert SET found_at = NULL", "DELETE FROM mtss_equity_alert"):
+        async with mtss.admin.begin() as connection:
+            with pytest.raises(sa.exc.DBAPIError, match="never changes"):
+                await connection.execute(sa.text(change))
 
     await _again(mtss)
     raised = (await _ask(mtss, "/alerts")).json()["items"]

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
@@ -83,6 +84,20 @@ async def test_a_request_waits_until_it_is_answered_with_what_was_done(school: R
     assert (await call(school, "GET", "/schools/north/reviews")).json()["items"] == []
     for away in ({"schools": ["south"]}, {"role": "teacher"}):
         assert (await call(school, "POST", path, json={"answer": DONE}, **away)).status_code in (403, 404)
+
+
+async def test_what_was_asked_and_answered_stays_as_it_was_said(school: Running) -> None:
+    request = (await asks(school)).json()["id"]
+
+    async def refused(statement: str) -> None:
+        async with school.admin.begin() as connection:
+            with pytest.raises(sa.exc.DBAPIError, match="never changes"):
+                await connection.execute(sa.text(statement))
+
+    await refused("UPDATE mtss_help_request SET urgent = true")
+    await refused("DELETE FROM mtss_help_request")
+    await call(school, "POST", f"/help-requests/{request}/answer", json={"answer": DONE})
+    await refused("UPDATE mtss_help_request SET answered_on = NULL")
 
 
 def _alerts() -> float:
@@ -174,5 +189,6 @@ async def test_a_policy_that_hears_requests_decides_by_them_provably(school: Run
     assert (said.tier, said.cause, said.effective_on) == (Tier.TARGETED, Cause.ENTERED, SCHOOL.days[10])
     assert await differing(school) == []
     async with school.admin.begin() as connection:
+        await connection.execute(sa.text("SET LOCAL session_replication_role = replica"))  # no trigger asks
         await connection.execute(sa.text("UPDATE mtss_help_request SET asked_on = asked_on + 1"))
     assert "facts.help_requests" in await differing(school)
