@@ -33,12 +33,13 @@ from mtss.rehearsals import working
 from mtss.rehearsals.apart import Broken, Gone, Refused, apart
 from mtss.rehearsals.charts import of_schools, shared
 from mtss.rehearsals.sheets import SHEETS, sheet
-from mtss.rules import day_number, policy_of
+from mtss.rules import Policy, day_number, policy_of
+from mtss.rules.rehearsal.district import District
 from mtss.rules.rehearsal.joining import joined
 from mtss.rules.rehearsal.kernel import run
 from mtss.rules.rehearsal.outcome import CANDIDATE, TARGETED
 from mtss.rules.rehearsal.recorded import district_of
-from mtss.rules.rehearsal.then import AsKnownThen
+from mtss.rules.rehearsal.then import AsKnownThen, Known
 from mtss.written import as_yaml
 from tests.harness import TIME_ZONE, Running, over_http, run_service
 from tests.mtss.endless import endless, failing, killed, refusing
@@ -159,7 +160,7 @@ async def test_as_known_then_each_day_ends_with_the_tiers_that_then_stood(mtss: 
         closing = [each for each in range(day + 1) if chance.random() < 0.8] if day % 5 else range(day + 1)
         await mtss.deliver(
             *(at.absent(day, each) for each in missing),
-            *at.closes(*range(max(closing, default=0) + 1)),
+            *at.closes(*closing),
             *other.closes(day),
         )
         for _ in range(chance.choice([0, 0, 1, 2])):
@@ -170,6 +171,40 @@ async def test_as_known_then_each_day_ends_with_the_tiers_that_then_stood(mtss: 
             assert (await mtss.http.post(path, json={"words": "Please."}, headers=headers)).status_code == 201
         stood.append(await _end_of(mtss, at.days[day]))
 
+    whom, known, district, states = await _as_known_then(mtss, policy)
+
+    assert len(known.moments.day) > 20
+    assert np.count_nonzero(states != run(district, policy, states=True).states) > 10
+    for on, tiers in zip(at.days[1:], stood, strict=False):
+        row = np.searchsorted(district.days, day_number(on))
+        if row < len(states):
+            assert [tiers.get(each) == "targeted" for each in whom] == (states[row] & TARGETED > 0).tolist(), on
+
+
+@pytest.mark.parametrize("moves", [True, False], ids=["the former school", "the same school"])
+async def test_as_known_then_a_day_that_was_closed_after_a_later_one_was_open_until_then(
+    mtss: Running, moves: bool
+) -> None:
+    # Three days before the twentieth were missed, and closed after those that came next.
+    at, other = School(), School("200")
+    later = other if moves else at
+    await mtss.deliver(at.calendar(), other.calendar(), at.enrols(), *(at.absent(day) for day in (16, 17, 18)))
+    stood = []
+    for day in range(30):
+        closes = at.closes(day) if day < 16 else [] if day < 19 else later.closes(day)
+        moved = [at.enrols(exit_on=at.days[19]), other.enrols(entry_on=at.days[19])] if moves and day == 19 else []
+        await mtss.deliver(*moved, *closes, *(at.closes(16, 17, 18) if day == 25 else []))
+        stood.append((await _end_of(mtss, at.days[day])).get(named("student", 0)) == "targeted")
+
+    _, _, district, states = await _as_known_then(mtss, DEFAULT_POLICY)
+
+    assert [day for day in range(30) if stood[day]] == list(range(25, 30))
+    rows = np.searchsorted(district.days, [day_number(day) for day in at.days[:30]])
+    assert (states[rows, 0] & TARGETED > 0).tolist() == stood
+
+
+async def _as_known_then(mtss: Running, policy: Policy) -> tuple[Sequence[UUID], Known, District, Any]:
+    """Students, when what is known of them became known, the district as it is known now, and the states as known then."""
     async with mtss.session() as session:
         whom = await students_of(session, [])
         facts = joined([part async for part in facts_in_parts(session, whom, [policy])])
@@ -178,14 +213,8 @@ async def test_as_known_then_each_day_ends_with_the_tiers_that_then_stood(mtss: 
         before = [part async for part in facts_before(session, whom, known.moments, [policy], zone)]
     district, *versions = (district_of(each, [policy]) for each in (facts, *before))
     states = AsKnownThen(district, known, versions).run(policy).states
-
     assert states is not None
-    assert len(known.moments.day) > 20
-    assert np.count_nonzero(states != run(district, policy, states=True).states) > 20
-    for on, tiers in zip(at.days[1:], stood, strict=False):
-        row = np.searchsorted(district.days, day_number(on))
-        if row < len(states):
-            assert [tiers.get(each) == "targeted" for each in whom] == (states[row] & TARGETED > 0).tolist(), on
+    return whom, known, district, states
 
 
 def _of_the_past(chance: random.Random, at: School, other: School, day: int, students: Sequence[UUID]) -> Event:
@@ -210,7 +239,8 @@ def _of_the_past(chance: random.Random, at: School, other: School, day: int, stu
     if kind == "left":
         return at.enrols(whom, exit_on=chance.choice([None, at.days[max(past, 1)]]))
     if kind == "came":
-        return other.enrols(whom, entry_on=at.days[past], primary=chance.random() < 0.5)
+        back = chance.random() < 0.2
+        return other.enrols(whom, entry_on=at.days[past], primary=chance.random() < 0.5, deleted=back)
     if chance.random() < 0.5:
         return at.closes(past, deleted=True)[0]
     gone = {at.days[chance.randrange(max(day - 3, 1), day + 1)]}

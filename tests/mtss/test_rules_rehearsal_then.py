@@ -45,7 +45,9 @@ def _district(heard: Sequence[Heard], students: Sequence[UUID], by: Policy) -> D
 
 def _known(heard: Sequence[Heard], moments: Sequence[tuple[int, int]], students: Sequence[UUID]) -> Known:
     closed = [(place, each) for place, each in heard if isinstance(each, SchoolDayClosed) and not each.deleted]
-    schools = sorted({each.school_id for _, each in heard if isinstance(each, StudentEnrolled)})
+    now = facts_of([event for _, event in heard], students).schools
+    former = sorted({each.school_id for _, each in heard if isinstance(each, StudentEnrolled)} - {*now})
+    schools = [*now, None, *former]
     closings = [(schools.index(each.school_id), day_number(each.on), _number(place)) for place, each in closed]
     enrolled = [
         min(
@@ -60,6 +62,7 @@ def _known(heard: Sequence[Heard], moments: Sequence[tuple[int, int]], students:
         else Moments.of(None, None),
         closings=Closings.of(*zip(*closings, strict=True)),
         late_days=7,
+        former=tuple(former),
     )
 
 
@@ -173,6 +176,18 @@ def test_until_it_was_heard_that_a_student_had_moved_days_ended_with_what_the_fo
     heard += _at(30, *moved)
 
     assert _then(heard, (0, 30)).changes.row.tolist() == rows
+
+
+def test_where_a_student_was_believed_to_be_days_ended_with_what_that_school_had_closed() -> None:
+    moved = AT.enrols(exit_on=AT.days[15]), OTHER.enrols(entry_on=AT.days[15])
+    stayed = AT.enrols(), OTHER.enrols(entry_on=AT.days[15], deleted=True)
+    heard = [*_enrolled(), (0, OTHER.calendar()), *_closes(), *_closes(OTHER, behind=1), *_at(15, *moved)]
+    missed = [*_missed(0, range(1)), *_at(0, *(OTHER.absent(day) for day in range(15, 23)))]
+
+    then = _then([*heard, *missed, *_at(40, *stayed)], (0, 40))
+
+    # The 20th day is known a day later; after day 40 nothing of the other school counts any more.
+    assert then.changes.row.tolist() == [20, 40]
 
 
 def test_days_of_a_later_load_are_as_known_now() -> None:

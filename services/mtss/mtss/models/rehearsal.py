@@ -53,7 +53,7 @@ _KNOWN = sa.text(
     """  # noqa: S608 (the only thing filled in is a constant of ours)
 )
 # Of each kind of fact the day on which a revision became known, where that is after the first day of which it says otherwise
-# than the one before.
+# than the one before; of a closed day where a later one was known to be closed before, by the same school or the next one.
 _MOMENTS = sa.text(
     f"""
     WITH given AS MATERIALIZED (
@@ -99,8 +99,19 @@ _MOMENTS = sa.text(
         SELECT school_id, {_DATE.format(of="")} AS known,
                CASE WHEN deleted <> lag(deleted) OVER earlier THEN day END AS day
         FROM mtss_closed_day WINDOW earlier AS (PARTITION BY school_id, day ORDER BY revision)
+    ), closing AS MATERIALIZED (
+        SELECT school_id, day, known, min(known) OVER (
+            PARTITION BY school_id ORDER BY day DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS later_here, min(known) OVER (
+            ORDER BY day DESC GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS later_anywhere
+        FROM (
+            SELECT school_id, day, min({_DATE.format(of="")}) AS known FROM mtss_closed_day WHERE NOT deleted GROUP BY school_id, day
+        ) AS closed
     ), of_school AS (
         SELECT school_id, known FROM reopened WHERE known > day
+        UNION
+        SELECT school_id, known FROM closing WHERE later_here < known
         UNION
         SELECT school_id, known FROM calendar WHERE known > (
             SELECT min(day) FROM (
@@ -116,6 +127,14 @@ _MOMENTS = sa.text(
         UNION SELECT student_id, {_DATE.format(of="")} FROM mtss_help_request WHERE {_DATE.format(of="")} > asked_on
         UNION SELECT student_id, {_DATE.format(of="")} FROM mtss_attendance_change WHERE {_DATE.format(of="")} > day
         UNION SELECT e.student_id, of_school.known FROM of_school JOIN mtss_enrolment AS e USING (school_id)
+        UNION SELECT was.student_id, behind.known
+        FROM mtss_enrolment AS was JOIN mtss_enrolment AS came USING (student_id)
+        JOIN closing AS behind ON behind.school_id = was.school_id AND behind.later_anywhere < behind.known
+            AND behind.day BETWEEN was.entry_on AND coalesce(was.exit_on, 'infinity') AND behind.known > came.entry_on
+        WHERE came.school_id <> was.school_id AND EXISTS (
+            SELECT FROM closing AS ahead WHERE ahead.school_id = came.school_id AND ahead.day >= came.entry_on
+                AND ahead.day > behind.day AND ahead.known < behind.known
+        )
     ), since AS MATERIALIZED (
         SELECT student, coalesce(min({_DATE.format(of="e.")}), DATE '9999-12-31') AS first
         FROM given LEFT JOIN mtss_enrolment AS e USING (student_id) GROUP BY student
@@ -138,6 +157,12 @@ _CLOSINGS = sa.text(
         WHERE NOT c.deleted GROUP BY s.place, c.day
     ) AS closed
     """  # noqa: S608 (the only thing filled in is a constant of ours)
+)
+_FORMER = sa.text(
+    """
+    SELECT DISTINCT school_id FROM mtss_enrolment
+    WHERE student_id = ANY(CAST(:students AS uuid[])) AND NOT school_id = ANY(CAST(:schools AS text[])) ORDER BY school_id
+    """
 )
 _SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
 
@@ -220,8 +245,10 @@ async def known_of(
 ) -> Known:
     """When what is known of ``students`` and ``schools`` became known; both are named by their places."""
     since, *moments = (await session.execute(_MOMENTS, {"students": students, "zone": zone})).one()
-    closings = (await session.execute(_CLOSINGS, {"schools": list(schools), "zone": zone})).one()
-    return Known(np.array(since or (), np.int32), Moments.of(*moments), Closings.of(*closings), late_days)
+    former = (await session.scalars(_FORMER, {"students": students, "schools": list(schools)})).all()
+    closings = (await session.execute(_CLOSINGS, {"schools": [*schools, None, *former], "zone": zone})).one()
+    found = np.array(since or (), np.int32), Moments.of(*moments), Closings.of(*closings)
+    return Known(*found, late_days, tuple(former))
 
 
 async def facts_before(

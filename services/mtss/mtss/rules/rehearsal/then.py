@@ -31,7 +31,7 @@ class Moments(_Columns):
 
 @dataclass(frozen=True, slots=True)
 class Closings(_Columns):
-    """On which day it became known that a school had closed a day."""
+    """On which day it became known that a school had closed a day: by the places of the schools of now, nowhere, and former ones."""
 
     school: Ints
     day: Ints
@@ -49,6 +49,8 @@ class Known:
     late_days: int
     """A day closed so many days after it, or later, came with a load of the past, and so did what its school closed with it of days
     before: by them nobody decided, so they are as known now."""
+    former: tuple[str, ...] = ()
+    """Schools where nobody is known now to have been, and somebody was before."""
 
 
 class AsKnownThen:
@@ -59,6 +61,7 @@ class AsKnownThen:
 
     def __init__(self, district: District, known: Known, before: Sequence[District]) -> None:
         self._district, self.known, self._before = district, known, before
+        self._nowhere = len(district.schools)
         closed = self._closed()
         self._late = self._loaded(closed)
         self._source = self._last_closed(closed)
@@ -95,10 +98,11 @@ class AsKnownThen:
         states[self.known.moments.student[column]] = before[source, column]
 
     def _closed(self) -> Ints:
-        """For each row and school the day on which it was known to be closed; one school more for nowhere."""
+        """For each row and school the day on which it was known to be closed; nowhere and the former schools come last."""
         closings, days = self.known.closings, self._district.days
         rows, found = rows_at(days, closings.day)
-        closed: Ints = np.full((len(days), len(self._district.schools) + 1), NEVER, np.int32)
+        schools = self._nowhere + 1 + len(self.known.former)
+        closed: Ints = np.full((len(days), schools), NEVER, np.int32)
         closed[rows[found], closings.school[found]] = closings.known[found]
         return closed
 
@@ -120,7 +124,7 @@ class AsKnownThen:
         last: Ints = np.full(closed.shape, -1, np.int32)
         np.maximum.at(last, (known[soon], school[soon]), day[soon])
         np.maximum.accumulate(last, axis=0, out=last)
-        last[:, -1] = rows  # nowhere, what was said stands
+        last[:, self._nowhere] = rows  # what was said stands
         return np.where(self._late, rows[:, None], last)
 
     def _between(self) -> tuple[Ints, Ints]:
@@ -133,12 +137,13 @@ class AsKnownThen:
         return np.maximum(first, np.searchsorted(self._district.days, self.known.since[moments.student])), end
 
     def _known_at(self) -> Small:
-        """For each row and column the school where its student was then known to be; a school that nobody knows now is nowhere."""
-        days, schools = self._district.days, self._district.schools
-        places = {school: place for place, school in enumerate(schools)}
+        """For each row and column the school where its student was then known to be."""
+        days, nowhere = self._district.days, self._nowhere
+        names = *self._district.schools, None, *self.known.former
+        places = {school: place for place, school in enumerate(names)}
         parts = [np.zeros((len(days), 0), np.int16)]
         for part in self._before:
-            ours = np.array([*(places.get(each, len(schools)) for each in part.schools), len(schools)], np.int16)
+            ours = np.array([*(places[each] for each in part.schools), nowhere], np.int16)
             rows = np.maximum(np.searchsorted(part.days, days, side="right") - 1, 0)
             wanted = np.arange(part.students) * len(part.days) + rows[:, None]
             starts = part.stays.student.astype(np.int64) * len(part.days) + part.stays.row
