@@ -99,7 +99,7 @@ async def test_a_month_is_told_once_and_a_ratio_beyond_the_threshold_waits_until
         ("asian", 24, 40),
         ("white", 10, 40),
     ]
-    assert month["measures"]["overridden"]["race"] == [{"group": each, "told": None} for each in ("asian", "white")]
+    assert month["measures"]["overridden_up"]["race"] == [{"group": each, "told": None} for each in ("asian", "white")]
     (alert,) = month["alerts"]
     said = alert["measure"], alert["kind"], alert["group"], alert["side"], alert["threshold"]
     assert (said, round(alert["ratio"], 6)) == (("entered", "race", "asian", "more", 2.0), 2.4)
@@ -173,10 +173,11 @@ async def _support(mtss: Running, student: UUID) -> None:
 
 
 async def test_what_happened_to_whom_in_a_month(mtss: Running, sis: Running) -> None:
-    entered, left, overridden, asked, elsewhere = (named("student", n) for n in range(5))
-    every, gone = (entered, left, overridden, asked), SCHOOL.enrols(elsewhere, exit_on=SCHOOL.days[3])
+    entered, left, overridden, asked, lowered, elsewhere = (named("student", n) for n in range(6))
+    every, gone = (entered, left, overridden, asked, lowered), SCHOOL.enrols(elsewhere, exit_on=SCHOOL.days[3])
     await mtss.deliver(SCHOOL.calendar(), *map(SCHOOL.enrols, every), gone)
-    await mtss.deliver(*(SCHOOL.absent(day, left) for day in range(3)), *SCHOOL.closes_through(22))
+    often = [SCHOOL.absent(day, student) for day in range(3) for student in (left, lowered)]
+    await mtss.deliver(*often, *SCHOOL.closes_through(22))
     await _backdate(mtss, datetime(2024, 8, 30, tzinfo=UTC))
     await mtss.deliver(*(SCHOOL.absent(day, entered) for day in range(3)), SCHOOL.absent(0, left, deleted=True))
     await mtss.deliver(SCHOOL.absent(1, left, deleted=True))
@@ -186,11 +187,12 @@ async def test_what_happened_to_whom_in_a_month(mtss: Running, sis: Running) -> 
         if student == asked:
             await _call(mtss, f"/help-requests/{words['id']}/answer", answer="Met him on Tuesday.")
     mtss.clock.set(datetime(2024, 9, 26, 18, tzinfo=UTC))
-    path, headers = f"/mtss/v1/students/{overridden}", mtss.headers("district")
-    headers["If-Match"] = (await mtss.http.get(path, headers=headers)).headers["ETag"]
     await _call(mtss, f"/students/{overridden}/help-requests", words="Seen alone.", signs=["danger"])
-    said = {"tier": "targeted", "until": "2024-09-30", "reason": "Seen by the team."}
-    assert (await mtss.http.post(f"{path}/overrides", json=said, headers=headers)).status_code == 201
+    for student, tier in ((overridden, "targeted"), (lowered, "universal")):
+        path, headers = f"/mtss/v1/students/{student}", mtss.headers("district")
+        headers["If-Match"] = (await mtss.http.get(path, headers=headers)).headers["ETag"]
+        said = {"tier": tier, "until": "2024-09-30", "reason": "Seen by the team."}
+        assert (await mtss.http.post(f"{path}/overrides", json=said, headers=headers)).status_code == 201
     for student in (overridden, asked):  # who is in no tier of more support is not counted as served
         await _support(mtss, student)
     async with mtss.admin.begin() as connection:
@@ -207,10 +209,12 @@ async def test_what_happened_to_whom_in_a_month(mtss: Running, sis: Running) -> 
         return {each for each, said in zip(students, getattr(month, flag), strict=True) if said}
 
     assert (set(students), set(schools)) == (set(every), {"100"})
-    assert who("supported") == {entered, left, overridden}
+    assert who("supported") == {entered, left, overridden, lowered}
     assert who("entered") == {entered, overridden}
-    assert (who("left"), who("overridden"), who("served")) == ({left}, {overridden}, {overridden})
-    assert dict(zip(students, month.between.tolist(), strict=True)) == {entered: 7, overridden: 0, left: -1, asked: -1}
+    assert (who("left"), who("served")) == ({left, lowered}, {overridden})
+    assert (who("overridden_up"), who("overridden_down")) == ({overridden}, {lowered})
+    days = {entered: 7, overridden: 0, left: -1, asked: -1, lowered: -1}
+    assert dict(zip(students, month.between.tolist(), strict=True)) == days
     assert who("waited") == {entered}  # its ground is that of day 19; the override took effect on the day it was made
     # what is urgent was due on the day on which it was asked
     assert (who("help_due"), who("help_late")) == ({asked, entered, overridden}, {entered, overridden})

@@ -158,8 +158,10 @@ def test_schools_and_those_of_whom_nothing_is_said_are_not_named() -> None:
     assert named(some, {"language": groups_of(["other"] * 80 + [None] * 80)}) == []
 
 
+_HAPPENED = fields(Month)[1:-1]
 _student = st.tuples(
-    st.sampled_from(["asian", "black", "white", None]), st.lists(st.booleans(), min_size=10, max_size=10)
+    st.sampled_from(["asian", "black", "white", None]),
+    st.lists(st.booleans(), min_size=len(_HAPPENED), max_size=len(_HAPPENED)),
 )
 
 
@@ -168,7 +170,7 @@ def test_nothing_is_told_below_the_minimum_and_of_no_part_whose_whole_is_untold(
     least = Minimum(cell=2, students=5)
     flags: dict[str, Any] = {"there": np.ones(len(students), np.bool_)}
     flags["between"] = np.zeros(len(students), np.int32)
-    for place, each in enumerate(fields(Month)[1:-1]):
+    for place, each in enumerate(_HAPPENED):
         flags[each.name] = np.array([happened[place] for _, happened in students], np.bool_)
     flags["waited"] &= flags["entered"]
     flags["left"] &= flags["supported"]

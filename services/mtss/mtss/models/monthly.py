@@ -44,7 +44,11 @@ _HAPPENED = sa.text(
         )) FILTER (WHERE step > 0) AS between
         FROM steps GROUP BY student_id
     ), ruled AS (
-        SELECT DISTINCT student_id FROM mtss_ruling WHERE kind = 'overridden' AND known_at >= :begin AND known_at < :end
+        SELECT r.student_id, bool_or(way.step > 0) AS raised, bool_or(way.step < 0) AS lowered
+        FROM mtss_ruling AS r JOIN mtss_decision AS d ON d.student_id = r.student_id AND d.ruling = r.number AND d.cause = 'overridden', LATERAL (
+            SELECT array_position(CAST(:tiers AS text[]), d.tier) - array_position(CAST(:tiers AS text[]), d.tier_beneath) AS step
+        ) AS way
+        WHERE r.kind = 'overridden' AND r.known_at >= :begin AND r.known_at < :end GROUP BY r.student_id
     ), given AS (
         SELECT DISTINCT student_id FROM mtss_support WHERE begun_on < :next AND coalesce(ended_on, 'infinity') >= :first
     ), helped AS (
@@ -67,7 +71,8 @@ _HAPPENED = sa.text(
     )
     SELECT s.student_id, s.school_id, true AS there, coalesce(before.tier <> :lowest OR entered, false) AS supported,
            coalesce(before.tier <> :lowest OR entered, false) AND given.student_id IS NOT NULL AS served,
-           coalesce(entered, false) AS entered, coalesce("left", false) AS "left", ruled.student_id IS NOT NULL AS overridden,
+           coalesce(entered, false) AS entered, coalesce("left", false) AS "left",
+           coalesce(raised, false) AS overridden_up, coalesce(lowered, false) AS overridden_down,
            coalesce(between, -1)::int AS between, coalesce(between >= :decided_within, false) AS waited, late IS NOT NULL AS help_due, coalesce(late, false) AS help_late,
            low IS NOT NULL AS answered, coalesce(low, false) AS disconnected
     FROM there JOIN mtss_student AS s USING (student_id) LEFT JOIN before USING (student_id) LEFT JOIN moved USING (student_id)

@@ -29,7 +29,8 @@ MEASURES: Mapping[str, Measure] = {
     "entered": Measure("there", ("more", "less")),
     "left": Measure("supported", ("more", "less")),
     "served": Measure("supported", ("less",)),
-    "overridden": Measure("there", ("more", "less")),
+    "overridden_up": Measure("there", ("more", "less")),
+    "overridden_down": Measure("there", ("more", "less")),
     "waited": Measure("entered", ("more",), told_by="entered"),
     "help_late": Measure("help_due", ("more",)),
     "disconnected": Measure("answered", ("more",)),
@@ -54,8 +55,10 @@ class Month:
     """Decided into a tier of less support."""
     served: Flags
     """In such a tier, and a support of the district's catalogue ran on a day of it."""
-    overridden: Flags
-    """A person decided otherwise than the policy."""
+    overridden_up: Flags
+    """A person decided on more support than the policy."""
+    overridden_down: Flags
+    """A person decided on less support than the policy."""
     waited: Flags
     """Decided into a tier of more support later after its ground than a proposal is to be answered."""
     help_due: Flags
