@@ -87,6 +87,12 @@ async def test_who_is_to_be_asked_is_handed_over_and_waits_no_longer_once_a_supp
     assert await waits(school) == [(str(SCHOOL.days[36]), False)]  # not since the survey, months ago
 
 
+async def test_who_was_not_decided_about_since_an_upgrade_waits_all_the_same(school: Running) -> None:
+    async with school.admin.begin() as connection:
+        await connection.execute(sa.text("UPDATE mtss_student SET signals_since = NULL"))
+    assert await waits(school) == [(str(SCHOOL.days[14]), False)]
+
+
 @pytest.mark.parametrize("wellbeing", [0, 6])
 async def test_a_pulse_is_a_mark_from_one_to_five(school: Running, wellbeing: int) -> None:
     refused = await pulse(school, wellbeing)

@@ -17,6 +17,7 @@ from mtss.rules import (
     documents,
     follow,
     policy_of,
+    signals_since,
     standing_of,
     unknown_of,
 )
@@ -210,3 +211,18 @@ def test_what_is_unknown_is_what_the_course_says_of_its_last_day(events: list[Ev
             tuple(name for name in course.policy.clauses if course.holds(name, last) is None) if len(course) else None
         )
         assert unknown == wanted
+
+
+@settings(max_examples=60)
+@given(districts(), DAYS)
+def test_since_when_a_signal_stands_is_what_the_course_says_of_its_last_day(events: list[Event], first: int) -> None:
+    students = sorted({event.student_id for event in events if hasattr(event, "student_id")}) or [STUDENT]
+    facts = facts_of(events, students)
+    courses = follow(facts, [*always(USUAL), (first, OTHER)])
+    for place, since in enumerate(signals_since(courses)):
+        course = course_of(facts, courses, place)
+        wanted: dict[str, date] = {}
+        for each in course.found() if len(course) else ():
+            if each.since is not None:
+                wanted[each.clause.signal] = min(each.since, wanted.get(each.clause.signal, each.since))
+        assert since == (wanted if len(course) else None)

@@ -1,5 +1,6 @@
 """Deciding: students are locked, their courses followed, and what differs from the last decision is decided."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -27,6 +28,7 @@ from mtss.rules import (
     course_of,
     day_number,
     follow,
+    signals_since,
     standing_of,
     unknown_of,
     what_may_change,
@@ -48,6 +50,7 @@ _LOCK = sa.text(
     SELECT now(), array_agg(student_id), array_agg(school_id), array_agg(tier), array_agg(since), array_agg(decisions),
            array_agg(revision), array_agg(proposal_since), array_agg(proposal_tier), array_agg(ruling),
            array_agg(adoption), array_agg(array_to_string(unknown, ' ')), array_agg(question_id IS NOT NULL),
+           array_agg(signals_since::text),
            ({LAST_ADOPTION})
     FROM (
         SELECT * FROM mtss_student WHERE student_id = ANY(CAST(:students AS uuid[])) ORDER BY student_id FOR UPDATE
@@ -61,13 +64,15 @@ _REACHED = sa.text(
     WHERE s.student_id = d.student_id
     """
 )
-_UNKNOWN = sa.text(
+_LAST_DAY = sa.text(
     """
     UPDATE mtss_student AS s
     SET unknown = string_to_array(d.unknown, ' '),
         question_id = CASE WHEN d.asks THEN coalesce(s.question_id, gen_random_uuid()) END,
-        question_at = CASE WHEN d.asks THEN coalesce(s.question_at, now()) END
-    FROM unnest(CAST(:students AS uuid[]), CAST(:unknown AS text[]), CAST(:asks AS boolean[])) AS d(student_id, unknown, asks)
+        question_at = CASE WHEN d.asks THEN coalesce(s.question_at, now()) END,
+        signals_since = d.signals::jsonb
+    FROM unnest(CAST(:students AS uuid[]), CAST(:unknown AS text[]), CAST(:asks AS boolean[]), CAST(:signals AS text[]))
+        AS d(student_id, unknown, asks, signals)
     WHERE s.student_id = d.student_id
     """
 )
@@ -145,7 +150,7 @@ async def _decide(session: AsyncSession, locked: Locked) -> int:
     if lines:
         await decide(session, lines, locked.known_at)
     await _note_reached(session, locked, in_force, standing)
-    await _note_unknown(session, locked, courses, standing)
+    await _note_last_day(session, locked, courses, standing)
     if ended:
         await close_proposals(session, [locked.students[place] for place in ended])
         if begun := [place for place in ended if is_proposed(standing, place)]:
@@ -180,13 +185,23 @@ async def _note_reached(session: AsyncSession, locked: Locked, in_force: InForce
         await session.execute(_REACHED, {"students": students, "adoptions": adoptions})
 
 
-async def _note_unknown(session: AsyncSession, locked: Locked, courses: Courses, standing: Standing) -> None:
+async def _note_last_day(session: AsyncSession, locked: Locked, courses: Courses, standing: Standing) -> None:
+    """Keep what the queue of a school asks of the last closed day: what is unknown, and since when which signals stand."""
     unknown = [None if each is None else " ".join(each) for each in unknown_of(courses)]
-    now = zip(locked.students, unknown, standing.asks.tolist(), strict=True)
-    before = zip(locked.students, locked.unknown, locked.asked, strict=True)
+    signals = [
+        None if each is None else {name: str(day) for name, day in each.items()} for each in signals_since(courses)
+    ]
+    now = zip(locked.students, unknown, standing.asks.tolist(), signals, strict=True)
+    known = (each and json.loads(each) for each in locked.signals)
+    before = zip(locked.students, locked.unknown, locked.asked, known, strict=True)
     if new := [each for each, was in zip(now, before, strict=True) if each != was]:
-        students, named, asks = map(list, zip(*new, strict=True))
-        await session.execute(_UNKNOWN, {"students": students, "unknown": named, "asks": asks})
+        students, named, asks, since = map(list, zip(*new, strict=True))
+        said = {
+            "unknown": named,
+            "asks": asks,
+            "signals": [None if each is None else json.dumps(each) for each in since],
+        }
+        await session.execute(_LAST_DAY, {"students": students, **said})
 
 
 def tiers_that_differ(locked: Locked, standing: Standing) -> list[int]:

@@ -105,6 +105,7 @@ class Locked:
     adoptions: Sequence[int]
     unknown: Sequence[str | None]
     asked: Sequence[bool]
+    signals: Sequence[str | None]
     last_adoption: UUID | None
 
 

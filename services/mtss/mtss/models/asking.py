@@ -12,7 +12,7 @@ from sqlmodel import col
 from mtss.models.policy import policies_in_force
 from mtss.models.reading import facts_of
 from mtss.models.tables import Student
-from mtss.rules import Course, course_of, follow, what_may_change
+from mtss.rules import Course, course_of, follow, signals_since, what_may_change
 
 
 def last_enrolment_is_open(today: date) -> ColumnElement[bool]:
@@ -27,6 +27,14 @@ async def courses_of(session: AsyncSession, students: Sequence[UUID]) -> list[Co
     facts = await facts_of(session, students, in_force.every)
     courses = follow(facts, in_force.policies())
     return [course_of(facts, courses, place) for place in range(len(students))]
+
+
+async def signals_since_of(session: AsyncSession, students: Sequence[UUID]) -> list[dict[str, str]]:
+    """Since when which signals stand for each of ``students``, made anew: for those not decided about since an upgrade."""
+    in_force = await policies_in_force(session)
+    facts = await facts_of(session, students, in_force.every)
+    found = signals_since(follow(facts, in_force.policies()))
+    return [{name: str(day) for name, day in (each or {}).items()} for each in found]
 
 
 async def course_ahead(session: AsyncSession, student: UUID) -> Course:

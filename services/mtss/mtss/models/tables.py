@@ -79,6 +79,8 @@ class Student(Table, table=True):
     """Of what a person is asked about them while too little is known; null: nothing."""
     question_at: datetime | None = moment(nullable=True)
     """When that began."""
+    signals_since: dict[str, str] | None = Field(sa_type=JSONB(none_as_null=True))
+    """The signals over which clauses stand on the last closed day, and since when; null: there is none, or not looked at since an upgrade."""
 
 
 class Push(Table, table=True):

@@ -1,13 +1,14 @@
 """Following up: where a survey calls for support, somebody asks the student how they are, again and again until it does not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -19,9 +20,8 @@ from common.paging import Cursor, Limit, Page
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
 from common.words import Words
-from mtss.models import Pulse, Student, Support, courses_of
+from mtss.models import Pulse, Student, Support, signals_since_of
 from mtss.routes.desk import Decider, locked_student, page_of
-from mtss.rules import Course
 from mtss.supports import CATALOGUE
 
 router = Router("mtss", tags=["supports"])
@@ -93,12 +93,20 @@ async def follow_ups(session: AsyncSession, mine: Sequence[sa.ColumnElement[bool
     While one runs, its reviews are what somebody looks at; so after the last one nobody is late before the day on which it ended.
     """
     running = sa.exists().where(col(Support.student_id) == col(Student.student_id), col(Support.ended_on).is_(None))
-    asked = sa.select(col(Student.student_id)).where(*mine, col(Student.tier) != Tier.UNIVERSAL, ~running)
-    students = (await session.scalars(asked)).all()
-    if not students:
-        return []
-    found = await courses_of(session, students)
-    since = {student: min(days) for student, each in zip(students, found, strict=True) if (days := [*_began(each)])}
+    stands: Any = col(Student.signals_since)
+    signals = sorted(CATALOGUE.follow_up.signals)
+    listens = sa.or_(stands.is_(None), stands.has_any(array(signals, type_=sa.Text)))
+    asked = sa.select(col(Student.student_id), stands).where(
+        *mine, col(Student.tier) != Tier.UNIVERSAL, ~running, listens
+    )
+    known: dict[UUID, dict[str, str] | None] = {row[0]: row[1] for row in await session.execute(asked)}
+    if new := [student for student, each in known.items() if each is None]:
+        known |= zip(new, await signals_since_of(session, new), strict=True)
+    since = {
+        student: date.fromisoformat(min(days))
+        for student, each in known.items()
+        if (days := [day for name, day in (each or {}).items() if name in signals])
+    }
     last = sa.select(col(Pulse.student_id), sa.func.max(col(Pulse.asked_on))).group_by(col(Pulse.student_id))
     last = last.where(col(Pulse.student_id).in_(list(since)))
     pulses: dict[UUID, date] = {row[0]: row[1] for row in await session.execute(last)}
@@ -107,13 +115,6 @@ async def follow_ups(session: AsyncSession, mine: Sequence[sa.ColumnElement[bool
     for student, ended_on in (await session.execute(over)).all():
         since[student] = max(since[student], (ended_on or date.min) + timedelta(days=1))
     return [FollowUp(student, began, pulses.get(student)) for student, began in since.items()]
-
-
-def _began(course: Course) -> Iterator[date]:
-    """The days on which clauses began that listen to surveys and hold on the last closed day."""
-    for each in course.found() if len(course) else ():
-        if each.clause.signal in CATALOGUE.follow_up.signals and each.since is not None:
-            yield each.since
 
 
 def _shown(vault: Vault, pulse: Pulse) -> PulseDocument:

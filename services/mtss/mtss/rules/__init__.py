@@ -52,7 +52,7 @@ from mtss.rules.proofs import (
 )
 from mtss.rules.sentences import Audience, Language, seen_again, words_of
 from mtss.rules.signals import SIGNALS
-from mtss.rules.standing import Standing, held_of, said_before, said_of, standing_of, unknown_of
+from mtss.rules.standing import Standing, held_of, said_before, said_of, signals_since, standing_of, unknown_of
 
 __all__ = [
     "EPOCH",
@@ -118,6 +118,7 @@ __all__ = [
     "said_before",
     "said_of",
     "seen_again",
+    "signals_since",
     "since_ever",
     "standing_of",
     "unknown_of",

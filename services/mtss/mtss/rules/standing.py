@@ -1,9 +1,10 @@
 """Where courses and rulings have led: the tier of each student as of the last closed day, since when, and by whom."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from itertools import compress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from mtss.rules.timeline import Small, numbered
 
 At: TypeAlias = tuple[Any, Any]
 """A row of the timeline for each student, and the students."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +143,38 @@ def tiers_over(courses: Courses) -> Ints:
 
 def unknown_of(courses: Courses) -> list[tuple[str, ...] | None]:
     """For each student the clauses of which nothing is known on the last closed day; ``None`` without such a day."""
+    return _of_last_day(courses, _unknown)
+
+
+def signals_since(courses: Courses) -> list[dict[str, date] | None]:
+    """For each student the signals over which clauses stand on the last closed day, and since when; ``None`` without such a day."""
+    return _of_last_day(courses, _signals)
+
+
+def _of_last_day(courses: Courses, of: Callable[[Courses, At], list[T]]) -> list[T | None]:
+    """What ``of`` says of each student under the policy that counts on their last closed day."""
     on_course = courses.timeline.on_course
     last = numbered(on_course).max(axis=0)
     rows = np.maximum(last - 1, 0)
-    at = rows, np.arange(on_course.shape[1])
-    columns = [~(stand.stands[at] | stand.measure.telling[at]) for stand in courses.clauses.values()]
-    now = [tuple(compress(courses.clauses, each)) for each in zip(*columns, strict=True)]
-    before = now if courses.before is None else unknown_of(courses.before)
+    now = of(courses, (rows, np.arange(on_course.shape[1])))
+    before = now if courses.before is None else _of_last_day(courses.before, of)
     earlier = courses.timeline.days[rows] < courses.first_day
     return [(before if earlier[place] else now)[place] if last[place] else None for place in range(len(now))]
+
+
+def _unknown(courses: Courses, at: At) -> list[tuple[str, ...]]:
+    columns = [~(stand.stands[at] | stand.measure.telling[at]) for stand in courses.clauses.values()]
+    return [tuple(compress(courses.clauses, each)) for each in zip(*columns, strict=True)]
+
+
+def _signals(courses: Courses, at: At) -> list[dict[str, date]]:
+    found: list[dict[str, date]] = [{} for _ in at[0]]
+    for name, stand in courses.clauses.items():
+        signal, places = courses.policy.clauses[name].signal, np.flatnonzero(stand.stands[at])
+        since = _since(courses, stand.stands[:, places], stand.stands[at][places], places)
+        for place, day in zip(places.tolist(), map(day_of, since), strict=True):
+            found[place][signal] = min(found[place].get(signal, day), day)
+    return found
 
 
 def said_of(standing: Standing, student: int) -> Said:
@@ -236,9 +261,9 @@ def _days(courses: Courses, student: int) -> Days:
     )
 
 
-def _since(courses: Courses, flag: Flags, now: Flags) -> Ints:
-    """The first day on course after the last one on which ``flag`` was not as it is ``now``."""
-    on_course = courses.timeline.on_course
+def _since(courses: Courses, flag: Flags, now: Flags, places: Any = slice(None)) -> Ints:
+    """The first day on course after the last one on which ``flag`` was not as it is ``now``, for the students at some places."""
+    on_course = courses.timeline.on_course[:, places]
     otherwise = numbered(on_course & (flag != now)).max(axis=0)
     first = (numbered(on_course) > otherwise).argmax(axis=0)
     days: Ints = courses.timeline.days[first]
