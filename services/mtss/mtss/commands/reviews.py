@@ -58,7 +58,7 @@ def reviews(
             " ".join(filter(None, ["URGENT" * each["urgent"], each["about"].replace("_", " "), each["tier"]])),
             f"since {each['begun_on']}",
             _with(each),
-            f"{ups} up and {downs} down this year" if ups or downs else "",
+            f"{ups} up and {downs} down of late" if ups or downs else "",
             f"id {each['id']}",
         )
         due = f"{each['due_on'] or '–'}{' (late)' if each['late'] else ''}"
