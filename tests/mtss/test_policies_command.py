@@ -1,6 +1,7 @@
 """``trellis policies`` at a server, as it is typed by two people."""
 
 import asyncio
+from datetime import UTC, datetime, time
 from pathlib import Path
 from uuid import UUID
 
@@ -45,6 +46,8 @@ async def test_a_policy_from_a_file_to_its_revert(mtss: Running, tmp_path: Path)
         (code, said), _ = await asyncio.gather(counted, counting(mtss))
         assert (code, f"ours-1 from {day}, counted, 4 of 4 students, 1 changed" in said) == (0, True)
         assert f"100 {named('student', 0)}: universal to targeted, attendance stands" in said
+        dry_run = said.partition(":")[0]
+        assert "It is old" not in (await typed(ANNA, "adoption", dry_run))[1]
         approve = ("approve", "ours-1", "--from", day, "--without-rehearsal", WHY)
         code, said = await typed(ANNA, *approve)
         assert (code, "Somebody else" in said) == (1, True)
@@ -62,6 +65,19 @@ async def test_a_policy_from_a_file_to_its_revert(mtss: Running, tmp_path: Path)
         assert ["replaced" in listed, "in_force" in listed, day in listed] == [True, True, True]
         code, said = await typed(ANNA, "revert", "ours-1")
         assert (code, said.split(":")[1].split(" from")[0]) == (0, " default-1")
+        await work_off_adoptions(mtss.runtime)
+        assert "It is old" in (await typed(ANNA, "adoption", dry_run))[1]
+
+        mtss.clock.set(datetime.combine(SCHOOL.days[24], time(18), UTC))
+        approve = ("approve", "ours-1", "--from", SCHOOL.days[25].isoformat(), "--without-rehearsal", WHY)
+        code, said = await typed(BEN, *approve)
+        assert code == 0
+        await work_off_adoptions(mtss.runtime)
+        await typed(ANNA, "adoption", said.partition(":")[0], "--confirm")
+        await work_off_adoptions(mtss.runtime)
+        mtss.clock.set(datetime.combine(SCHOOL.days[25], time(18), UTC))
+        await work_off_adoptions(mtss.runtime)
+        assert "Its first day is not closed yet at 100." in (await typed(ANNA, "adoption", said.partition(":")[0]))[1]
 
         ours.write_text(as_yaml(changed(f"{ATTENDANCE}/exit/below", number(12)) | {"version": "wrong"}))
         code, said = await typed(ANNA, "draft", str(ours))

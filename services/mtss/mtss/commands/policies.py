@@ -204,6 +204,10 @@ def _tell(found: dict[str, Any]) -> None:
         f"{found['id']}: {found['version']} from {found['first_on']}, {found['state']}, "
         f"{found['done']} of {found['total']} students, {found['changed']} changed, {found['decided']} decided."
     )
+    if found["old"]:
+        _say("  It is old: a day was closed, or a policy came into force, since it counted. Make it again.")
+    if found["behind"]:
+        _say(f"  Its first day is not closed yet at {', '.join(found['behind'])}.")
     for school, counts in found["counts"].items():
         _say(f"  {school}: " + ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in counts.items()))
 
