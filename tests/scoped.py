@@ -47,11 +47,17 @@ def governed(school: str = "north", district: str = "district", **other: Any) ->
     return SchoolGoverned(school_id=school, district_id=district, revision=next(_revisions), **other)
 
 
-def assigned(staff: UUID = TEACHER, school: str = "north", begin_on: date = LONG_AGO, **other: Any) -> StaffAssigned:
+def assigned(
+    staff: UUID = TEACHER,
+    school: str = "north",
+    begin_on: date = LONG_AGO,
+    classification: str = "teacher",
+    **other: Any,
+) -> StaffAssigned:
     return StaffAssigned(
         staff_id=staff,
         school_id=school,
-        classification="teacher",
+        classification=classification,
         begin_on=begin_on,
         revision=next(_revisions),
         **other,

@@ -366,7 +366,12 @@ async def test_an_override_waits_for_nobody_until_it_ends_soon(school: Running) 
 
 async def test_a_student_of_whom_too_little_is_known_waits_where_the_policy_has_a_person_asked(mtss: Running) -> None:
     here = around_today(mtss)
-    await mtss.deliver(here.calendar(), here.enrols(), *here.closes_through(20), assigned(begin_on=here.days[0]))
+    await mtss.deliver(
+        here.calendar(),
+        here.enrols(),
+        *here.closes_through(20),
+        assigned(begin_on=here.days[0], classification="principal"),
+    )
     assert await queue(mtss) == []
     asks = changed("clauses/adult_support/when_unknown", "ask") | {"version": "asks-1"}
     await adopted(mtss, asks, 0, in_force_from=here.days[20].isoformat())
@@ -405,6 +410,9 @@ async def test_a_review_is_handed_over_with_a_reason_to_who_works_there(school: 
     nobody = await handed_over(school, waits["id"], **body)
     assert (nobody.status_code, nobody.json()["errors"][0]["field"]) == (422, "staff_id")
     await school.deliver(assigned(begin_on=SCHOOL.days[0]))
+    teaches = await handed_over(school, waits["id"], **body)
+    assert (teaches.status_code, "decides there" in teaches.json()["errors"][0]["rule"]) == (422, True)
+    await school.deliver(assigned(begin_on=SCHOOL.days[0], classification="school counselor"))
     handed = await handed_over(school, waits["id"], **body)
     assert (handed.status_code, handed.json()["reason"]) == (201, REASON)
     assert [each["assigned"] for each in await queue(school)] == [handed.json()]
@@ -418,7 +426,7 @@ async def test_a_review_is_handed_over_with_a_reason_to_who_works_there(school: 
 
 async def test_of_fifty_who_hand_over_at_once_over_the_same_one_does(school: Running) -> None:
     (waits,) = await queue(school)
-    await school.deliver(assigned(begin_on=SCHOOL.days[0]))
+    await school.deliver(assigned(begin_on=SCHOOL.days[0], classification="school counselor"))
     path, body = f"/reviews/{waits['id']}/hand-over", {"staff_id": str(TEACHER), "reason": REASON}
     assert (await call(school, "POST", path, json=body)).status_code == 428
     seen = (await call(school, "GET", path)).headers["ETag"]
@@ -438,7 +446,7 @@ async def test_the_queue_is_shown_on_the_command_line(school: Running, tmp_path:
     app, handing = typer.Typer(), typer.Typer()
     app.command()(reviews)
     handing.command()(hand_over)
-    await school.deliver(assigned(begin_on=SCHOOL.days[0]))
+    await school.deliver(assigned(begin_on=SCHOOL.days[0], classification="principal"))
     async with over_http(school.app) as url:
         at = ["--url", url, "--token-file", str(token)]
         options = ["north", *at]

@@ -23,7 +23,7 @@ async def school(mtss: Running) -> AsyncIterator[Running]:
     """A student who is targeted by a survey of day 9, at noon of day 10."""
     mtss.clock.set(at_noon(10))
     await mtss.deliver(SCHOOL.calendar(), SCHOOL.enrols(), SCHOOL.scores(9, 2.0), *SCHOOL.closes_through(10))
-    await mtss.deliver(assigned(begin_on=SCHOOL.days[0]))
+    await mtss.deliver(assigned(begin_on=SCHOOL.days[0], classification="school counselor"))
     yield mtss
 
 

@@ -72,6 +72,8 @@ class Catalogue:
     """From so many instructional days before its review on a support waits in the queue."""
     compare_days: int
     """What came of supports is told over so many closed days on either side."""
+    decide_nothing: Sequence[str]
+    """As what somebody works at a school who decides about no student there."""
 
     def offered(self, name: str) -> Kind:
         """The kind of that name, if it may begin.
@@ -166,6 +168,7 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
         follow_up,
         said["review_soon"],
         said["compare_days"],
+        tuple(said["hand_over"]["decide_nothing"]),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -21,13 +21,14 @@ from common.errors import Invalid, NotFound
 from common.idempotency import ONCE
 from common.preconditions import IfMatch, check_seen, etag_of
 from common.runtime import RuntimeOf, Today
-from common.scope import Sight, access_policy, see_as, see_student, seen
+from common.scope import EVERYTHING, Sight, access_policy, see_as, see_student, seen
 from common.sealed import Vault
 from mtss.models import Handover, HelpRequest, Ruling, Student, Support, TeamReferral
 from mtss.models.monthly import EquityAlert
 from mtss.routes.desk import DECIDED, Decider, OfStudent, Reasoned, Row
 from mtss.routes.pulses import follow_ups
 from mtss.silence import silences
+from mtss.supports import CATALOGUE
 
 router = Router("mtss")
 
@@ -39,6 +40,12 @@ _SEES = sa.text(
     SELECT CASE WHEN CAST(:student AS uuid) IS NULL
         THEN EXISTS (SELECT FROM scope_school WHERE school_id = coalesce(CAST(:school AS text), school_id))
         ELSE EXISTS (SELECT FROM scope_sight WHERE student_id = CAST(:student AS uuid)) END
+    """
+)
+_DECIDES_NOTHING = sa.text(
+    """
+    SELECT bool_and(classification = ANY(CAST(:classifications AS text[]))) FROM scope_assignment
+    WHERE staff_id = :staff AND NOT deleted AND begin_on <= :today AND coalesce(end_on, 'infinity') >= :today
     """
 )
 _DECIDE = ("principal", "counselor")
@@ -109,7 +116,7 @@ async def hand_over_review(
 ) -> HandoverDocument:
     """Hand something that waits to a member of staff who sees the student there, or works at the school.
 
-    What is for who decides they open in such a role alone: which one they have is known once they ask.
+    What is for who decides goes to nobody who works there as a teacher alone, by the classifications of the district's policy.
 
     If-Match names the ETag of who has it.
 
@@ -129,17 +136,30 @@ async def hand_over_review(
 async def check_sees(session: AsyncSession, field: str, staff_id: UUID, waits: Waits, today: date) -> None:
     """Nothing, if something that waits may be given to a member of staff.
 
-    Which role somebody has is known only of who asks: so they must see the student on a ground of one of the roles that open it.
-    A teacher who works at the school passes too, and what is for who decides stays closed to them.
+    Which role somebody has is known only of who asks: so they must see the student on a ground of one of the roles that open it,
+    and by the school alone only where the SIS says of them that they are more than teachers.
 
     Raises:
         Invalid: they do not.
     """
-    await see_as(session, _sight_of(staff_id, waits.works, today))
+    sight = _sight_of(staff_id, waits.works, today)
+    if waits.student_id and not waits.works and await _decides_nothing(session, staff_id, today):
+        sight = replace(sight, grounds=sight.grounds - {"school"})
+    await see_as(session, sight)
     sees = await session.scalar(_SEES, {"student": waits.student_id, "school": waits.school_id})
     await see_as(session)
     if not sees:
-        raise Invalid(field=field, rule="must be assigned to the school, or related to the student where they work")
+        also = "" if waits.works else ", as somebody who decides there,"
+        raise Invalid(
+            field=field, rule=f"must be assigned to the school{also} or related to the student where they work"
+        )
+
+
+async def _decides_nothing(session: AsyncSession, staff_id: UUID, today: date) -> bool:
+    """Whether all that somebody works as today decides about no student; of who has no assignment nothing is known."""
+    await see_as(session, EVERYTHING)
+    given = {"staff": staff_id, "today": today, "classifications": CATALOGUE.decide_nothing}
+    return bool(await session.scalar(_DECIDES_NOTHING, given))
 
 
 def _sight_of(staff_id: UUID, works: bool, today: date) -> Sight:
