@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from common.events import AttendanceKind, AttendanceRecorded, Event, StudentEnrolled
 from mtss.rules import (
+    SIGNALS,
     Courses,
     Facts,
     HelpRequests,
@@ -456,6 +457,13 @@ def documents(draw: st.DrawFn, *, overlapping: bool = False) -> dict[str, Any]:
         document["schools"] = draw(st.dictionaries(st.sampled_from("ABC"), changes, max_size=2))
     document["exempt_grades"] = draw(st.lists(st.sampled_from(GRADES), max_size=1))
     return document
+
+
+@pytest.mark.parametrize("signal", sorted(SIGNALS))
+def test_every_signal_is_drawn_also_one_that_asks_and_one_that_dwells(signal: str) -> None:
+    drawn, seldom = clauses(overlapping=False), settings(max_examples=5000, database=None)
+    assert find(drawn, lambda said: said["signal"] == signal and said["when_unknown"] == "ask", settings=seldom)
+    assert find(drawn, lambda said: said["signal"] == signal and "minimum_dwell" in said, settings=seldom)
 
 
 @st.composite

@@ -320,6 +320,7 @@ async def test_the_catalogue_says_what_there_is_what_for_and_how_it_ends(school:
     assert (mentor["tier"], set(mentor["outcomes"]) <= set(told["outcomes"])) == ("targeted", True)
     assert {each["name"]: each["needs_review"] for each in told["endings"]}["no-progress"]
     assert "homeless" in told["contexts"]
+    assert "greeting" in told["universal"]
 
 
 async def test_what_came_of_a_support_is_told_of_thirty_students_and_beside_those_who_received_none_and_got_better(

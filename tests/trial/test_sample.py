@@ -224,6 +224,26 @@ def test_marks_are_given_in_four_courses_at_the_end_of_each_grading_period_from_
     assert min(failed[0], failed[1], failed[2], failed[3]) >= 5
 
 
+def test_each_student_is_of_groups_of_which_the_larger_can_be_told(write):
+    told = list(plain.rows(write(), "studentEducationOrganizationAssociations"))
+    sexes, disabled = (
+        Counter(plain.code(row["sexDescriptor"]) for row in told),
+        Counter(plain.code(row["disabilities"][0]["disabilityDescriptor"]) for row in told),
+    )
+    races = Counter(
+        "Hispanic"
+        if row["hispanicLatinoEthnicity"]
+        else "+".join(plain.code(each["raceDescriptor"]) for each in row["races"])
+        for row in told
+    )
+
+    assert len({row["studentReference"]["studentUniqueId"] for row in told}) == len(told) == 1200
+    assert min(sexes["Female"], sexes["Male"]) > 500
+    assert 100 <= disabled.total() - disabled["None"] <= 250
+    assert len(races) == 7
+    assert sum(count >= 60 for count in races.values()) >= 4
+
+
 def test_some_contacts_are_restricted_some_have_no_address_and_some_share_one(write):
     folder = write()
     contacts = {row["contactUniqueId"]: row for row in plain.rows(folder, "contacts")}

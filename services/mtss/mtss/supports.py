@@ -67,6 +67,8 @@ class Catalogue:
     teams: Mapping[str, Team]
     contexts: Mapping[str, str]
     """What may weigh on a student beside school: said with a support, and no input to anything."""
+    universal: Mapping[str, str]
+    """What every student gets, by which nobody is assigned to anything."""
     follow_up: Following
     review_soon: int
     """From so many instructional days before its review on a support waits in the queue."""
@@ -165,6 +167,7 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
         signs,
         teams,
         said["contexts"],
+        said["universal"],
         follow_up,
         said["review_soon"],
         said["compare_days"],
@@ -172,5 +175,5 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
     )
 
 
-POLICY = policy_of("mtss", added_to=("outcomes", "endings", "signs", "teams", "contexts", "supports"))
+POLICY = policy_of("mtss", added_to=("outcomes", "endings", "signs", "teams", "contexts", "universal", "supports"))
 CATALOGUE = read_catalogue(POLICY)

@@ -12,6 +12,7 @@ from trial.sample.attendance import DELETES, EVENTS, Register
 from trial.sample.crossings import plans
 from trial.sample.discipline import ACTIONS, BEHAVIOURS, INCIDENTS, STEPS, Office
 from trial.sample.families import Household, Student, households
+from trial.sample.groups import GROUPS, group_rows
 from trial.sample.marks import GRADES_GIVEN, PERIODS, grade_rows, period_rows
 from trial.sample.roster import enrolment_rows, student_row
 from trial.sample.schools import District
@@ -30,6 +31,7 @@ _LINES = (
     TEACHING,
     PERIODS,
     "students",
+    GROUPS,
     "studentSchoolAssociations",
     SITTING,
     GRADES_GIVEN,
@@ -106,6 +108,7 @@ class Sample:
                 files["studentContactAssociations"].writelines(household.associations)
                 for student in household.students:
                     files["students"].write(student_row(student))
+                    files[GROUPS].writelines(group_rows(district, student))
                     files["studentSchoolAssociations"].writelines(enrolment_rows(student, year, self.through))
                     files[SITTING].writelines(sitting_rows(district, student, year, self.through))
                     files[GRADES_GIVEN].writelines(grade_rows(district, student, year, self.through))

@@ -37,6 +37,7 @@ class Student:
     index: int
     first_name: str
     last_name: str
+    female: bool
     birth: date
     grade: int
     language: str
@@ -96,11 +97,12 @@ def _household(
     for index in indexes:
         grade = draws.below(13)
         birth = date(year.starts.year - 6 - grade, 1 + draws.below(12), 1 + draws.below(28))
-        given = draws.pick(culture.women if draws.chance(0.5) else culture.men)
+        female = draws.chance(0.5)
+        given = draws.pick(culture.women if female else culture.men)
         plan = planned.get(index)
         home_school = district.school_for(number, grade)
         spells = [Spell(home_school, 0)] if plan else _spells(district, index, grade, home_school)
-        made.students.append(Student(index, given, family, birth, grade, culture.language, plan, spells))
+        made.students.append(Student(index, given, family, female, birth, grade, culture.language, plan, spells))
     adults = _adults(draws, culture, family, contact=_FIRST_CONTACT + 2 * number, sure=indexes[0] in planned)
     for row, contact, relation, lives_with, restriction in adults:
         made.contacts.append(row)

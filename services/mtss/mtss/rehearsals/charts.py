@@ -18,6 +18,8 @@ _INK, _LINE = "#1c2530", "#d5dce4"
 _COLOURS = ["#0b5394", "#b45309", "#117733", "#882255", "#555555", "#44aa99", "#999933"]
 _WIDTH, _HEIGHT, _CELL = 620, 260, 16
 _NAMES_WIDTH = 320
+_AROUND = {"left": 28, "right": 8, "top": 5, "bottom": 5}
+"""Names are as wide as the reader's font makes them, which may be wider than that by which they are laid out."""
 _MOST_SCHOOLS_NAMED = 80
 """Beyond so many a row for each school is too thin to be read: the heat map leaves them to the table."""
 
@@ -42,7 +44,7 @@ def charts(report: Report) -> dict[str, str]:
 
 def _svg(chart: Any) -> str:
     configured = (
-        chart.configure(font=_FONT, background="white")
+        chart.configure(font=_FONT, background="white", padding=_AROUND)
         .configure_axis(labelColor=_INK, titleColor=_INK, gridColor=_LINE, labelFontSize=12, titleFontSize=12)
         .configure_legend(labelFontSize=12, titleFontSize=12, labelLimit=_NAMES_WIDTH, orient="top")
         .configure_header(labelFontSize=12, labelColor=_INK, labelLimit=_NAMES_WIDTH)
@@ -227,30 +229,38 @@ def _unknown(report: Report) -> Any:
 
 
 def _sensitivity(report: Report) -> Any:
-    rows = [
-        {
-            "number": f"{short(path)} ({tier})",
-            "value": point["value"],
-            "text": f"{point['value']:g}",
-            "usual": point["value"] == point["usual"],
-        }
-        | {name: point[name] for name in ("caseload", "school_days_ahead")}
-        for (path, tier), points in curves(report).items()
-        for point in points
-        if None not in (point["caseload"], point["school_days_ahead"])
-    ]
+    """For each number of the policy a curve, apart for each tier: all of one tier on the same axes."""
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for (path, tier), points in curves(report).items():
+        rows.setdefault(tier, []).extend(
+            {
+                "number": short(path),
+                "value": point["value"],
+                "text": f"{point['value']:g}",
+                "usual": point["value"] == point["usual"],
+            }
+            | {name: point[name] for name in ("caseload", "school_days_ahead")}
+            for point in points
+            if None not in (point["caseload"], point["school_days_ahead"])
+        )
+    return alt.vconcat(*(_curves_of(tier, points) for tier, points in rows.items())).resolve_scale(
+        x="independent", y="independent"
+    )
+
+
+def _curves_of(tier: str, points: Rows) -> Any:
     x = alt.X("caseload:Q", title="students supported on a mean day", scale=alt.Scale(zero=False))
-    y = alt.Y("school_days_ahead:Q", title="school days ahead", scale=alt.Scale(zero=False))
-    base = alt.Chart(_values(rows), width=_WIDTH, height=110).encode(x=x, y=y)
+    y = alt.Y("school_days_ahead:Q", title="days ahead", scale=alt.Scale(zero=False))
+    base = alt.Chart(_values(points), width=_WIDTH // 2, height=80).encode(x=x, y=y)
     line = base.mark_line(color="#9db8d6").encode(order="value:Q")
-    points = base.mark_point(filled=True, size=70).encode(
+    dots = base.mark_point(filled=True, size=70).encode(
         shape=alt.Shape("usual:N", legend=None, scale=alt.Scale(domain=[True, False], range=["diamond", "circle"])),
         color=alt.Color(
             "usual:N", legend=None, scale=alt.Scale(domain=[True, False], range=[_COLOURS[1], _COLOURS[0]])
         ),
     )
     texts = base.mark_text(dy=-10, color=_INK).encode(text="text:N")
-    return alt.layer(line, points, texts).facet(facet=alt.Facet("number:N", title=None), columns=1)
+    return alt.layer(line, dots, texts).facet(facet=alt.Facet("number:N", title=f"{tier} support"), columns=3)
 
 
 def curves(report: Report) -> dict[tuple[str, str], list[Mapping[str, Any]]]:

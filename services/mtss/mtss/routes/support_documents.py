@@ -74,6 +74,10 @@ class CatalogueDocument(BaseModel):
     outcomes: Annotated[dict[str, str], Field(examples=[{"attendance": "Fewer days missed"}])]
     endings: list[EndingDocument]
     contexts: Annotated[dict[str, str], Field(examples=[{"moved": "Has come from another school this year"}])]
+    universal: Annotated[
+        dict[str, str],
+        Field(description="What every student gets.", examples=[{"greeting": "Greeted by name each day"}]),
+    ]
 
 
 class SupportAsked(Reasoned):

@@ -60,7 +60,7 @@ async def read_catalogue(
         require("district", "principal", "counselor", "teacher", reads=("non_personal",), purpose=PURPOSE),
     ],
 ) -> CatalogueDocument:
-    """The supports that the district gives, what they are for and how they may end; and the signs that a request for help may name."""
+    """What every student gets, the supports that the district gives besides, what they are for and how they may end; and the signs that a request for help may name."""
     named = {part: _named(getattr(CATALOGUE, part)) for part in ("signs", "teams", "endings")}
     return CatalogueDocument.model_validate(
         {
@@ -68,6 +68,7 @@ async def read_catalogue(
             "supports": _named(CATALOGUE.kinds),
             "outcomes": CATALOGUE.outcomes,
             "contexts": CATALOGUE.contexts,
+            "universal": CATALOGUE.universal,
         }
     )
 
