@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from starlette.types import Message, Receive, Scope, Send
 
 from common.app import MAX_WAITING_REQUESTS, Edge
@@ -103,8 +104,11 @@ async def test_too_many_waiting_requests_are_refused_before_their_body_is_read(e
     edge = Edge(never)
     edge.waiting = MAX_WAITING_REQUESTS
 
-    await edge({"type": "http", "app": echo.app, "method": "POST", "path": "/", "headers": []}, body, note)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(2):
+            await edge({"type": "http", "app": echo.app, "method": "POST", "path": "/", "headers": []}, body, note)
 
+    assert [(line["event"], line["count"]) for line in lines] == [("requests are refused: too many wait", edge.waiting)]
     assert answers[0]["status"] == 503
     assert (b"retry-after", b"2") in answers[0]["headers"]
     assert (b"cache-control", b"no-store") in answers[0]["headers"]

@@ -119,11 +119,11 @@ async def _repeat(runtime: Runtime, loop: Loop) -> None:
 class Edge:
     """Answers 503 before the body is read when too many requests wait, and 500 without a word of the error's own.
 
-    A path may end with a slash: nobody is sent elsewhere for it.
+    A path may end with a slash: nobody is sent elsewhere for it. That it refuses is logged once, until half of them are done.
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        self.app, self.waiting = app, 0
+        self.app, self.waiting, self.full = app, 0, False
 
     async def __call__(self, scope: Scope, receive: Receive, send: SendMessage) -> None:
         if scope["type"] != "http":
@@ -133,6 +133,9 @@ class Edge:
         if scope["path"].endswith("/") and scope["path"] != "/":
             scope["path"] = scope["path"][:-1]
         if self.waiting >= MAX_WAITING_REQUESTS:
+            if not self.full:
+                self.full = True
+                log.warning("requests are refused: too many wait", count=self.waiting)
             await _guarded(response_of(problem_of(Overloaded())), scope, receive, send)
             return
         self.waiting += 1
@@ -140,6 +143,7 @@ class Edge:
             await _guarded(self.app, scope, receive, send)
         finally:
             self.waiting -= 1
+            self.full = self.full and self.waiting > MAX_WAITING_REQUESTS // 2
 
 
 async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, send: SendMessage) -> None:
