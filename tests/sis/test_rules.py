@@ -107,6 +107,7 @@ def test_no_binary_fraction_decides_a_rounding():
     [
         (identifier, "604822", "604822"),
         (identifier, 604822, "604822"),
+        (identifier, 604822.0, "604822"),
         *((flag, sent, False) for sent in (False, "false", "False")),
         *((year, sent, 2027) for sent in (2027, "2027", 2027.0)),
         *((order, sent, 3) for sent in (3, "3", "03")),
