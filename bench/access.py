@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 from bench.parts.report import note, report
 from common import access, auth, db, embedded
+from common.audit import writing
 from common.auth import Principal
 from common.embedded import Cluster
 from common.events import Event, Relation
@@ -52,6 +53,7 @@ async def _measure(mtss: Running) -> None:
     await _compare("student_read_by_principal", mtss, f"/students/{other}", "principal", schools=["0"])
     await _compare("list_read_by_principal", mtss, "/students?school=0&limit=100", "principal", schools=["0"])
     await _compare("school_summary", mtss, "/schools/0/summary", "principal", reads=5, schools=["0"])
+    await _on_record(mtss, f"/students/{other}")
     await _remembered(mtss, f"/students/{one}")
     await _caseload(mtss)
 
@@ -116,6 +118,19 @@ async def _report(name: str, plain: Read, dearer: Read, reads: int = READS) -> N
         ratios.append(dear / cheap)
         seconds.append(dear)
     report(name=name, seconds=median(seconds), ratio=median(ratios))
+
+
+async def _on_record(mtss: Running, path: str) -> None:
+    """``ratio``: a reading that leaves a row in the audit log beside the same one that leaves none."""
+    read = _reading(mtss, path, "principal", schools=["0"])
+
+    async def nothing(*_: object) -> None: ...
+
+    async def unnoticed() -> None:
+        with patch.object(writing, "fetch", nothing):
+            await read()
+
+    await _report("student_read_on_record", unnoticed, read)
 
 
 async def _remembered(mtss: Running, path: str) -> None:

@@ -28,7 +28,7 @@ def test_the_version_is_one_line() -> None:
     "command",
     [
         *("up", "serve", "migrate", "keys", "token", "status", "load", "sample", "mailbox", "demo"),
-        *("events parked", "events replay", "events discard", "events resend"),
+        *("events parked", "events replay", "events discard", "events resend", "audit show", "audit verify"),
     ],
 )
 def test_every_command_explains_itself_by_an_example(command: str) -> None:
@@ -40,7 +40,7 @@ def test_every_command_explains_itself_by_an_example(command: str) -> None:
     assert f"trellis {command} " in shown.stdout.partition("xample")[2]
 
 
-@pytest.mark.parametrize("group", ["clients", "events", "sources"])
+@pytest.mark.parametrize("group", ["audit", "clients", "events", "sources"])
 def test_every_group_of_commands_explains_itself(group: str) -> None:
     assert "Usage:" in trellis(group, "--help").stdout
 

@@ -53,6 +53,17 @@ async def test_of_several_groups_the_widest_role_counts(keycloak: Shape, provide
     assert (await whom(provider, token)).role == "district"
 
 
+async def test_a_group_may_have_what_no_role_brings_by_itself(keycloak: Shape, clients: Clients) -> None:
+    given = {"data-officers": ["audit.read"], "office": ["surveys.import-paper"]}
+    provider = Provider(oidc_of(keycloak, permissions=given), clients)
+
+    people = [
+        await whom(provider, counselor(keycloak, groups=["counselors", *more])) for more in ([], ["data-officers"])
+    ]
+    await provider.close()
+    assert [person.permissions for person in people] == [set(), {"audit.read"}]
+
+
 @pytest.mark.parametrize(
     "groups", [[], ["choir"], ["district"], [["counselors"]], [7], {"counselors": 1}, None], ids=str
 )

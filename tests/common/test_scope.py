@@ -436,6 +436,7 @@ def test_a_district_may_bound_a_role_and_not_invent_a_ground() -> None:
         "version": "default-1",
         "roles": {"teacher": {"grounds": ["section"], "reads": ["directory"], "source": "ours"}},
         "purposes": {"support": {"reads": ["directory"], "source": "ours"}},
+        "audit": {"reads": ["narrative"], "source": "ours"},
     }
     own: dict[str, Any] = {
         "version": "own",
@@ -458,3 +459,4 @@ def test_the_page_says_what_the_policy_says() -> None:
         assert f"| {purpose} | {', '.join(each['reads'])} |" in page
     for each in FIELD_CLASSES:
         assert f"| {each} | " in page
+    assert f"on record: {', '.join(said['audit']['reads'])}." in page

@@ -50,6 +50,7 @@ SENSITIVE = {
         f"{{'POST'}} /{name}/v1/events/parked/{{event_id}}/discard"
         for name in ("mtss", "notifications", "restorative", "sis", "surveys")
     ),
+    *(f"{{'GET'}} /{name}/v1/audit" for name in ("mtss", "notifications", "restorative", "sis", "surveys")),
 }
 """Where a second factor can be demanded: records or addresses by the heap, what reaches families, and what is given up."""
 

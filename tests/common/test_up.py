@@ -36,7 +36,7 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def small() -> Iterator[Path]:
     """A disk of 130 MB with nothing on it."""
-    with small_disk(130) as disk:
+    with small_disk(150) as disk:
         yield disk
 
 

@@ -8,6 +8,8 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
+from common.audit.sealing import seal
+from common.auth import READ_AUDIT
 from common.embedded import Cluster
 from common.events import StudentEnrolled
 from common.outbox import Record
@@ -44,6 +46,7 @@ async def matrix(request: pytest.FixtureRequest, cluster: Cluster) -> AsyncItera
         matrix = Matrix(running, district)
         if request.param == "mtss":
             await _say_more(matrix)
+        await _look_twice_at_the_audit_log(running)
         yield matrix
 
 
@@ -52,6 +55,15 @@ async def _park_two(running: Running) -> None:
     if StudentEnrolled.type() in running.app.state.events.hears():
         broken = [Record(uuid4(), StudentEnrolled.type(), str(uuid4()), "1", b"{}") for _ in range(2)]
         await running.app.state.inbox.process(broken)
+
+
+async def _look_twice_at_the_audit_log(running: Running) -> None:
+    """Each look leaves a line in it."""
+    for _ in range(2):
+        await running.http.get(
+            f"/{running.name}/v1/audit", headers=running.headers("district", permissions=[READ_AUDIT])
+        )
+    await seal(running.runtime)
 
 
 async def _say_more(matrix: Matrix) -> None:
@@ -108,7 +120,9 @@ async def _walk(matrix: Matrix, route: Route) -> list[Mapping[str, Any]]:
 
 
 async def _ask(matrix: Matrix, route: Route, **query: str) -> Any:
-    answer = await matrix.ask(route, matrix.running.headers("district"), matrix.district.ana, query)
+    answer = await matrix.ask(
+        route, matrix.running.headers("district", permissions=[READ_AUDIT]), matrix.district.ana, query
+    )
     told = answer.json()
     for item in told.get("items", ()):
         item.pop("lag_seconds", None)  # it goes on while we ask

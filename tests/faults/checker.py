@@ -1,7 +1,7 @@
 """What must never happen, looked for in the databases after every fault: each violation is one line.
 
-I1 nothing lost, I2 nothing invented, I3 once, I5 the ledger is a line that ends where the course ends, I7 accepted is
-durable. I4, one contact, is looked for at the mail server's ledger where one takes part.
+I1 nothing lost, I2 nothing invented, I3 once, I5 the ledger is a line that ends where the course ends, I6 the audit log is
+whole, I7 accepted is durable. I4, one contact, is looked for at the mail server's ledger where one takes part.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from uuid import UUID
 
 import httpx
 
+from common.audit.chain import Entry, check
 from common.events import Event, by_type
 from tests.faults.district import District
 from tests.faults.patience import eventually
@@ -59,6 +60,7 @@ async def violations(district: District, schools: Iterable[School] = ()) -> list
     found += [line async for line in _nothing_invented(district)]
     found += [line async for line in _once(district)]
     found += [line async for line in _a_line(district)]
+    found += [line async for line in _on_record(district)]
     for school in schools:
         found += [line async for line in _as_accepted(district, school)]
         found += [line async for line in _ends_where_the_course_ends(district, school)]
@@ -112,6 +114,14 @@ async def _a_line(district: District) -> AsyncIterator[str]:
     said = await district.rows("mtss", "SELECT count(*) FROM outbox WHERE type = 'mtss.tier-decided.v1'")
     if said[0][0] < len(decisions):
         yield f"I5 {len(decisions)} decisions, but only {said[0][0]} were said"
+
+
+async def _on_record(district: District) -> AsyncIterator[str]:
+    for service in district.members:
+        rows = await district.rows(service, "SELECT * FROM audit WHERE number IS NOT NULL ORDER BY number")
+        entries = [Entry.model_validate(row, from_attributes=True) for row in rows]
+        for fault in check(service, entries, {}).faults:
+            yield f"I6 {service}: {fault}"
 
 
 async def _as_accepted(district: District, school: School) -> AsyncIterator[str]:

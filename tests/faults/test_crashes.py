@@ -18,6 +18,7 @@ PASSES = {
     "relay-after-send": {"sis": 3, "mtss": 1},
     "inbox-before-commit": {"mtss": 1, "tally": 7},
     "inbox-after-commit": {"mtss": 7, "tally": 1},
+    "audit-before-seal": {"sis": 2},
 }
 """Which services are killed at each place, and at which time they pass it."""
 

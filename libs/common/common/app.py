@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope
 from starlette.types import Send as SendMessage
 
 from common.access import check_declared
+from common.audit.reading import audit_router
+from common.audit.sealing import anchor, seal
 from common.db import is_data_error, is_transient
 from common.described import Described
 from common.direct import flat
@@ -24,6 +26,7 @@ from common.kafka import consume, send_from
 from common.limits import Limits
 from common.logs import place_of
 from common.operations import forget_old_events, measure, operations_router
+from common.policy import AUDIT_ANCHORED
 from common.problems import INTERNAL_ERROR, Problem, install, problem_of, response_of
 from common.routing import EventRouter
 from common.runtime import Runtime, end
@@ -47,7 +50,12 @@ class Loop:
     every: timedelta
 
 
-_HOUSEKEEPING = (Loop(forget_old_events, every=timedelta(hours=1)), Loop(measure, every=timedelta(seconds=15)))
+_HOUSEKEEPING = (
+    Loop(forget_old_events, every=timedelta(hours=1)),
+    Loop(measure, every=timedelta(seconds=15)),
+    Loop(seal, every=timedelta(seconds=1)),
+    Loop(anchor, every=AUDIT_ANCHORED),
+)
 
 
 def create_app(name: str, router: APIRouter, events: EventRouter | None = None, loops: Sequence[Loop] = ()) -> FastAPI:
@@ -70,7 +78,7 @@ def create_app(name: str, router: APIRouter, events: EventRouter | None = None, 
     )
     app.state.telemetry, app.state.limits, app.state.headers = telemetry, Limits(), []
     app.state.name, app.state.events, app.state.loops, app.state.runtime = name, events, (*loops, *_HOUSEKEEPING), None
-    for each in (router, operations_router(name, events)):
+    for each in (router, operations_router(name, events), audit_router(name)):
         app.router.routes.extend(flat(each))
     install(app)
     app.add_middleware(Edge)

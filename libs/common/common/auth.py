@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 from joserfc import jwt
@@ -21,7 +21,9 @@ from common.keys import DOOR, DOOR_SERVICE, STAFF, SigningKey, Trusted
 AUDIENCE = "trellis"
 """The audience of staff tokens. The audience of any other token is the one service it is good for."""
 STAFF_ROLES = frozenset({"sis", "district", "principal", "counselor", "facilitator", "teacher"})
-PERMISSIONS = frozenset({"surveys.import-paper"})
+StaffPermission = Literal["audit.read", "surveys.import-paper"]
+READ_AUDIT: StaffPermission = "audit.read"
+PERMISSIONS = frozenset(get_args(StaffPermission))
 """What no role brings by itself: a staff token carries it by name, for the routes that demand it."""
 DOOR_ROLE = "sis"
 """The only role that a token of the door's key may have."""
@@ -52,6 +54,11 @@ class Principal:
     resources: frozenset[str] = frozenset()
     reads: frozenset[str] = frozenset()
     """The field classes of the route that this role may read, for the route's purpose."""
+
+    @property
+    def known_as(self) -> str:
+        """Who it is on record. Of staff our own id: what an identity provider calls its people may be a name."""
+        return str(self.staff_id or self.subject)
 
 
 def staff_token(

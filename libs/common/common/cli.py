@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
+from common.audit.commands import app as audit_app
 from common.auth import PERMISSIONS, STAFF_ROLES
 from common.commands import (
     ADDRESS,
@@ -67,6 +68,7 @@ events_app = typer.Typer(
     epilog="Examples: trellis events parked; trellis events resend sis --dry-run.",
 )
 app.add_typer(events_app, name="events")
+app.add_typer(audit_app, name="audit")
 
 
 @app.callback(invoke_without_command=True)

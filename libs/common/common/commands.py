@@ -99,9 +99,11 @@ def make_token(
 
 
 @contextmanager
-def operator(url: str, data: Path, token_file: Path | None) -> Iterator[httpx.Client]:
-    """A client that asks as the district, with the token in the file, or one made from embedded data."""
-    text = token_file.read_text().strip() if token_file else make_token(data, "district")
+def operator(
+    url: str, data: Path, token_file: Path | None, *, permissions: Sequence[str] = ()
+) -> Iterator[httpx.Client]:
+    """A client that asks as the district, with the token in the file, or one made from embedded data with ``permissions``."""
+    text = token_file.read_text().strip() if token_file else make_token(data, "district", permissions=permissions)
     with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {text}"}, timeout=30, trust_env=False) as http:
         yield http
 

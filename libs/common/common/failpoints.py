@@ -15,6 +15,7 @@ Name = Literal[
     "inbox-after-commit",
     "sender-after-send",
     "adoption-before-commit",
+    "audit-before-seal",
 ]
 NAMES: tuple[str, ...] = get_args(Name)
 

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
+from common.audit.writing import about
 from common.db import Table
 from common.scope import see_by_key, see_student
 
@@ -58,6 +59,7 @@ async def opened(session: AsyncSession, links: type[Link], token: str, *, lock: 
     if link is None:
         opened_nothing(links, "it was never issued, or was taken back")
     else:
+        about(link.student_id)
         await see_student(session, link.student_id)
     return link
 

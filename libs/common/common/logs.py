@@ -28,6 +28,7 @@ FIELDS = frozenset(
         "channel",
         "correlation_id",
         "count",
+        "digest",
         "error",
         "event",
         "event_type",
@@ -113,6 +114,12 @@ def place_of(error: BaseException) -> str:
     return " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames)
 
 
+def current_trace() -> str | None:
+    """The id of the trace that this is part of; ``None`` outside any."""
+    span = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(span.trace_id) if span.is_valid else None
+
+
 class Lines(logging.Formatter):
     """Turns what was logged into one line of JSON."""
 
@@ -135,9 +142,8 @@ class Lines(logging.Formatter):
             line["left_out"] = left_out
         if repeated := getattr(record, "repeated", 0):
             line["repeated"] = repeated
-        span = trace.get_current_span().get_span_context()
-        if span.is_valid:
-            line["trace_id"] = trace.format_trace_id(span.trace_id)
+        if trace_id := current_trace():
+            line["trace_id"] = trace_id
         return json.dumps(line, ensure_ascii=False)
 
 

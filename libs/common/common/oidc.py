@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from joserfc.jwt import Token
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from common.auth import in_time
+from common.auth import StaffPermission, in_time
 from common.errors import RoleMissing, StaffUnknown, Unauthenticated
 
 StaffRole = Literal["district", "principal", "counselor", "facilitator", "teacher"]
@@ -57,6 +57,9 @@ class Oidc(BaseModel):
     issuer: Annotated[str, AfterValidator(_issuer)] = Field(description="The `iss` of its tokens, to the letter.")
     audience: str = Field(min_length=1, description="The `aud` by which its tokens are meant for Trellis.")
     roles: dict[str, StaffRole] = Field(min_length=1, description="The role here of each group that has one.")
+    permissions: dict[str, frozenset[StaffPermission]] = Field(
+        default_factory=dict, description="What each group may do that no role brings by itself."
+    )
     role_claim: str = Field(default="groups", description="The claim that names groups.")
     staff_claim: str = Field(default="email", description="The claim that names the member of staff.")
     staff_claim_is: Literal["email", "staff_unique_id"] = Field(default="email", description="What that claim holds.")
@@ -116,6 +119,12 @@ def role_of(claims: Mapping[str, Any], oidc: Oidc) -> str:
     if role is None:
         raise RoleMissing
     return str(role)
+
+
+def permissions_of(claims: Mapping[str, Any], oidc: Oidc) -> frozenset[str]:
+    """What the person's groups may do besides their role."""
+    groups = _texts(claims.get(oidc.role_claim))
+    return frozenset[str]().union(*(given for group, given in oidc.permissions.items() if group in groups))
 
 
 def staff_name(claims: Mapping[str, Any], oidc: Oidc) -> str:

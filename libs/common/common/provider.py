@@ -21,7 +21,7 @@ from common.auth import ALGORITHMS, Principal, unverified, verified
 from common.clients import Clients
 from common.errors import ProviderUnavailable, SisterUnavailable, StaffUnknown, Unauthenticated
 from common.keys import Trusted
-from common.oidc import Oidc, check_access_token, role_of, second_factor, staff_name
+from common.oidc import Oidc, check_access_token, permissions_of, role_of, second_factor, staff_name
 
 FRESH_SECONDS = 300.0
 """How long keys are used before they are asked for anew, and how long an unknown key id stays unknown. Ours: so long may a
@@ -79,6 +79,7 @@ class Provider:
             role=role,
             subject=claims["sub"],
             staff_id=await self.people.staff_id(name),
+            permissions=permissions_of(claims, self.oidc),
             second_factor=second_factor(claims, self.oidc),
         )
 

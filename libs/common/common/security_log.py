@@ -63,8 +63,7 @@ def _whom(request: Request) -> dict[str, str]:
 
 
 def _named(who: Principal) -> dict[str, str]:
-    # Of staff our own id: what an identity provider calls its people may be a name.
-    return {"role": who.role, "subject": str(who.staff_id or who.subject)}
+    return {"role": who.role, "subject": who.known_as}
 
 
 @lru_cache(maxsize=10_000)

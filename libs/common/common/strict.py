@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from common import json as strict_json
 from common.access import Handle, admitting
+from common.audit.writing import audited
 from common.errors import (
     BrokenEncoding,
     DomainError,
@@ -146,6 +147,7 @@ class StrictRoute(APIRoute):
         own = "GET" in (self.methods or ()) and _OWN.match(self.path_format)
         handle = _listed(handle, self.path_format) if "cursor" in _parameters(self.dependant) else handle
         handle = _asked_plainly(handle, self.dependant) if own else handle
+        handle = audited(handle, self.dependant, self.methods or (), self.path_format)
         return _strictly(admitting(handle, self.dependant))
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.audit.writing import about
 from common.auth import Principal
 from common.errors import Invalid
 from common.paging import decode_cursor, encode_cursor
@@ -133,6 +134,11 @@ async def partition(session: AsyncSession, query: Query, number: int) -> list[st
     at_ends = query.chosen.with_only_columns(DOCUMENTS.c.id).where(DOCUMENTS.c.key.in_(found or ()))
     ends = (await session.execute(at_ends.order_by(DOCUMENTS.c.key))).scalars().all()
     return [_token(query, *edges) for edges in zip((_FIRST, *ends), (*ends[:-1], _LAST), strict=False)] if ends else []
+
+
+def tell_of(rows: Iterable[sa.Row[Any]]) -> None:
+    """Note of whom these documents are: of the student who one is, or to whom it belongs."""
+    about(*(row.id if row.resource == "students" else row.student_id for row in rows))
 
 
 def shown(row: Any) -> dict[str, Any]:

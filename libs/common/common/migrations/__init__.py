@@ -14,6 +14,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.dialects.postgresql import BYTEA
 
+from common.audit.tables import grants
 from common.db import create_engine
 from common.scope import EVERYTHING
 
@@ -146,5 +147,6 @@ def _grant(connection: sa.Connection, role: str) -> None:
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
         f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}",
         f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {role}",
+        *grants(role),
     ):
         connection.execute(sa.text(statement))

@@ -19,6 +19,7 @@ FIELD_CLASSES = (
     "contact_address",
     "survey_answer",
     "equity_group",
+    "access_record",
 )
 PURPOSES = ("records", "instruction", "support", "discipline", "contact", "administration", "operations", "equity")
 
@@ -27,12 +28,13 @@ _ALWAYS = frozenset({"non_personal"})
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """``grounds`` and ``reads`` of each role, and the field classes that may be asked ``for_purpose``."""
+    """``grounds`` and ``reads`` of each role, the field classes that may be asked ``for_purpose``, and those always ``recorded``."""
 
     version: str
     grounds: Mapping[str, frozenset[str]]
     reads: Mapping[str, frozenset[str]]
     for_purpose: Mapping[str, frozenset[str]]
+    recorded: frozenset[str]
 
     def may_read(self, role: str, purpose: str) -> frozenset[str]:
         """The field classes that ``role`` may read for ``purpose``: what tells of no student always."""
@@ -53,6 +55,7 @@ def read_policy(said: Mapping[str, Any]) -> AccessPolicy:
         for_purpose={
             name: _known(each["reads"], FIELD_CLASSES, f"purposes.{name}.reads") for name, each in purposes.items()
         },
+        recorded=_known(said["audit"]["reads"], FIELD_CLASSES, "audit.reads"),
     )
 
 

@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from common.access import require, visible_to
 from common.app import Router
+from common.audit.writing import about
 from common.auth import Principal
 from common.db import Session
 from common.errors import NotFound
@@ -105,6 +106,7 @@ async def find_decision(session: Session, who: Principal, decision_id: UUID) -> 
     found = (await session.execute(_decisions(who).where(col(Decision.id) == decision_id))).one_or_none()
     if found is None:
         raise NotFound(what="decision")
+    about(found[0].student_id)
     return found[0], found[1], found[2]
 
 

@@ -15,6 +15,7 @@ from sqlmodel import col
 
 from common.access import visible_to
 from common.app import Router
+from common.audit.writing import about
 from common.auth import Principal
 from common.db import Session, transaction_time
 from common.errors import Invalid, NotFound
@@ -240,6 +241,7 @@ def _version_of(review_id: UUID, now: HandoverNow) -> str:
 async def _waiting(session: AsyncSession, who: Principal, review_id: UUID, today: date) -> Waits:
     """What waits under this id, of what ``who`` sees."""
     for waits in await _of_student(session, who, review_id, today):
+        about(waits.student_id)
         return waits
     open_alert = col(EquityAlert.id) == review_id, col(EquityAlert.found_at).is_(None)
     if who.role == "district" and await session.scalar(sa.select(sa.exists().where(*open_alert))):

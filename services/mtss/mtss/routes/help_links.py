@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from common.access import require, visible_to
 from common.app import Router
+from common.audit.writing import about
 from common.auth import Principal
 from common.db import Session, transaction_time
 from common.errors import FieldsForbidden, Invalid, NotFound
@@ -103,8 +104,10 @@ async def list_help_links(
 async def revoke_help_link(link_id: UUID, who: Keeper, session: Session) -> None:
     """Take back a link; it stops working at once. One that was taken back stays so."""
     mine = col(HelpLink.id) == link_id, visible_to(who, col(HelpLink.student_id))
-    if not await session.scalar(sa.select(sa.exists().where(*mine))):
+    student_id = await session.scalar(sa.select(col(HelpLink.student_id)).where(*mine))
+    if student_id is None:
         raise NotFound(what="link")
+    about(student_id)
     await revoke(session, HelpLink, await transaction_time(session), *mine)
 
 

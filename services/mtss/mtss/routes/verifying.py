@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from common.access import visible_to
 from common.app import Router
+from common.audit.writing import about
 from common.db import Session
 from common.errors import NotFound
 from common.events import Tier
@@ -110,6 +111,7 @@ async def verify_decision(decision_id: UUID, who: WholeReader, session: Session)
     decision = (await session.scalars(mine)).one_or_none()
     if decision is None:
         raise NotFound(what="decision")
+    about(decision.student_id)
     (found,) = await verify(session, [decision], changes=True)
     return _verdict(decision, found)
 
@@ -132,9 +134,11 @@ async def verify_decisions(
     found = (await session.scalars(keyset(asked, col(Decision.id), cursor, limit))).all()
     decisions = found[:limit]
     verdicts = zip(decisions, await verify(session, decisions, changes=changes), strict=True)
+    differing = [(decision, found) for decision, found in verdicts if found]
+    about(*(decision.student_id for decision, _ in differing))
     return VerifiedPage(
         verified=len(decisions),
-        differing=[_verdict(decision, found) for decision, found in verdicts if found],
+        differing=[_verdict(decision, found) for decision, found in differing],
         next=next_of(found, limit, attrgetter("id")),
     )
 
@@ -159,12 +163,13 @@ async def verify_proposals(
     found = (await session.scalars(keyset(asked, col(Proposal.id), cursor, limit))).all()
     proposals = found[:limit]
     verdicts = zip(proposals, await verify_proposed(session, proposals, changes=changes), strict=True)
+    differing = [(proposal, found) for proposal, found in verdicts if found]
+    about(*(proposal.student_id for proposal, _ in differing))
     return VerifiedProposals(
         verified=len(proposals),
         differing=[
             ProposalVerdict(proposal_id=each.id, differences=[DifferenceDocument.model_validate(one) for one in found])
-            for each, found in verdicts
-            if found
+            for each, found in differing
         ],
         next=next_of(found, limit, attrgetter("id")),
     )

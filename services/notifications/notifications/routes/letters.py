@@ -11,6 +11,7 @@ from sqlmodel import col
 
 from common.access import require, visible_to
 from common.app import Router
+from common.audit.writing import about
 from common.auth import Principal
 from common.db import Session
 from common.errors import NotFound
@@ -84,4 +85,5 @@ async def _visible(session: Session, who: Principal, letter_id: UUID) -> Letter:
     letter = found.scalar_one_or_none()
     if letter is None:
         raise NotFound(what="letter")
+    about(letter.student_id)
     return letter

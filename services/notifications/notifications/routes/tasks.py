@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from common.access import require, visible_to
 from common.app import Router
+from common.audit.writing import about
 from common.auth import Principal
 from common.db import Session
 from common.errors import DomainError, Invalid, NotFound
@@ -83,6 +84,7 @@ async def resolve_task(task_id: UUID, how: Resolve, who: Staff, session: Session
     task = found.scalar_one_or_none()
     if task is None:
         raise NotFound(what="task")
+    about(task.student_id)
     if task.resolved_at is not None:
         raise AlreadyResolved
     if how.outcome not in _outcomes(task.kind):

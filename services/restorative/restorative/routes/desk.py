@@ -18,6 +18,7 @@ from fastapi import Depends, Response
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.audit.writing import about
 from common.auth import Principal
 from common.db import Session
 from common.preconditions import IfMatch, check_seen
@@ -131,6 +132,7 @@ async def open_desk(
         FacilitatorIsParty: they were harmed, or caused harm.
     """
     case = await read_case(session, referral_id, visible(who), lock=True)
+    about(case.referral.student_id)
     named = await staff_named(session, case.referral.student_id, case.referral.incident_id)
     staff_id = check_impartial(who.staff_id, named=named, parties=case.conference.parties)
     return Desk(session, runtime.vault, case, who, staff_id, now, today, response, expected)

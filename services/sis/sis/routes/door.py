@@ -17,7 +17,7 @@ from sis.arrivals.intake import Arrival, arrive, take_in
 from sis.arrivals.reconciliation import Believed, believe
 from sis.clients.bounds import granted, only_own, visible
 from sis.preconditions import KeyChange, check_expected, etag_of, names
-from sis.queries import DOCUMENTS, shown
+from sis.queries import DOCUMENTS, shown, tell_of
 from sis.resources import Resource
 from sis.routes.answers import ATTENDANCE_EXAMPLE, Identified, body_of, identified, status_of, written
 from sis.routes.fields import Pusher, Reader
@@ -78,6 +78,8 @@ async def read_document(
     """One document; sealed members are never answered here. ``_waiting`` says since when it waits, and for which resources."""
     of = granted(who, resource)
     found = await _document(session, runtime, of, document_id, who)
+    if not isinstance(found, WaitingDocument):
+        tell_of([found])
     response.headers["ETag"] = etag_of(found.revision)
     if known is not None and names(known, found.revision):
         return Response(status_code=304, headers={"ETag": etag_of(found.revision)})

@@ -13,7 +13,7 @@ from common.auth import Principal
 from common.db import Session
 from common.runtime import Runtime, RuntimeOf
 from sis.clients.bounds import granted, only_own
-from sis.queries import Page, Paging, agrees, key_asked_for, partition, query_of, read_page, shown
+from sis.queries import Page, Paging, agrees, key_asked_for, partition, query_of, read_page, shown, tell_of
 from sis.resources import Resource
 from sis.routes.fields import Reader
 from sis.rules.members import value_at
@@ -112,6 +112,7 @@ async def _waiting(
 
 
 def _said(response: Response, page: Page) -> Any:
+    tell_of(page.rows)
     if page.token is not None:
         response.headers["Next-Page-Token"] = page.token
     if page.total is not None:

@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from common.access import require
 from common.app import Router
+from common.audit.writing import about
 from common.db import Session
 from common.errors import DomainError
 from common.idempotency import ONCE
@@ -101,7 +102,9 @@ async def import_responses(
     read = [_read(item) for item in sheets.items]
     people = await _people(session, window, [sheet.student_id for sheet in read if isinstance(sheet, PaperAnswers)])
     judged = [_judged(sheet, window, people, today) for sheet in read]
-    changed = await record(session, runtime.vault, window, [each for each in judged if isinstance(each, Given)])
+    given = [each for each in judged if isinstance(each, Given)]
+    about(*(each.student_id for each in given))
+    changed = await record(session, runtime.vault, window, given)
     rejected = [Rejected(index=index, problem=each) for index, each in enumerate(judged) if isinstance(each, Problem)]
     return Imported(imported=changed.count(True), unchanged=changed.count(False), rejected=rejected)
 
