@@ -375,6 +375,27 @@ async def test_a_report_is_given_as_sheets_and_as_one_page_without_script(
     assert "<?xml" not in page.text
 
 
+async def test_a_report_of_an_earlier_release_is_told_as_it_was_and_drawn_no_more(
+    mtss: Running, sample: Sequence[Event]
+) -> None:
+    await _deliver(mtss, sample)
+    rehearsal = await _ask(mtss)
+    await rehearse_policies(mtss.runtime)
+    async with mtss.admin.begin() as connection:
+        await connection.execute(sa.text("UPDATE mtss_rehearsal SET result = result - 'edition'"))
+
+    told = await _get(mtss, rehearsal)
+    refused = [
+        await _get(mtss, rehearsal, "/report?sheet=clauses", Accept="text/csv"),
+        await _get(mtss, rehearsal, "/report.html"),
+    ]
+
+    assert (told.status_code, told.json()["policies"][0]["version"]) == (200, "tried")
+    assert [(each.status_code, each.json()["type"]) for each in refused] == [
+        (409, "urn:trellis:problem:earlier-report")
+    ] * 2
+
+
 async def test_a_rehearsal_that_is_cancelled_stops_and_leaves_no_report(
     mtss: Running, sample: Sequence[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:

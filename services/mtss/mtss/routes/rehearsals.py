@@ -28,6 +28,7 @@ from mtss.rehearsals.sheets import sheet
 from mtss.routes.documents import NO_CONTROL, District
 from mtss.rules import PolicyInvalid
 from mtss.rules.policy.checking import check
+from mtss.rules.rehearsal.report import EDITION
 
 router = Router("mtss", tags=["rehearsals"])
 
@@ -40,6 +41,10 @@ State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 class NotDone(DomainError):
     """This rehearsal has no report: it is {state}."""
+
+
+class EarlierReport(DomainError):
+    """This report was made by an earlier release, as JSON it is still to be had; rehearse again for its sheets and its page."""
 
 
 class RehearsalAsked(BaseModel):
@@ -139,7 +144,7 @@ async def cancel_rehearsal(rehearsal_id: UUID, who: District, session: Session) 
 @router.get(
     "/v1/rehearsals/{rehearsal_id}/report",
     response_class=Response,
-    responses=refusing(NotDone) | {200: {"content": {"application/json": {}, "text/csv": {}}}},
+    responses=refusing(NotDone, EarlierReport) | {200: {"content": {"application/json": {}, "text/csv": {}}}},
 )
 async def read_report(
     rehearsal_id: UUID,
@@ -154,15 +159,17 @@ async def read_report(
     """The report: all of it as JSON, or one table of it as CSV."""
     result = await _report(session, rehearsal_id)
     if "text/csv" in accept:
-        return Response(sheet(result, sheet_name), media_type="text/csv")
+        return Response(sheet(_of_today(result), sheet_name), media_type="text/csv")
     return JSONResponse(result)
 
 
-@router.get("/v1/rehearsals/{rehearsal_id}/report.html", response_class=HTMLResponse, responses=refusing(NotDone))
+@router.get(
+    "/v1/rehearsals/{rehearsal_id}/report.html", response_class=HTMLResponse, responses=refusing(NotDone, EarlierReport)
+)
 async def show_report(rehearsal_id: UUID, who: District, session: Session) -> HTMLResponse:
     """The report as one page to read, print and hear."""
     found = await _find(session, rehearsal_id)
-    result = await _report(session, rehearsal_id)
+    result = _of_today(await _report(session, rehearsal_id))
     async with _DRAWING:
         html, headers = await apart(draw, result, found.asked_at)
     return HTMLResponse(html, headers=headers)
@@ -185,3 +192,9 @@ async def _report(session: Session, rehearsal_id: UUID) -> dict[str, Any]:
     if found.result is None:
         raise NotDone(state=found.state)
     return found.result
+
+
+def _of_today(result: dict[str, Any]) -> dict[str, Any]:
+    if result.get("edition") != EDITION:
+        raise EarlierReport
+    return result

@@ -24,6 +24,9 @@ from mtss.rules.rehearsal.who import Groups, who
 Step = Callable[[], None]
 """Hears that a step is done; what it raises ends the rehearsal."""
 
+EDITION = 2
+"""Grows with each change of what a report holds, for reports are kept and drawn later."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -81,6 +84,7 @@ class _Rehearsal:
         rules = [self._run(rule.policy) for rule in asked.comparison.rules]
         outcomes = {"policy": policy, "against": against}
         return {
+            "edition": EDITION,
             **_about(past),
             "policies": self._policies(past, policy, against, rules),
             "enrolled": figures.enrolled(past, policy),
