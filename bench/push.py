@@ -23,7 +23,8 @@ from tests.kafka.broker import fresh_topics
 
 ROUNDS = 5
 SINGLES, CONNECTIONS = 1500, 8
-LINES, BULK_CONNECTIONS = 10_000, 2
+LINES, BULK_CONNECTIONS = 10_000, 4
+"""As many connections as ``trellis load`` has."""
 
 COPIES = """
     CREATE SCHEMA copies;
