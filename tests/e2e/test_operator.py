@@ -60,6 +60,27 @@ def running() -> Iterator[Running]:
         shutil.rmtree(folder)
 
 
+async def test_an_operator_reads_who_looked_and_finds_what_was_changed_in_that_record(running: Running) -> None:
+    running.command("audit", "show", "--service", "mtss")  # leaves a row
+
+    async def told() -> bool:
+        shown = await asyncio.to_thread(running.command, "audit", "show", "--service", "mtss")
+        return "/mtss/v1/audit" in "".join(shown.split())
+
+    await eventually("that somebody looked is on record", told)
+    whole = running.command("audit", "verify")
+    assert [line.split(":")[0] for line in whole.splitlines() if line.endswith("whole")] == sorted(SERVICES)
+
+    await running.execute("mtss", "ALTER TABLE audit DISABLE TRIGGER USER")
+    await running.execute("mtss", "UPDATE audit SET subject = 'nobody' WHERE number = 1")
+    done = trellis("audit", "verify", "--url", running.url, "--data", str(running.data))
+
+    assert done.returncode == 1
+    (broken,) = [line for line in done.stdout.splitlines() if not line.endswith("whole")]
+    assert broken.startswith("mtss: ")
+    assert broken.endswith("row 1 was changed or added, or the one before it was")
+
+
 async def test_an_operator_sees_replays_discards_and_lets_everything_be_said_again(running: Running) -> None:
     poisoned, given_up = await said_by_hand(running), await said_by_hand(running)
 

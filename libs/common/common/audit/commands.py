@@ -60,7 +60,9 @@ def show(
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return
-    table = Table("row", "at, UTC", "who", "what", "students")
+    table = Table("row", "at, UTC")
+    for heading in ("who", "what", "students"):
+        table.add_column(heading, overflow="fold")
     for each in found:
         table.add_row(*_told(each))
     out.print(table if found else "Nothing is on record.")
