@@ -163,6 +163,26 @@ async def test_what_another_stores_of_the_same_day_meanwhile_is_not_lost(
     assert last.hundredths_absent == 100
 
 
+async def test_who_asks_for_the_newest_change_waits_for_what_is_being_added(sis: Sis):
+    await sis.roster()
+    newest = "/sis/changeQueries/v1/availableChangeVersions"
+    async with sis.running.session() as session:
+        await session.execute(sa.text("SELECT 1 FROM sis_document WHERE resource = 'students' FOR UPDATE"))
+        adding = asyncio.create_task(sis.post(ATTENDANCE, absence()))
+        await eventually("the push waits for the student", lambda: _waiting(sis, "transactionid", "tuple"))
+        asking = asyncio.create_task(sis.call("GET", newest))
+        await eventually("who asks waits for the push", lambda: _waiting(sis, "advisory"))
+        assert not asking.done()
+    assert (await adding).status_code == 201
+    ((version,),) = await sis.rows("SELECT change_version FROM sis_document WHERE resource = :of", of=ATTENDANCE)
+
+    assert (await asking).json()["newestChangeVersion"] >= version
+
+
+async def _waiting(sis: Sis, *events: str) -> bool:
+    return bool(await sis.rows("SELECT 1 FROM pg_stat_activity WHERE wait_event = ANY(:events)", events=list(events)))
+
+
 async def test_fifty_who_push_one_row_at_once_make_one_row(sis: Sis):
     await sis.roster()
     answers = await asyncio.gather(*(sis.post(ATTENDANCE, absence()) for _ in range(50)))

@@ -68,17 +68,20 @@ def _values(part: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{part}_{name}": value for name, value in values.items()}
 
 
-# Locks are taken in the order in which it is insisted: what is referred to, documents, facts; then come the outbox and counters.
+# Locks are taken in the order in which it is insisted: that there may be change versions which nobody sees yet (as sis.storing
+# notes it), what is referred to, documents, facts; then come the outbox and counters.
 _ADD = sa.text(
     f"""
-    WITH held AS ({_of("held", storing.HOLD_KEYS.text)}),
+    WITH noted AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(hashtext('sis change versions'))),
+    held AS ({_of("held", storing.HOLD_KEYS.text)}),
     documents AS ({_of("document", storing.STORE.text)}),
     stored AS ({facts.STORE.text}),
     {SAYING_STORED},
     {_of("count", MENDING)},
     counted AS ({_of("count", COUNTING)})
     SELECT sis_insist(
-        (SELECT count(*) FROM held WHERE id = ANY(CAST(:held_ids AS uuid[]))) = cardinality(CAST(:held_ids AS uuid[]))
+        (SELECT count(*) FROM noted) = 1
+        AND (SELECT count(*) FROM held WHERE id = ANY(CAST(:held_ids AS uuid[]))) = cardinality(CAST(:held_ids AS uuid[]))
         AND (SELECT count(*) FROM documents) = cardinality(CAST(:document_id AS uuid[]))
         AND (SELECT count(*) FROM stored) = cardinality(CAST(:id AS uuid[]))
     )
