@@ -1,13 +1,17 @@
 """Staff and sections that were stored before anything followed from them: after an upgrade it is said by itself, once."""
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
-from common.events import SectionAttended, SectionTaught, StaffAssigned
+from common.events import AttendanceRecorded, SchoolCalendarSet, SectionAttended, SectionTaught, StaffAssigned
 from sis.facts import fact_id
 from sis.following import follow_stored
-from tests.sis.conftest import Sis
+from sis.policy import ATTENDANCE, CALENDAR
+from tests.sis.conftest import Sis, absence
+from tests.sis.test_closing import calendar_date
 from tests.sis.test_teaching import ASSIGNED, ATTENDED, TAUGHT, assignment, attended, days, section, taught, term
 
 SAID = (StaffAssigned, SectionTaught, SectionAttended)
@@ -79,3 +83,54 @@ async def test_what_was_said_before_a_kill_is_not_said_again_by_who_goes_on(sis:
     await follow_stored(sis.running.runtime)
     assert [type(event) for event in (await said(sis))[len(once) :]] == [SectionAttended]
     assert known((await said(sis))[-1:]) == known([lost])
+
+
+def read_otherwise(monkeypatch: pytest.MonkeyPatch, name: str, policy: Any) -> None:
+    for module in ("sis.consequences", "sis.following"):
+        monkeypatch.setattr(f"{module}.{name}", policy)
+
+
+async def test_days_of_a_code_that_the_district_reads_otherwise_are_said_again_and_no_others(
+    sis: Sis, monkeypatch: pytest.MonkeyPatch
+):
+    await sis.roster()
+    await sis.bulk("studentSchoolAttendanceEvents", [absence("2026-09-01", "Tardy"), absence("2026-09-02")])
+    await follow_stored(sis.running.runtime)
+    before = await sis.running.said(AttendanceRecorded)
+    read_otherwise(
+        monkeypatch,
+        "ATTENDANCE",
+        replace(ATTENDANCE, categories={**ATTENDANCE.categories, "tardy": "early_departure"}),
+    )
+    await follow_stored(sis.running.runtime)
+    await follow_stored(sis.running.runtime)
+    after = await sis.running.said(AttendanceRecorded)
+    assert len(before) == 2
+    assert [(str(each.on), each.kind) for each in after[2:]] == [("2026-09-01", "early_departure")]
+
+
+async def test_days_that_count_by_another_reading_of_the_calendar_are_said_again(
+    sis: Sis, monkeypatch: pytest.MonkeyPatch
+):
+    await sis.roster()
+    await sis.bulk(
+        "calendarDates",
+        [calendar_date("2026-09-08", "Weather day"), calendar_date("2026-09-09", "Instructional day")],
+    )
+    await follow_stored(sis.running.runtime)
+    read_otherwise(monkeypatch, "CALENDAR", replace(CALENDAR, instructional=[*CALENDAR.instructional, "weather day"]))
+    await follow_stored(sis.running.runtime)
+    await follow_stored(sis.running.runtime)
+    said = [list(map(str, each.instructional_days)) for each in await sis.running.said(SchoolCalendarSet)]
+    assert said == [["2026-09-09"], ["2026-09-08", "2026-09-09"]]
+
+
+async def test_a_calendar_file_stands_as_long_as_calendars_are_read_as_before(sis: Sis):
+    await sis.roster()
+    await sis.put_in("calendarDates", calendar_date("2026-09-09", "Instructional day"))
+    body = "school_id,date,instructional,school_year\n1,2026-09-10,true,2027\n"
+    assert (await sis.call("POST", "/sis/v1/calendars?replace=true", content=body)).status_code == 200
+    before = await sis.running.said(SchoolCalendarSet)
+    assert len(before) == 2
+    await follow_stored(sis.running.runtime)
+    assert await sis.running.said(SchoolCalendarSet) == before

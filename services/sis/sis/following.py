@@ -1,7 +1,8 @@
 """What follows from documents that were stored before it was known is said once, by itself, after an upgrade.
 
-The migration that brings such news names the resources; each is gone through once. So are marks where the district reads them
-otherwise than the last time. What stands already is not said again, so whoever is killed on the way begins anew.
+The migration that brings such news names the resources; each is gone through once. So are attendance, calendars and marks where
+the district reads them otherwise than the last time. What stands already is not said again, so whoever is killed on the way
+begins anew.
 """
 
 import hashlib
@@ -13,21 +14,22 @@ import sqlalchemy as sa
 
 from common.runtime import Runtime
 from sis.documents import follow
-from sis.policy import BULK_ROWS, MARKS
+from sis.policy import ATTENDANCE, BULK_ROWS, CALENDAR, MARKS
 from sis.resources import RESOURCES, Resource
 from sis.storing import find
 
 _BUSY_SECONDS = 10.0
 """How long one pass goes on; a large district takes several."""
+# What was never gone through was taken in as it is read now.
 _READ_OTHERWISE = sa.text(
     """
-    INSERT INTO sis_unfollowed SELECT :resource
-    WHERE NOT EXISTS (SELECT FROM sis_read WHERE resource = :resource AND reading = :reading) ON CONFLICT DO NOTHING
+    WITH now AS (SELECT * FROM unnest(CAST(:resources AS text[]), CAST(:readings AS text[])) AS now(resource, reading)),
+    first AS (INSERT INTO sis_read SELECT * FROM now ON CONFLICT DO NOTHING)
+    INSERT INTO sis_unfollowed SELECT resource FROM now JOIN sis_read AS before USING (resource)
+    WHERE before.reading <> now.reading ON CONFLICT DO NOTHING
     """
 )
-_READ = sa.text(
-    "INSERT INTO sis_read VALUES (:resource, :reading) ON CONFLICT (resource) DO UPDATE SET reading = excluded.reading"
-)
+_READ = sa.text("UPDATE sis_read SET reading = :reading WHERE resource = :resource")
 _UNFOLLOWED = sa.text("SELECT resource FROM sis_unfollowed ORDER BY resource LIMIT 1")
 _FOLLOWED = sa.text("DELETE FROM sis_unfollowed WHERE resource = :resource")
 _PAGE = sa.text(
@@ -51,7 +53,8 @@ async def follow_stored(runtime: Runtime) -> None:
     """Say what follows from the documents of every resource that a migration named or that is read otherwise, a page at a time."""
     began = time.monotonic()
     async with runtime.transaction() as session:
-        await session.execute(_READ_OTHERWISE, _reading("grades"))
+        readings = _readings()
+        await session.execute(_READ_OTHERWISE, {"resources": list(readings), "readings": list(readings.values())})
     while time.monotonic() - began < _BUSY_SECONDS:
         async with runtime.transaction() as session:
             name = await session.scalar(_UNFOLLOWED)
@@ -67,7 +70,7 @@ async def _follow_page(runtime: Runtime, resource: Resource) -> None:
         keys = (await session.scalars(_PAGE, wanted)).all()
         if not keys:
             await session.execute(_FOLLOWED, {"resource": resource.name})
-            await session.execute(_READ, _reading(resource.name))
+            await session.execute(_READ, {"resource": resource.name, "reading": _readings().get(resource.name)})
             _places.pop(runtime, None)
             return
         await session.execute(_HOLD, {"resource": resource.name, "keys": list(keys)})
@@ -78,7 +81,11 @@ async def _follow_page(runtime: Runtime, resource: Resource) -> None:
     _places[runtime] = resource.name, keys[-1]
 
 
-def _reading(resource: str) -> dict[str, str]:
-    """By which reading of the district's the documents are gone through."""
-    read_by = repr(MARKS) if resource == "grades" else ""
-    return {"resource": resource, "reading": hashlib.sha256(read_by.encode()).hexdigest()}
+def _readings() -> dict[str, str]:
+    """A digest of how the district reads what is said otherwise where it reads it otherwise, by resource."""
+    read_by = {
+        "calendarDates": CALENDAR.instructional,
+        "grades": MARKS,
+        "studentSchoolAttendanceEvents": ATTENDANCE,
+    }
+    return {resource: hashlib.sha256(repr(policy).encode()).hexdigest() for resource, policy in read_by.items()}
