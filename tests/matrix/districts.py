@@ -36,7 +36,7 @@ from tests.notifications.made_up import (
 )
 from tests.restorative.conftest import Conference, Restorative, ago
 from tests.scoped import ANA, BEN, GRADE, enrolled, related
-from tests.surveys.conftest import TODAY, Surveys
+from tests.surveys.conftest import TODAY, Surveys, sheet
 
 
 async def mtss(running: Running, families: Sisters) -> District:
@@ -232,13 +232,15 @@ async def _stop_link(running: Running, email: str) -> str:
 
 
 async def surveys(running: Running) -> District:
-    """A window at each of two schools, each with a student."""
+    """A window at each of two schools, each with a student, and what each came to by those who answered."""
     made = Surveys(running)
     made.on(TODAY)
     await running.deliver(enrolled(ANA, NORTH), enrolled(BEN, SOUTH))
+    others = {name: await made.enrol(10, name, grade="8") for name in (NORTH, SOUTH)}
     ana, ben = [
         {
             "student_id": str(who),
+            "school_id": name,
             "window_id": await made.window(key=name, schools=[name], closes_on=f"2026-10-{day}"),
             "closes": f"October {day}",
         }
@@ -246,14 +248,26 @@ async def surveys(running: Running) -> District:
     ]
     held: dict[str, str] = {}
     for column, fill in ((TAKEN_BACK, ana), (STUDENT, ana), (OTHER_STUDENT, ben)):
-        (url,) = (await made.links(fill["window_id"], replace=True)).values()
+        url = (await made.links(fill["window_id"], replace=True))[fill["student_id"]]
         held[column] = url.rpartition("/")[2]
+    for fill in (ana, ben):
+        given = [sheet(each, [1 + place % 5] * 8) for place, each in enumerate(others[fill["school_id"]])]
+        await made.bring(fill["window_id"], *given)
+    made.on(date(2026, 10, 20))
+    for fill in (ana, ben):
+        await made.ask("POST", f"/windows/{fill['window_id']}/results")
+    made.on(TODAY)
+    gone = [made.enrolled(each, name, deleted=True) for name, of in others.items() for each in of]
+    await running.deliver(*gone)  # so that there is nobody but Ana and Ben
     return District(
         ana,
         ben,
         {
             "GET /surveys/v1/answer/{token}": Asked(about=lambda answer, fill: fill["closes"] in answer.text),
             "GET /surveys/v1/windows/{window_id}": Asked(about=lambda answer, _: answer.json()["students"]),
+            "GET /surveys/v1/windows/{window_id}/schools/{school_id}/results": Asked(
+                about=lambda answer, _: answer.json()["school"]["answered"]
+            ),
         },
         held,
     )

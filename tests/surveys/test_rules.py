@@ -25,6 +25,14 @@ source = "a"
 [answered_percent_at_least]
 value = 50
 source = "b"
+
+[results_cell]
+value = 10
+source = "c"
+
+[results_ends_percent]
+value = 5
+source = "d"
 """
 OURS = instrument_named("belonging-8").scoring_key()
 

@@ -133,6 +133,17 @@ class Response(Table, table=True):
         )
 
 
+class Result(Table, table=True):
+    """What a school and its sections came to in a window, as told: counted once, so that no two readings can be compared."""
+
+    __tablename__ = "surveys_result"
+
+    window_id: UUID = Field(primary_key=True, foreign_key="surveys_window.id")
+    school_id: str = Field(primary_key=True)
+    counted_at: datetime = Field(sa_column=_at())
+    groups: list[dict[str, Any]] = Field(sa_column=sa.Column(JSONB, nullable=False))
+
+
 def insert_all(rows: Sequence[Table]) -> Insert:
     """One INSERT of rows of one table, whatever their number: an array for each column."""
     columns = list(sa.inspect(type(rows[0])).local_table.columns)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from common.policies import policy_of
+from common.policies import PolicyInvalid, policy_of, shipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,8 @@ class Policy:
     version: str
     earliest_said_on: date
     answered_percent_at_least: int
+    results_cell: int
+    results_ends_percent: int
 
 
 def read_policy(policy: Mapping[str, Any]) -> Policy:
@@ -31,3 +33,9 @@ def read_policy(policy: Mapping[str, Any]) -> Policy:
 
 
 POLICY = read_policy(policy_of("surveys"))
+_SHIPPED = read_policy(shipped("surveys"))
+if POLICY.results_cell < _SHIPPED.results_cell or not _SHIPPED.results_ends_percent <= POLICY.results_ends_percent < 50:
+    raise PolicyInvalid(
+        f"The policy of surveys: results_cell must be at least {_SHIPPED.results_cell}, and results_ends_percent at least "
+        f"{_SHIPPED.results_ends_percent} and below 50."
+    )

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from surveys.routes import answers, consents, links, paper, windows
+from surveys.routes import answers, consents, links, paper, results, windows
 
 router = APIRouter()
-for _topic in (windows, consents, links, paper, answers):
+for _topic in (windows, consents, links, paper, results, answers):
     router.include_router(_topic.router)

@@ -217,7 +217,7 @@ async def _counts(session: AsyncSession, window: models.Window, who: Principal) 
             sa.func.count(students.c.student_id).label("students"),
             sa.func.count(col(models.Link.student_id)).label("invited"),
             sa.func.count(col(models.Response.student_id)).label("answered"),
-            sa.func.count().filter(~_may_answer(window, consents.c.state)).label("without_consent"),
+            sa.func.count().filter(~may_answer_now(window, consents.c.state)).label("without_consent"),
         )
         .select_from(students)
         .outerjoin(consents, consents.c.student_id == students.c.student_id)
@@ -227,7 +227,7 @@ async def _counts(session: AsyncSession, window: models.Window, who: Principal) 
     return dict(found.mappings().one())
 
 
-def _may_answer(window: models.Window, state: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+def may_answer_now(window: models.Window, state: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
     """The rule of the same name as a condition: before the notice is recorded, nobody may."""
     notice = window.rule().notice
     allowed = [known for known in (None, *ConsentState) if notice and may_answer(notice, known)]

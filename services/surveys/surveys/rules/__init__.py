@@ -67,6 +67,10 @@ class WindowClosed(DomainError):
     """This survey window is closed."""
 
 
+class WindowNotClosed(DomainError):
+    """This survey window is not closed yet: results are counted once, when it is and all paper has come in."""
+
+
 class KeyTaken(DomainError):
     """A window with this key exists and says something else."""
 
