@@ -15,6 +15,7 @@ from common.audit.sealing import BATCH, anchor, seal
 from common.auth import READ_AUDIT
 from common.db import create_engine
 from common.embedded import Cluster
+from common.policy import AUDIT_SEALED
 from tests.common.test_telemetry import Written, written
 from tests.harness import Running
 
@@ -224,6 +225,20 @@ async def test_more_rows_than_one_batch_are_sealed_by_one_pass(echo: Running) ->
 
     found = check("echo", await entries(echo, limit=500), {})
     assert (found.sealed, found.faults) == (2 * BATCH + 1, [])
+
+
+async def test_rows_that_are_not_sealed_in_time_are_told(sealed: Running) -> None:
+    async def told() -> tuple[int, int]:
+        headers = sealed.headers("district", permissions=[READ_AUDIT])
+        page = (await sealed.http.get("/echo/v1/audit", params={"limit": 1}, headers=headers)).json()
+        return page["unsealed"], page["late"]
+
+    await record(sealed)
+    assert await told() == (1, 0)  # and that it was asked is a row, too
+    await change(sealed, f"UPDATE audit SET at = at - interval '{AUDIT_SEALED.seconds} seconds' WHERE number IS NULL")
+    assert await told() == (2, 2)
+    await seal(sealed.runtime)
+    assert await told() == (0, 0)
 
 
 # --- read --------------------------------------------------------------------------------------------------------------

@@ -73,12 +73,28 @@ async def test_an_operator_reads_who_looked_and_finds_what_was_changed_in_that_r
 
     await running.execute("mtss", "ALTER TABLE audit DISABLE TRIGGER USER")
     await running.execute("mtss", "UPDATE audit SET subject = 'nobody' WHERE number = 1")
-    done = trellis("audit", "verify", "--url", running.url, "--data", str(running.data))
+    assert broken(running) == [("mtss", "row 1 was changed or added, or the one before it was")]
 
-    assert done.returncode == 1
-    (broken,) = [line for line in done.stdout.splitlines() if not line.endswith("whole")]
-    assert broken.startswith("mtss: ")
-    assert broken.endswith("row 1 was changed or added, or the one before it was")
+
+async def test_an_operator_finds_that_what_is_on_record_is_not_sealed(running: Running) -> None:
+    await running.execute("surveys", "REVOKE UPDATE (number) ON audit FROM surveys_app")  # the sealer stands still
+    running.command("audit", "show", "--service", "surveys")
+    assert broken(running) == []
+
+    await running.execute("surveys", "ALTER TABLE audit DISABLE TRIGGER USER")
+    await running.execute("surveys", "UPDATE audit SET at = at - interval '2 minutes' WHERE number IS NULL")
+    ((service, fault),) = broken(running)
+    assert service == "surveys"
+    assert fault.endswith("rows were not sealed in time: see that the service runs")
+
+
+def broken(running: Running) -> list[tuple[str, str]]:
+    """The services whose audit log is not whole, and why; the exit code says whether there are any."""
+    done = trellis("audit", "verify", "--url", running.url, "--data", str(running.data))
+    lines = [line.split(": ", 2) for line in done.stdout.splitlines()]
+    faulty = [(service, fault) for service, _, fault in lines if fault != "whole"]
+    assert (done.returncode, len(lines)) == (1 if faulty else 0, len(SERVICES))
+    return faulty
 
 
 async def test_an_operator_sees_replays_discards_and_lets_everything_be_said_again(running: Running) -> None:

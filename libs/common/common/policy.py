@@ -28,6 +28,8 @@ STRANGERS_SENDING: int = _DATA["strangers"]["sending"]
 """How many of them may be sending a body from one address, so that slow ones cannot take the places of all others."""
 AUDIT_ANCHORED = timedelta(minutes=_DATA["audit"]["anchored_minutes"])
 """How often the log says where the chain of the audit log stands."""
+AUDIT_SEALED = timedelta(seconds=_DATA["audit"]["sealed_seconds"])
+"""How long a row of it may wait for its seal."""
 LINK_DAYS: int = _DATA["links"]["good_days"]
 """For how many days a personal link works, if nothing else ends it."""
 HEAD_BYTES: int = _DATA["connections"]["head_bytes"]

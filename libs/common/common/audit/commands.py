@@ -89,7 +89,7 @@ def verify(
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
-    """Check that every audit log is whole: nothing changed, added or taken away. Exit code 1 if one is not.
+    """Check that every audit log is whole: nothing changed, added, taken away or left unsealed. Exit code 1 if one is not.
 
     What was taken from the end, or made anew from some row on, only anchors show: lines of a log kept elsewhere.
 
@@ -106,7 +106,9 @@ def _verify(http: httpx.Client, service: str, anchors: Anchors) -> bool:
     """Say of one service how many rows are sealed and what is wrong; whether nothing is."""
     path = f"/{service}/v1/audit"
     found = check(service, map(Entry.model_validate, pages(http, path, limit=500)), anchors)
-    waiting = answer_of(http.get(path, params={"limit": 1}))["unsealed"]
-    said = f"{found.sealed:,} rows sealed, {waiting:,} wait for it, {len(anchors):,} anchors compared: "
-    out.print(f"{service}: {said}{'; '.join(found.faults) or 'whole'}", highlight=False, soft_wrap=True)
-    return not found.faults
+    waiting = answer_of(http.get(path, params={"limit": 1}))
+    late = [f"{waiting['late']:,} rows were not sealed in time: see that the service runs"] if waiting["late"] else []
+    said = f"{found.sealed:,} rows sealed, {waiting['unsealed']:,} wait for it, {len(anchors):,} anchors compared: "
+    faults = "; ".join([*found.faults, *late])
+    out.print(f"{service}: {said}{faults or 'whole'}", highlight=False, soft_wrap=True)
+    return not faults

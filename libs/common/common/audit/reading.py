@@ -14,6 +14,7 @@ from common.audit.chain import Entry
 from common.auth import READ_AUDIT
 from common.db import Session
 from common.paging import Cursor, Limit, Page, keyset, next_of
+from common.policy import AUDIT_SEALED
 from common.runtime import RuntimeOf
 from common.strict import Router
 
@@ -24,13 +25,15 @@ _AUDIT = sa.table(
     sa.column("at", sa.DateTime(timezone=True)),
     sa.column("students", ARRAY(sa.Uuid)),
 )
-_UNSEALED = sa.select(sa.func.count()).select_from(_AUDIT).where(_AUDIT.c.number.is_(None))
+_LATE = _AUDIT.c.at < sa.func.clock_timestamp() - AUDIT_SEALED
+_UNSEALED = sa.select(sa.func.count(), sa.func.count().filter(_LATE)).where(_AUDIT.c.number.is_(None))
 
 
 class AuditPage(Page[Entry]):
-    """Some entries in the order in which they were sealed, and how many rows wait to be."""
+    """Some entries in the order in which they were sealed, how many rows wait to be, and how many for too long."""
 
     unsealed: int
+    late: int
 
 
 def audit_router(name: str) -> APIRouter:
@@ -60,7 +63,7 @@ def audit_router(name: str) -> APIRouter:
             asked = asked.where(_AUDIT.c.at >= datetime.combine(since, time(), runtime.settings.zone))
         rows = (await session.execute(keyset(asked, _AUDIT.c.number, cursor, limit))).all()
         items = [Entry.model_validate(row, from_attributes=True) for row in rows[:limit]]
-        unsealed = (await session.execute(_UNSEALED)).scalar_one()
-        return AuditPage(items=items, next=next_of(rows, limit, attrgetter("number")), unsealed=unsealed)
+        unsealed, late = (await session.execute(_UNSEALED)).one()
+        return AuditPage(items=items, next=next_of(rows, limit, attrgetter("number")), unsealed=unsealed, late=late)
 
     return router
