@@ -350,6 +350,30 @@ async def test_a_queue_says_what_waits_by_when_and_what_is_late(mtss: Running) -
     assert await queue(mtss, schools=["south"]) == []
 
 
+async def test_a_tier_that_ended_by_itself_is_seen_in_the_queue_for_a_month(mtss: Running) -> None:
+    mtss.clock.set(at_noon(61))
+    absent = [SCHOOL.absent(day) for day in (18, 19)]
+    await mtss.deliver(SCHOOL.calendar(), SCHOOL.enrols(), *absent, *SCHOOL.closes_through(30))
+    assert await queue(mtss) == []
+    await mtss.deliver(*SCHOOL.closes_through(60))
+
+    (ended,) = await queue(mtss)
+
+    assert [said[:2] for said in await decisions(mtss)][-1] == (Tier.UNIVERSAL, Cause.EXITED)
+    assert (ended["about"], ended["tier"], ended["due_on"], ended["late"]) == ("ended", "targeted", None, False)
+    await mtss.deliver(assigned(begin_on=SCHOOL.days[0], classification="school counselor"))
+    assert (await handed_over(mtss, ended["id"], staff_id=str(TEACHER))).status_code == 201
+    assert (await queue(mtss, schools=["south"])) == []
+    mtss.clock.set(datetime.now(UTC) + timedelta(days=32))
+    assert await queue(mtss) == []
+
+
+async def test_a_tier_that_a_person_ended_is_not_shown_as_ended_by_itself(school: Running) -> None:
+    await override(school, "universal", SCHOOL.days[40])
+
+    assert "ended" not in [each["about"] for each in await queue(school)]
+
+
 async def test_a_queue_is_read_page_by_page(school: Running) -> None:
     whole = (await call(school, "GET", "/schools/north/reviews")).json()["items"]
     some = (await call(school, "GET", "/schools/north/reviews?limit=1")).json()

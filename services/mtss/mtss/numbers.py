@@ -20,6 +20,10 @@ CHANGES_DAYS: int = POLICY["adoptions"]["changes_days"]["value"]
 """So many days after it was asked for, who would have changed by a dry run or a withdrawn adoption is removed."""
 CONFIRMED_HOLDS: int = POLICY["adoptions"]["confirmed_holds"]["value"]
 """So many percent more than were shown to who confirmed an adoption may change before somebody is asked again."""
+ENDED_DAYS: int = POLICY["reviews"]["ended_days"]["value"]
+"""So many days after a tier ended by itself, the queue of the school shows whose it was."""
+if ENDED_DAYS < 1:
+    raise PolicyInvalid("The policy of mtss: reviews.ended_days must be at least 1.")
 if CHANGES_DAYS < 1 or CONFIRMED_HOLDS < 0:
     raise PolicyInvalid(
         "The policy of mtss: adoptions.changes_days must be at least 1, adoptions.confirmed_holds at least 0."

@@ -1,7 +1,7 @@
 """What ``mtss`` holds, and how the facts that decide are read."""
 
 from mtss.models.adopting import count_anew, counts_hold_since, schools_behind
-from mtss.models.asking import course_ahead, courses_of, last_enrolment_is_open, signals_since_of
+from mtss.models.asking import course_ahead, courses_of, ended_by_itself, last_enrolment_is_open, signals_since_of
 from mtss.models.knowing import Moment, facts_known
 from mtss.models.people import Author, Handover, HelpLink, HelpRequest, Proposal, Ruling
 from mtss.models.policy import (
@@ -75,6 +75,7 @@ __all__ = [
     "counts_hold_since",
     "course_ahead",
     "courses_of",
+    "ended_by_itself",
     "facts_known",
     "facts_of",
     "find_policy",

@@ -1,7 +1,7 @@
 """Selects that more than one route asks, and courses computed for a reader."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -9,9 +9,10 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from common.events import Cause, Tier
 from mtss.models.policy import policies_in_force
 from mtss.models.reading import facts_of
-from mtss.models.tables import Student
+from mtss.models.tables import Decision, Student
 from mtss.rules import Course, course_of, follow, signals_since, what_may_change
 
 
@@ -19,6 +20,17 @@ def last_enrolment_is_open(today: date) -> ColumnElement[bool]:
     """Students whose last enrolment has no exit, or one that is still to come."""
     still_to_come = sa.and_(col(Student.exit_on) >= today, col(Student.exit_on) > col(Student.entry_on))
     return sa.and_(col(Student.enrolled), sa.or_(col(Student.exit_on).is_(None), still_to_come))
+
+
+def ended_by_itself(today: date, days: int) -> ColumnElement[bool]:
+    """Students with the decision that was the last about them, if by it support ended of late, and no person said so."""
+    since = datetime.combine(today - timedelta(days=days), time(), UTC)
+    less = sa.or_(
+        sa.and_(col(Decision.tier_before) == Tier.TARGETED, col(Decision.tier) == Tier.UNIVERSAL),
+        sa.and_(col(Decision.tier_before) == Tier.INTENSIVE, col(Decision.tier).in_((Tier.UNIVERSAL, Tier.TARGETED))),
+    )
+    by_itself = col(Decision.cause).not_in((Cause.ACCEPTED, Cause.OVERRIDDEN))
+    return sa.and_(col(Decision.id) == col(Student.decision_id), less, by_itself, col(Decision.known_at) >= since)
 
 
 async def courses_of(session: AsyncSession, students: Sequence[UUID]) -> list[Course]:

@@ -24,8 +24,9 @@ from common.preconditions import IfMatch, check_seen, etag_of
 from common.runtime import RuntimeOf, Today
 from common.scope import EVERYTHING, Sight, access_policy, see_as, see_student, seen
 from common.sealed import Vault
-from mtss.models import Handover, HelpRequest, Ruling, Student, Support, TeamReferral
+from mtss.models import Decision, Handover, HelpRequest, Ruling, Student, Support, TeamReferral, ended_by_itself
 from mtss.models.monthly import EquityAlert
+from mtss.numbers import ENDED_DAYS
 from mtss.routes.desk import DECIDED, Decider, OfStudent, Reasoned, Row
 from mtss.routes.pulses import follow_ups
 from mtss.silence import silences
@@ -260,6 +261,7 @@ async def _of_student(session: AsyncSession, who: Principal, review_id: UUID, to
         col(Student.proposal_id) == review_id,
         sa.exists().where(col(Ruling.id) == review_id, col(Ruling.kind) == "overridden", standing),
         _waits(HelpRequest, review_id, col(HelpRequest.answered_on)),
+        sa.exists().where(col(Decision.id) == review_id, ended_by_itself(today, ENDED_DAYS)),
     )
     worked = sa.or_(
         _waits(Support, review_id, col(Support.ended_on)), _waits(TeamReferral, review_id, col(TeamReferral.met_on))

@@ -19,7 +19,17 @@ from common.events import Tier
 from common.paging import Cursor, Limit, Page, part_of
 from common.runtime import Runtime, RuntimeOf, Today
 from common.sealed import Vault
-from mtss.models import Proposal, Ruling, Student, Support, TeamReferral, last_enrolment_is_open
+from mtss.models import (
+    Decision,
+    Proposal,
+    Ruling,
+    Student,
+    Support,
+    TeamReferral,
+    ended_by_itself,
+    last_enrolment_is_open,
+)
+from mtss.numbers import ENDED_DAYS
 from mtss.routes.desk import Decider
 from mtss.routes.documents import NO_CONTROL
 from mtss.routes.handing import Assigned, handed
@@ -40,19 +50,22 @@ class ReviewDocument(BaseModel):
     id: Annotated[
         UUID,
         Field(
-            description="Of the proposal, the request, the override, the question, the support or the referral; of a follow-up, of the student."
+            description="Of the proposal, the request, the override, the question, the support or the referral; of a follow-up, of the student; of what ended, of the decision."
         ),
     ]
     about: Annotated[
         str,
-        Field(description="proposal, help_request, override, too_little_known, support, team_referral or follow_up"),
+        Field(
+            description="proposal, help_request, override, too_little_known, support, team_referral, follow_up or ended: a tier that ended by itself"
+        ),
     ]
     student_id: UUID
     tier: Annotated[
-        Tier | None, Field(description="What is proposed, or what the override says; of a support, its own.")
+        Tier | None,
+        Field(description="What is proposed, or what the override says; of a support, its own; what ended."),
     ]
     begun_on: date
-    due_on: Annotated[date | None, Field(description="Null while no calendar has that day.")]
+    due_on: Annotated[date | None, Field(description="Null while no calendar has that day, and of what ended.")]
     late: bool
     urgent: Annotated[bool, Field(description="A request for help that is to be answered on the same day.")] = False
     assigned: Assigned
@@ -88,7 +101,7 @@ async def list_reviews(
 
     A request for help waits until it is answered, also where its student has left meanwhile. Proposals, requests for help, overrides that end soon, supports that are soon to be reviewed, referrals to a team that has not
     met, students whom somebody is to ask how they are since a survey calls for it, and students of whom too little is known to
-    say whether they need extra support, where the policy has a person asked.
+    say whether they need extra support, where the policy has a person asked. At last, for a while, whose tier ended by itself.
     """
     theirs = col(Student.school_id) == school_id, visible_to(who, col(Student.student_id))
     mine = last_enrolment_is_open(today), *theirs
@@ -100,6 +113,7 @@ async def list_reviews(
         *await _supports(session, mine, school_id, today),
         *await _team_referrals(session, mine, school_id, today),
         *await _follow_ups(session, mine, school_id, today),
+        *await _ended(session, runtime, mine, today),
     ]
     items, following = part_of(found, _order, cursor, limit)
     assigned = await handed(session, runtime.vault, [each.id for each in items])
@@ -199,6 +213,17 @@ async def _follow_ups(
             found.append(_line("follow_up", each.student_id, each.student_id, each.since, due=due))
             found[-1].late = due is not None and due < today
     return found
+
+
+async def _ended(
+    session: AsyncSession, runtime: Runtime, mine: Sequence[sa.ColumnElement[bool]], today: date
+) -> list[ReviewDocument]:
+    some = col(Decision.id), col(Decision.student_id), col(Decision.known_at), col(Decision.tier_before)
+    asked = sa.select(*some).join(Student, ended_by_itself(today, ENDED_DAYS)).where(*mine)
+    return [
+        _line("ended", decision, student, runtime.date_of(known_at), Tier(str(tier)))
+        for decision, student, known_at, tier in (await session.execute(asked)).all()
+    ]
 
 
 async def _help_requests(session: AsyncSession, mine: Sequence[sa.ColumnElement[bool]]) -> list[ReviewDocument]:
