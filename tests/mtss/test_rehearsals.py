@@ -27,6 +27,7 @@ import sqlalchemy as sa
 from common.embedded import Cluster
 from common.events import AttendanceKind, Event
 from common.keys import read_keys
+from mtss.commands.rehearse import told as in_plain_text
 from mtss.loops import rehearse_policies
 from mtss.models import DEFAULT_POLICY, courses_of
 from mtss.models.rehearsal import facts_before, facts_in_parts, known_of, students_of
@@ -602,12 +603,22 @@ async def test_the_command_rehearses_and_writes_page_sheets_and_json(
 
     assert "this policy: tried" in told.stdout
     assert "public rule: first-30-days" in told.stdout
+    judged = "targeted support by students whose year ended at 10 percent or more, intensive support, as far as"
+    assert judged in page.read_text()
+    with (folder / "early.csv").open() as early:
+        assert [line["percent_missed"] for line in csv.DictReader(early)] == ["10", "20"] * 5
     assert "<h1>Rehearsal of the policy" in page.read_text()
     assert sorted(each.stem for each in sheets.iterdir()) == sorted(SHEETS)
     assert sorted(each.name for each in folder.iterdir()) == sorted(
         ["report.json", "page.html", *(f"{name}.csv" for name in SHEETS)]
     )
-    assert json.loads((folder / "report.json").read_text())["policies"][0]["version"] == "tried"
+    report = json.loads((folder / "report.json").read_text())
+    assert report["policies"][0]["version"] == "tried"
+    for of in report["policies"]:
+        of["early"]["chronic"]["precision"]["share"], of["early"]["severe"]["precision"]["share"] = 0.5, 0.25
+    in_short = in_plain_text(report)
+    assert in_short.endswith("of students who ended the year at 10 percent missed or more.\n")
+    assert (in_short.count("50 %"), in_short.count("25 %")) == (5, 0)
 
 
 async def test_the_command_says_in_one_sentence_what_is_wrong(mtss: Running, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.progress import Progress
 
 from common.commands import ADDRESS, HERE, AsJson, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out
-from mtss.rehearsals.sheets import SHEETS, sheet
+from mtss.rehearsals.sheets import SHEETS, by_percent, sheet
 from mtss.rules import PolicyInvalid
 from mtss.written import document_of
 
@@ -122,7 +122,7 @@ def told(report: dict[str, Any]) -> str:
     about = f"{report['students']:,} students, {report['school_days']} school days from {report['from']} to {report['through']}"
     lines = [about, _LINE.format("policy", "mean day", "entries", "exits", "found", "in time", "precision", "ahead")]
     for of in report["policies"]:
-        early = next(iter(of["early"].values()))
+        early = by_percent(of["early"])[0]
         daily, flow = of.get("daily"), of.get("flow")
         counts = (
             (f"{daily['mean']:,}", f"{flow['entries']:,}", f"{flow['exits']:,}") if daily and flow else ("", "", "")
@@ -131,8 +131,9 @@ def told(report: dict[str, Any]) -> str:
         ahead = early["school_days_ahead"]["quartiles"][1]
         name = {"policy": "this policy", "against": "held against"}.get(of["role"], "public rule")
         lines.append(_LINE.format(f"{name}: {of['version']}"[:34], *counts, *shares, "–" if ahead is None else ahead))
+    percent = by_percent(report["policies"][0]["early"])[0]["percent"]
     lines.append(
-        "Found, in time, precision and school days ahead: of students who ended the year at 10 percent missed or more."
+        f"Found, in time, precision and school days ahead: of students who ended the year at {percent} percent missed or more."
     )
     return "\n".join(lines) + "\n"
 

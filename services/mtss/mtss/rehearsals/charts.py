@@ -7,6 +7,7 @@ import altair as alt
 import vl_convert
 
 from mtss.numbers import LEAST
+from mtss.rehearsals.sheets import by_percent
 from mtss.rules.equity import told
 
 Report: TypeAlias = Mapping[str, Any]
@@ -129,7 +130,7 @@ def _early(report: Report) -> Any:
             **dict(zip(("quarter", "half", "three"), early["school_days_ahead"]["quartiles"], strict=True)),
         }
         for of in report["policies"]
-        for early in of["early"].values()
+        for early in by_percent(of["early"])
         if early["school_days_ahead"]["of"]
     ]
     names = list(dict.fromkeys(_named(of) for of in report["policies"]))

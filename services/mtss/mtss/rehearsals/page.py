@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from mtss.numbers import LEAST
 from mtss.rehearsals.charts import charts, curves, group_named, of_schools, shared, short
+from mtss.rehearsals.sheets import by_percent
 
 _pages = Environment(
     loader=PackageLoader("mtss"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -82,5 +83,11 @@ def _ratio(value: float) -> str:
 
 
 _pages.filters.update(
-    long_day=_long_day, percent=_percent, number=_number, short=short, group_named=group_named, ratio=_ratio
+    long_day=_long_day,
+    percent=_percent,
+    number=_number,
+    short=short,
+    group_named=group_named,
+    ratio=_ratio,
+    by_percent=by_percent,
 )

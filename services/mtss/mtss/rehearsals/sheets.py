@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 Report = Mapping[str, Any]
@@ -47,6 +48,11 @@ def _policies(report: Report) -> Iterator[Row]:
                 yield (of["role"], of["version"], tier, *daily, *(flow[name] for name in counts), stayed)
 
 
+def by_percent(early: Mapping[str, Any]) -> list[Any]:
+    """The ways in which a year may end, the least missed first: the database keeps the members of a document in an order of its own."""
+    return sorted(early.values(), key=itemgetter("percent"))
+
+
 def _early(report: Report) -> Iterator[Row]:
     shares = ("sensitivity", "in_time", "precision")
     named = [f"{name}{end}" for name in shares for end in ("", "_low", "_high")]
@@ -54,7 +60,7 @@ def _early(report: Report) -> Iterator[Row]:
     ahead = ("school_days_ahead_quarter", "school_days_ahead_half", "school_days_ahead_three_quarters")
     yield ("policy", "version", "percent_missed", "ended", *named, *needed, *ahead)
     for of in report["policies"]:
-        for early in of["early"].values():
+        for early in by_percent(of["early"]):
             values = [early[name][end] for name in shares for end in ("share", "low", "high")]
             need = [early["needed_to_support"][end] for end in ("students", "low", "high")]
             ahead_of = early["school_days_ahead"]["quartiles"]
