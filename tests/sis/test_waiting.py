@@ -16,7 +16,7 @@ from common.telemetry import metrics_page
 from sis.consequences import follow_documents
 from sis.documents import write
 from sis.resources import RESOURCES, WAVES
-from sis.rows import read_row
+from sis.rows import read_deletion, read_row
 from sis.sweeping import measure_waiting, sweep_waiting
 from tests.sis.conftest import (
     EDFI,
@@ -224,6 +224,50 @@ async def test_a_dated_deletion_that_comes_before_what_it_takes_back_is_remember
     (new,) = await sis.bulk(ATTENDANCE, [absence(_lastModifiedDate=days[4])])
     assert (new["status"], new["id"]) == (201, late["id"])
     assert (await sis.rows("SELECT count(*) FROM sis_waiting"))[0][0] == 0
+
+
+async def test_a_row_and_its_later_dated_deletion_at_one_moment_leave_nothing_standing(sis: Sis):
+    await sis.roster()
+    await sis.put_in("disciplineIncidents", incident())
+    deleted, pushed = "2020-09-03T10:00:00Z", "2020-09-02T10:00:00Z"
+    pairs = {
+        ATTENDANCE: absence(),
+        "studentDisciplineIncidentBehaviorAssociations": behavior(),
+    }
+    for name, row in pairs.items():
+        deletion = read_deletion(RESOURCES[name], row | {"_lastModifiedDate": deleted})
+        async with sis.running.session() as session:
+            # Neither sees the other: the deletion is committed after the row.
+            await write(session, sis.running.runtime.vault, RESOURCES[name], [deletion], ["sis"])
+            await sis.put_in(name, row | {"_lastModifiedDate": pushed})
+            await session.commit()
+    await sweep_waiting(sis.running.runtime)
+
+    gone = "SELECT count(*) FROM sis_document WHERE NOT deleted AND resource = ANY(:names)"
+    assert await sis.rows(gone, names=list(pairs)) == [(0,)]
+    assert await sis.rows("SELECT 1 FROM sis_waiting") == []
+    assert [event.deleted for event in await sis.running.said(AttendanceRecorded)] == [False, True]
+    (late,) = await sis.bulk(ATTENDANCE, [absence(_lastModifiedDate=pushed)])
+    assert (late["status"], await sis.rows(gone, names=list(pairs))) == (200, [(0,)])
+
+
+async def test_what_a_mark_takes_back_stays_until_nothing_refers_to_it(sis: Sis):
+    await sis.put_in("schools", school())
+    deletion = read_deletion(RESOURCES["students"], student() | {"_lastModifiedDate": "2020-09-03T10:00:00Z"})
+    async with sis.running.session() as session:
+        await write(session, sis.running.runtime.vault, RESOURCES["students"], [deletion], ["sis"])
+        await sis.put_in("students", student() | {"_lastModifiedDate": "2020-09-02T10:00:00Z"})
+        await session.commit()
+    (identity,) = await sis.put_in(ENROLMENT, enrolment())
+
+    async def standing() -> int:
+        await sweep_waiting(sis.running.runtime)
+        rows = await sis.rows("SELECT count(*) FROM sis_document WHERE NOT deleted AND resource = 'students'")
+        return int(rows[0][0])
+
+    assert await standing() == 1
+    await sis.delete(ENROLMENT, identity)
+    assert await standing() == 0
 
 
 async def test_a_newer_row_that_can_be_applied_takes_the_place_of_the_one_that_waits(sis: Sis):

@@ -42,7 +42,7 @@ class NotApplied(DomainError):
 
 
 async def sweep_waiting(runtime: Runtime) -> None:
-    """Take in rows that wait although something they wait for is here.
+    """Take in rows that wait although something they wait for is here, and take away what a mark says was taken back.
 
     More waited for it than one push takes along, or they came while it was being committed.
     """

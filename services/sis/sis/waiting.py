@@ -19,6 +19,7 @@ from sis.arrivals.rejected import Refusal
 from sis.plan import Turn
 from sis.resources import RESOURCES, Resource
 from sis.rows import Row, Target, read_row
+from sis.rules.documents import Content
 from sis.rules.waiting import Waits
 
 _SEALED = {"table": "sis_waiting", "column": "sealed"}
@@ -56,6 +57,17 @@ _KEEP = sa.text(
     """
 )
 _LEAVE = sa.text("DELETE FROM sis_waiting WHERE id = ANY(CAST(:ids AS uuid[]))")
+# A row and a later deletion that were pushed at one moment may each not have seen the other: the mark then stands beside what it
+# takes back. What others refer to stays until they are gone.
+_TO_TAKE_BACK = """
+    taken_back AND EXISTS (
+        SELECT FROM sis_document AS d
+        WHERE d.resource = sis_waiting.resource AND d.key = sis_waiting.key AND NOT d.deleted
+            AND d.source_modified_at < sis_waiting.source_modified_at
+            AND NOT EXISTS (SELECT FROM sis_document AS r WHERE r.refs @> ARRAY[d.id] AND NOT r.deleted OFFSET 0)
+        OFFSET 0
+    )
+    """
 _CALLED = """
     SELECT w.* FROM unnest(CAST(:{given}) AS wanted({name})
     CROSS JOIN LATERAL (
@@ -66,11 +78,15 @@ _CALLED_BY_TARGET = sa.text(
     _CALLED.format(given="targets AS text[])", name="target", condition="awaited @> ARRAY[wanted.target]")
 )
 _CALLED_BY_ID = sa.text(
-    _CALLED.format(given="ids AS uuid[])", name="id", condition="sis_waiting.id = wanted.id AND awaited <> '{}'")
+    _CALLED.format(
+        given="ids AS uuid[])",
+        name="id",
+        condition=f"sis_waiting.id = wanted.id AND (awaited <> '{{}}' OR {_TO_TAKE_BACK})",
+    )
 )
 _SWEEP = sa.text(
-    """
-    SELECT page.id, EXISTS (
+    f"""
+    SELECT page.id, page.to_take_back OR EXISTS (
         SELECT FROM unnest(page.awaited) AS awaited(target)
         CROSS JOIN LATERAL (
             SELECT FROM sis_document
@@ -78,8 +94,10 @@ _SWEEP = sa.text(
             OFFSET 0
         ) AS here
     ) AS due
-    FROM (SELECT id, awaited FROM sis_waiting WHERE id > :after ORDER BY id LIMIT :page) AS page ORDER BY page.id
-    """
+    FROM (
+        SELECT id, awaited, {_TO_TAKE_BACK} AS to_take_back FROM sis_waiting WHERE id > :after ORDER BY id LIMIT :page
+    ) AS page ORDER BY page.id
+    """  # noqa: S608 (a condition of our own)
 )
 _SEALS = sa.text("SELECT id, sealed FROM sis_waiting WHERE id = ANY(CAST(:ids AS uuid[])) AND sealed IS NOT NULL")
 _FIND = sa.text(
@@ -110,7 +128,7 @@ class WaitingDocument:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A row whose turn has come, or why it cannot be read any more, and who pushed it."""
+    """A row whose turn has come, or why it cannot be read any more, and who pushed it; of a mark the deletion."""
 
     id: UUID
     resource: str
@@ -185,7 +203,7 @@ async def called(session: AsyncSession, vault: Vault, ids: Sequence[UUID]) -> li
 
 
 async def sweep(session: AsyncSession, after: UUID, *, page: int) -> tuple[list[UUID], UUID | None]:
-    """Of the next rows after an id those that wait for something that is here, and the id to go on from, if any."""
+    """Of the next rows after an id those that wait for something that is here, marks of what stands, and the id to go on from."""
     rows = await fetch(session, _SWEEP, {"after": after, "page": page})
     return [identity for identity, due in rows if due], rows[-1][0] if len(rows) == page else None
 
@@ -282,11 +300,14 @@ def _called(
     identity: UUID,
     resource: str,
     key: str,
-    sealed: bytes,
+    sealed: bytes | None,
     source: str,
     since: datetime,
     modified_at: datetime | None,
 ) -> Called:
+    if sealed is None:
+        deletion = Row(key, Content({}, {}, modified_at, deleted=True), (), None, None)
+        return Called(identity, resource, key, source, since, {}, deletion)
     document = opened(vault, identity, sealed)
     try:
         row: Row | DomainError = read_row(RESOURCES[resource], document, modified_at=modified_at)
