@@ -230,6 +230,31 @@ async def test_what_has_begun_is_over_once_each_school_has_closed_its_first_day(
     assert await told() == ("done", [], 2, 2)
 
 
+@pytest.mark.parametrize(("late", "alerts"), [(0, []), (2, ["adoption-grew"])])
+async def test_what_changes_more_than_was_shown_while_schools_close_one_by_one_is_told_once(
+    mtss: Running, late: int, alerts: list[str]
+) -> None:
+    await mtss.deliver(*students(5, 1))
+    behind, theirs = School("200", days=SCHOOL.days), [named("student", 10 + each) for each in range(5)]
+    said = [behind.calendar(), *(behind.enrols(each) for each in theirs), *behind.closes_through(22)]
+    await mtss.deliver(*said, *(behind.absent(day, theirs[0]) for day in (20, 21)))
+    today(mtss, 22)
+    approved = (await approve(mtss, await drafted(mtss, policy()), 23))[1]["id"]
+    with capture_logs() as lines:
+        for day in (22, 23):
+            today(mtss, day)
+            await work_off_adoptions(mtss.runtime)
+        assert (await adoption_of(mtss, approved))["changed"] == 2  # of ten: as many as one person may change
+        await mtss.deliver(*(behind.absent(day, each) for each in theirs[1 : 1 + late] for day in (20, 21)))
+        await mtss.deliver(*SCHOOL.closes(23), *behind.closes(23))
+        for _ in range(2):
+            await work_off_adoptions(mtss.runtime)
+
+    found = await adoption_of(mtss, approved)
+    assert (found["state"], found["decided"], found["grown_at"] is not None) == ("done", 2 + late, bool(late))
+    assert [each.get("reason") for each in lines if each["event"] == "an alert"] == alerts
+
+
 async def test_a_policy_counts_from_the_past_only_as_a_dry_run_has_shown_that_is_not_old(mtss: Running) -> None:
     await mtss.deliver(*students(10, 1))
     found = await drafted(mtss, policy())

@@ -208,6 +208,8 @@ def _tell(found: dict[str, Any]) -> None:
         _say("  It is old: a day was closed, or a policy came into force, since it counted. Make it again.")
     if found["behind"]:
         _say(f"  Its first day is not closed yet at {', '.join(found['behind'])}.")
+    if found["grown_at"]:
+        _say("  It changed so many more than were counted before it began that another person would have been asked.")
     for school, counts in found["counts"].items():
         _say(f"  {school}: " + ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in counts.items()))
 

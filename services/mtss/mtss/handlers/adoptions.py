@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from common.events import Cause
 from common.failpoints import failpoint
 from common.runtime import Runtime
 from common.telemetry import record_alert
@@ -27,6 +28,7 @@ from mtss.models import (
     DEFAULT_POLICY,
     Adoption,
     AdoptionChange,
+    Decision,
     Student,
     count_anew,
     facts_of,
@@ -36,7 +38,7 @@ from mtss.models import (
     schools_behind,
 )
 from mtss.numbers import CHANGES_DAYS, CONFIRMED_HOLDS
-from mtss.rules import Policies, day_number, what_changes_by
+from mtss.rules import Policies, Policy, day_number, what_changes_by
 
 AT_ONCE = 2000
 
@@ -108,8 +110,14 @@ async def _finish(runtime: Runtime) -> None:
     async with runtime.transaction() as session:
         begun = (await session.scalars(sa.select(Adoption).where(col(Adoption.state) == "begun"))).all()
         behind = await schools_behind(session, [each.id for each in begun], runtime.today()) if begun else {}
+        grown = [each for each in begun if each.grown_at is None and await _has_grown(session, each, runtime.today())]
         for each in begun:
             each.state = "begun" if each.id in behind else "done"
+        for each in grown:
+            each.grown_at = runtime.clock()
+    if grown:  # it counts already: whoever approved it may take it back
+        record_alert(runtime.name, state="adoption-grew")
+        log.warning("an alert", service=runtime.name, reason="adoption-grew", count=len(grown))
 
 
 async def _first(session: AsyncSession, which: sa.ColumnElement[bool]) -> Adoption | None:
@@ -161,11 +169,26 @@ async def _needs_another(session: AsyncSession, adoption: Adoption, today: date)
     if adoption.confirmed is None and adoption.version == DEFAULT_POLICY.version:
         return True
     in_force = await policies_in_force(session)
-    most = in_force.on(day_number(today)).policy.confirm_above
-    if adoption.changed * 100 <= (most.value if most else 0) * adoption.with_tier:
+    if not _too_many(adoption.changed, adoption, in_force.on(day_number(today)).policy):
         return False
     confirmed = Counter(adoption.confirmed)
     return (adoption.changes - confirmed).total() * 100 > CONFIRMED_HOLDS * confirmed.total()
+
+
+async def _has_grown(session: AsyncSession, adoption: Adoption, today: date) -> bool:
+    """Whether schools, as they closed one by one, changed so many that it would have waited, and a tenth more than were shown."""
+    if adoption.number is None or adoption.reverts is not None:
+        return False
+    mine = col(Decision.cause) == Cause.ADOPTED, col(Decision.adoption) == adoption.number
+    decided = await session.scalar(sa.select(sa.func.count(sa.distinct(col(Decision.student_id)))).where(*mine)) or 0
+    before = (await policies_in_force(session)).until(adoption.number - 1).on(day_number(today)).policy
+    shown = adoption.changed * (100 + CONFIRMED_HOLDS)
+    return _too_many(decided, adoption, before) and decided * 100 > shown
+
+
+def _too_many(students: int, adoption: Adoption, policy: Policy) -> bool:
+    most = policy.confirm_above
+    return students * 100 > (most.value if most else 0) * adoption.with_tier
 
 
 async def _begin(session: AsyncSession, adoption: Adoption) -> None:

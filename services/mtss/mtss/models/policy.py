@@ -96,6 +96,8 @@ class Adoption(Table, table=True):
     in_force_at: datetime | None = _moment(nullable=True)
     counted_at: datetime | None = _moment(nullable=True)
     """When it was begun to be counted, by the database's clock: what is known since, the counts do not show."""
+    grown_at: datetime | None = _moment(nullable=True)
+    """When it had changed more students than were counted on its morning, by so many that another person would have been asked."""
     cursor: UUID | None = None
     total: int = 0
     with_tier: int = 0

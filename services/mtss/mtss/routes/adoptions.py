@@ -92,6 +92,13 @@ class AdoptionDocument(BaseModel):
         list[str],
         Field(description="Of one that runs or has begun: schools that have not closed its first day yet."),
     ] = []
+    grown_at: Annotated[
+        datetime | None,
+        Field(
+            description="Since when it has changed so many more students than were counted before it began that another person "
+            "would have been asked: look at it, and revert it if that is wrong."
+        ),
+    ] = None
     old: Annotated[
         bool,
         Field(
