@@ -1,5 +1,6 @@
 """Somebody asks for help that cannot wait: staff are told at once, and again while nobody answers."""
 
+import re
 from email import message_from_string
 from email.policy import default
 from typing import Any
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 
 from common.events import UrgentHelpRequested
 from common.telemetry import metrics_page
-from notifications.loops.urgent import tell_of_urgent_help
+from notifications.loops.urgent import TEXTS, tell_of_urgent_help
 from notifications.policy import POLICY
 from tests.harness import Running
 from tests.notifications.made_up import SCHOOL, MailServer, Sisters
@@ -51,8 +52,16 @@ async def test_staff_of_the_school_are_told_at_once_and_of_nobody(staffed: Runni
     assert set(sent) == {COUNSELOR, PRINCIPAL}
     for text in sent.values():
         assert all(words in text for words in ("cannot wait", "Mesa School", "answered today", "911", "988", SCHOOL))
+        assert all(words in text for words in ("no puede esperar", "responder hoy", "llame al 911", "llame al 988"))
         assert str(REQUEST) not in text
     assert await told(staffed, mail) == {}
+
+
+def test_staff_are_told_in_spanish_all_that_they_are_told_in_english() -> None:
+    english, spanish = TEXTS["en"], TEXTS["es"]
+    assert list(english) == list(spanish)
+    for name in english:
+        assert set(re.findall(r"{\w+}|\d{3}", english[name])) == set(re.findall(r"{\w+}|\d{3}", spanish[name]))
 
 
 async def test_while_nobody_answers_staff_are_told_again_and_the_district_with_them(
@@ -64,7 +73,7 @@ async def test_while_nobody_answers_staff_are_told_again_and_the_district_with_t
         await later(staffed)
         sent = await told(staffed, mail)
         assert set(sent) == {COUNSELOR, PRINCIPAL, DISTRICT}
-        assert all("Nobody has answered yet" in text for text in sent.values())
+        assert all("Nobody has answered yet" in text and "Nadie ha respondido" in text for text in sent.values())
     await later(staffed)
     assert await told(staffed, mail) == {}
 

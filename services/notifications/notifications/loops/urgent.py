@@ -1,5 +1,6 @@
 """Staff hear by e-mail at once that help cannot wait, and again while nobody answers; never for whom."""
 
+from collections.abc import Mapping
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
@@ -95,7 +96,7 @@ async def _tell(runtime: Runtime, server: MailServer, staff: _Staff, school_id: 
 def _mail(runtime: Runtime, recipient: str, staff: _Staff, school_id: str, told: int) -> EmailMessage:
     settings, mail = runtime.settings, EmailMessage(policy=SMTP)
     mail["From"], mail["To"] = settings.mail_from, recipient
-    mail["Subject"] = "Trellis: a request for help cannot wait"
+    mail["Subject"] = "Trellis: a request for help cannot wait / una solicitud de ayuda no puede esperar"
     mail["Date"] = format_datetime(runtime.now())
     mail["Message-ID"] = make_msgid(domain=mail["From"].addresses[0].domain)
     mail["Auto-Submitted"], mail["Importance"] = "auto-generated", "high"
@@ -104,16 +105,33 @@ def _mail(runtime: Runtime, recipient: str, staff: _Staff, school_id: str, told:
 
 
 def _says(public_url: str, staff: _Staff, school_id: str, told: int) -> list[str]:
+    """The same in each language, one below the other: in which of them somebody reads, nobody is asked when it cannot wait."""
     queue = f"{public_url.rstrip('/')}/mtss/v1/schools/{quote(school_id, safe='')}/reviews"
-    return [
-        f"At {staff.school_name} somebody asked for help for a student and said that it cannot wait.",
-        *(["Nobody has answered yet. Those who lead the district are told with you."] if told else []),
-        *(
-            []
-            if staff.reached(told)
-            else ["The SIS names no address of who leads this school or its district. Please reach them now."]
-        ),
-        f"It is to be answered today. Who decides about support finds it first in the queue of the school: {queue}, or `trellis reviews {school_id}`.",
-        "If somebody is in danger now, call 911. If somebody thinks of suicide, call or text 988, day and night.",
-        "This e-mail names nobody, on purpose. Please do not answer it.",
-    ]
+    which = ["asked", *(["again"] if told else []), *([] if staff.reached(told) else ["nobody"]), *_ALWAYS]
+    facts = {"school": staff.school_name, "queue": queue, "command": f"trellis reviews {school_id}"}
+    return [TEXTS[language][each].format(**facts) for language in TEXTS for each in which]
+
+
+_ALWAYS = ("today", "danger", "names")
+TEXTS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "asked": "At {school} somebody asked for help for a student and said that it cannot wait.",
+        "again": "Nobody has answered yet. Those who lead the district are told with you.",
+        "nobody": "The SIS names no address of who leads this school or its district. Please reach them now.",
+        "today": "It is to be answered today. Who decides about support finds it first in the queue of the school: {queue}, "
+        "or `{command}`.",
+        "danger": "If somebody is in danger now, call 911. If somebody thinks of suicide, call or text 988, day and night.",
+        "names": "This e-mail names nobody, on purpose. Please do not answer it.",
+    },
+    "es": {
+        "asked": "En {school} alguien pidió ayuda para un estudiante y dijo que no puede esperar.",
+        "again": "Nadie ha respondido todavía. También se avisa a quienes dirigen el distrito.",
+        "nobody": "El sistema escolar no da la dirección de quien dirige esta escuela ni su distrito. Avíseles ahora, por favor.",
+        "today": "Hay que responder hoy. Quien decide sobre el apoyo lo encuentra primero en la lista de la escuela: {queue}, "
+        "o con `{command}`.",
+        "danger": "Si alguien está en peligro ahora, llame al 911. Si alguien piensa en el suicidio, llame al 988 y marque 2, o mande "
+        "AYUDA al 988, de día o de noche.",
+        "names": "Este correo no nombra a nadie, a propósito. Por favor, no lo responda.",
+    },
+}
+"""What staff are told, by language."""
