@@ -19,6 +19,7 @@ from mtss.rules.equity import Minimum
 from mtss.rules.intervals import needed, share
 from mtss.rules.rehearsal.comparison import Comparison, read_comparison
 from mtss.rules.rehearsal.district import District
+from mtss.rules.rehearsal.figures import stayed
 from mtss.rules.rehearsal.joining import joined
 from mtss.rules.rehearsal.otherwise import alone, moved
 from mtss.rules.rehearsal.past import still_running
@@ -174,6 +175,47 @@ def test_entries_exits_and_returns_are_counted_in_school_days() -> None:
     assert (flow["students_who_came_back"], flow["returns"]) == (1, 1)
     assert flow["school_days_stayed"]["of"] == 2
     assert flow["school_days_stayed"]["quartiles"][0] == 44 - 19
+
+
+def test_who_still_stays_at_the_end_is_not_left_out_of_how_long_students_stay() -> None:
+    # The first is back below 8 percent and leaves after 25 days; the second and third miss every third day, and stay on.
+    soon = _year(0, 1, student=ONE)
+    long = [event for each in (TWO, THREE) for event in _year(*range(0, 180, 3), student=each)]
+
+    flow = _report([*soon, *long], (ONE, TWO, THREE))["policies"][0]["flow"]
+
+    assert (flow["entries"], flow["exits"]) == (3, 1)
+    # A third of the stays was over after 25 days; when half of them are, nobody knows yet.
+    assert flow["school_days_stayed"] == {"quartiles": [44 - 19, None, None], "of": 3}
+
+
+def test_a_student_who_left_the_district_is_known_to_have_stayed_no_longer_than_until_then() -> None:
+    at = School()
+    leaver = [at.enrols(TWO, exit_on=at.days[29]), *(at.absent(day, TWO) for day in range(0, 30, 3))]
+
+    flow = _report([*_year(0, 1, student=ONE), *leaver], (ONE, TWO))["policies"][0]["flow"]
+
+    # Eleven days of the second are known, fewer than the 25 of the first: of all that are known for so long, all were over.
+    assert (flow["entries"], flow["exits"]) == (2, 1)
+    assert flow["school_days_stayed"] == {"quartiles": [25, 25, 25], "of": 2}
+
+
+@pytest.mark.parametrize(
+    ("lengths", "over", "quartiles"),
+    [
+        # Six, of which those of 4 and 9 days are not over: 5/6 stay on after 1 day, 4/6 after 2, 4/9 after 5, 2/9 after 7.
+        ([1, 2, 4, 5, 7, 9], [True, True, False, True, True, False], [2, 5, 7]),
+        ([1, 2, 4, 5, 7, 9], [True, True, False, True, False, False], [2, 5, None]),
+        ([3, 1, 4, 2], [True] * 4, [1, 2, 3]),
+        ([5, 5, 5], [True, False, True], [5, 5, None]),
+        ([8, 9], [False, False], [None] * 3),
+        ([], [], [None] * 3),
+    ],
+)
+def test_how_long_stays_last_is_kaplan_and_meiers(
+    lengths: list[int], over: list[bool], quartiles: list[int | None]
+) -> None:
+    assert stayed(np.array(lengths, np.int32), np.array(over, np.bool_)) == quartiles
 
 
 def test_the_caseload_is_that_of_the_last_school_day_of_each_week_at_each_school() -> None:

@@ -19,6 +19,7 @@ Figures: TypeAlias = dict[str, Any]
 
 _STATES = {"targeted": TARGETED, "candidate": CANDIDATE, "unknown": UNKNOWN}
 _QUARTILES = (25, 50, 75)
+_ROUNDING = 1e-9
 
 
 def caseload(past: Past, outcome: Outcome) -> Figures:
@@ -71,16 +72,37 @@ def flow(past: Past, outcome: Outcome, state: int = TARGETED) -> Figures:
     """Who came and went: entries and exits, how long it stood, and who came back after an exit."""
     times, inside = outcome.episodes(state), within(past)
     came, left = inside[times.entry], inside[times.exit]
-    stays = past.number[times.exit[left]] - past.number[times.entry[left]]
+    seen = np.minimum(times.exit[came], _seen_until(past, outcome)[times.student[came]])
+    stays = past.number[seen] - past.number[times.entry[came]]
     entries = np.bincount(times.student[came])
     return {
         "students": int(np.count_nonzero(ever(past, outcome, state))),
         "entries": int(np.count_nonzero(came)),
         "exits": int(np.count_nonzero(left)),
-        "school_days_stayed": quartiles(stays),
+        "school_days_stayed": {"quartiles": stayed(stays, left[came]), "of": len(stays)},
         "students_who_came_back": int(np.count_nonzero(entries > 1)),
         "returns": int(np.maximum(entries - 1, 0).sum()),
     }
+
+
+def _seen_until(past: Past, outcome: Outcome) -> Ints:
+    """For each student the row after the last day of this past that counted for them: what came later nobody knows."""
+    until: Ints = np.zeros(outcome.students, np.int32)
+    np.maximum.at(until, past.years.student, past.years.last + 1)
+    return until
+
+
+def stayed(lengths: Ints, over: Flags) -> list[int | None]:
+    """By when a quarter, half and three quarters of stays were over; ``None`` where that cannot be said yet.
+
+    A stay that is not over counts until its length so far, for who still stays is not who left soon.
+    Source: Kaplan and Meier, Nonparametric estimation from incomplete observations, JASA 53 (1958).
+    """
+    at, ended = np.unique(lengths[over], return_counts=True)
+    still = len(lengths) - np.searchsorted(np.sort(lengths), at)
+    gone = 100 * (1 - np.cumprod(1 - ended / still))
+    reached = [np.flatnonzero(gone >= part - _ROUNDING) for part in _QUARTILES]
+    return [int(at[found[0]]) if len(found) else None for found in reached]
 
 
 def ever(past: Past, outcome: Outcome, state: int = TARGETED) -> Flags:
