@@ -1,6 +1,8 @@
 """What arrived is counted by source, resource and day; what was refused is kept as it came, once, until it is mended."""
 
 import asyncio
+import csv
+import io
 import json
 from dataclasses import replace
 from typing import Any
@@ -79,6 +81,37 @@ async def test_a_refused_event_is_kept(sis: Sis):
     attributes = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "urn:sis", "ce-type": "sis.schools.upserted.v1"}
     assert (await sis.call("POST", "/sis/v1/events", json={}, headers=attributes)).status_code == 400
     assert await counts(sis, "schools") == {"rejected": 1, "rejected_open": 1}
+
+
+TYPO = {"specversion": "1.0", "id": "1", "source": "urn:sis", "type": "sis.student.upserted.v1"}
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body"),
+    [
+        ("application/cloudevents+json", TYPO | {"data": student()}),
+        ("application/cloudevents-batch+json", [TYPO | {"data": student()}]),
+        ("application/json", student()),
+    ],
+)
+async def test_an_event_that_cannot_be_read_is_counted_and_kept_with_all_that_it_says(
+    sis: Sis, media_type: str, body: Any
+):
+    binary = {f"ce-{name}": value for name, value in TYPO.items()} if body == student() else {}
+    await sis.call("POST", "/sis/v1/events", json=body, headers=binary | {"content-type": media_type})
+    assert await counts(sis, "events") == {"rejected": 1, "rejected_open": 1}
+    sheet = (await sis.call("GET", "/sis/v1/sources/sis/rejected.csv?resource=events", role="district")).text
+    (row,) = csv.DictReader(io.StringIO(sheet))
+    assert row["_reason"].startswith(("$.type must be", "ce-type must be"))
+    assert {name: row[name] for name in TYPO} == TYPO
+    assert row["data.studentUniqueId"] == student()["studentUniqueId"]
+
+
+async def test_what_is_no_event_at_all_is_counted_and_each_mistake_is_kept_apart(sis: Sis):
+    structured = {"content-type": "application/cloudevents+json"}
+    for body in (b"{", b"[]", json.dumps(TYPO | {"id": 5}).encode(), json.dumps(TYPO | {"time": "noon"}).encode()):
+        assert (await sis.call("POST", "/sis/v1/events", content=body, headers=structured)).status_code == 400
+    assert await counts(sis, "events") == {"rejected": 4, "rejected_open": 4}
 
 
 async def test_rows_that_wait_are_counted_with_the_oldest(sis: Sis):

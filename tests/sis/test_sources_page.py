@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from playwright.async_api import Browser
 from structlog.testing import capture_logs
 
 from common.events import AlertRaised
@@ -13,7 +14,11 @@ from common.telemetry import metrics_page
 from sis.arrivals.alerts import tell_alerts
 from sis.clients.credentials import add_client, new_secret
 from sis.loops import forget_arrivals
+from sis.resources import RESOURCES
+from tests.chromium import browser
 from tests.sis.conftest import Sis, absence, school, student
+
+__all__ = ["browser"]
 
 ATTENDANCE = "studentSchoolAttendanceEvents"
 
@@ -238,3 +243,25 @@ async def test_the_lists_take_a_constant_number_of_statements(sis: Sis, statemen
             await alerts(sis)
         counts.append(len(executed))
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("width", [1100, 1280, 1600])
+async def test_all_columns_fit_a_screen_with_the_longest_names_and_large_counts(sis: Sis, browser: Browser, width: int):
+    async with sis.running.session() as session:
+        await session.execute(
+            sa.text(
+                """
+                INSERT INTO sis_arrival (source, resource, day, part, accepted, unchanged, stale, deleted, waited, rejected, last_at)
+                SELECT 'exporter', name, current_date, 0, 700000, 700000, 100, 100, 0, 100, now()
+                FROM unnest(CAST(:names AS text[])) AS name
+                """
+            ),
+            {"names": list(RESOURCES)},
+        )
+        await session.commit()
+    shown = await browser.new_page(viewport={"width": width, "height": 900})
+    await shown.set_content(await page(sis))
+    scrolls = await shown.evaluate("[...document.querySelectorAll('.scroll')].map(e => [e.scrollWidth, e.clientWidth])")
+    await shown.close()
+    assert scrolls
+    assert [needed for needed, there in scrolls if needed > there] == []

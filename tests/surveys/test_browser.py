@@ -1,29 +1,21 @@
 """A student answers on a phone with the keyboard alone, in both languages, with and without JavaScript."""
 
 import asyncio
-import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 import uvicorn
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from common.events import SurveyScored
+from tests.chromium import browser
 from tests.surveys.conftest import ITEMS, Surveys
 
-CHROMIUM = Path(os.environ.get("TRELLIS_CHROMIUM", "/usr/bin/chromium"))
-QUIET = (
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-gpu",
-)
+__all__ = ["browser"]
+
 PHONE = ViewportSize(width=360, height=740)
 WORDS = {
     "en": {"title": "How school is for you", "thanks": "Thank you!", "saved": "Your answers so far are saved."},
@@ -33,24 +25,6 @@ WORDS = {
         "saved": "Tus respuestas hasta ahora están guardadas.",
     },
 }
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _chromium_is_here() -> None:
-    if CHROMIUM.exists():
-        return
-    missing = f"no chromium at {CHROMIUM}: nobody has tried the survey page in a browser (apt-get install chromium)"
-    if os.environ.get("TRELLIS_REQUIRE_ALL") == "1":
-        pytest.fail(missing)
-    pytest.skip(missing)
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *QUIET])
-        yield chromium
-        await chromium.close()
 
 
 @asynccontextmanager

@@ -22,6 +22,14 @@ def parse(body: bytes) -> Any:
         raise MalformedJson(rule=_rule(str(error), body)) from None
 
 
+def as_it_came(body: bytes) -> Any:
+    """The value that ``body`` says; its text where it is not JSON, which comes back as no other value."""
+    try:
+        return parse(body)
+    except MalformedJson:
+        return body.decode(errors="backslashreplace")
+
+
 def _rule(message: str, body: bytes) -> str:
     try:
         body.decode()

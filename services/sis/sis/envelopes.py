@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from common.errors import DomainError
-from common.json import parse
+from common.json import as_it_came, parse
 from sis.rules.members import BrokenRule, InvalidMember
 from sis.rules.values import moment, text
 
@@ -36,9 +36,38 @@ class Envelope:
     document: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What came instead of an event, as it came, and why it is none."""
+
+    raw: Any
+    problem: DomainError
+
+
 def media_type(header: str) -> str:
     """The media type of a Content-Type header, without its parameters and in lower case."""
     return header.partition(";")[0].strip().lower()
+
+
+def read_one(headers: Mapping[str, str], body: bytes, types: Container[str]) -> Envelope:
+    """The event, one of ``types``, of a request in structured mode or else in binary mode.
+
+    Raises:
+        InvalidMember: a member or an attribute is missing or breaks a rule.
+        MediaTypeUnknown: the data is not JSON.
+        MalformedJson: it says so and is not.
+    """
+    if media_type(headers.get("content-type", "")) == STRUCTURED:
+        return read_structured(parse(body), types)
+    return read_binary(headers, body, types)
+
+
+def as_sent(headers: Mapping[str, str], body: bytes) -> Any:
+    """What a request that could not be read said; in binary mode as it would stand in structured mode."""
+    if media_type(headers.get("content-type", "")) in (STRUCTURED, BATCH):
+        return body
+    attributes = {name[3:]: _decoded(value) for name, value in headers.items() if name.startswith("ce-")}
+    return attributes | {"data": as_it_came(body)}
 
 
 def read_binary(headers: Mapping[str, str], body: bytes, types: Container[str]) -> Envelope:
@@ -67,7 +96,7 @@ def read_structured(event: Any, types: Container[str]) -> Envelope:
     return _envelope(event.get, "$.", lambda: _data(event), types)
 
 
-def read_batch(body: bytes, types: Container[str], *, most: int) -> list[Envelope | DomainError]:
+def read_batch(body: bytes, types: Container[str], *, most: int) -> list[Envelope | Unread]:
     """The events of a JSON array in order; one that cannot be read stands with its reason.
 
     Raises:
@@ -82,11 +111,11 @@ def read_batch(body: bytes, types: Container[str], *, most: int) -> list[Envelop
     return [_read_or_refuse(event, types) for event in events]
 
 
-def _read_or_refuse(event: Any, types: Container[str]) -> Envelope | DomainError:
+def _read_or_refuse(event: Any, types: Container[str]) -> Envelope | Unread:
     try:
         return read_structured(event, types)
     except DomainError as refused:
-        return refused
+        return Unread(event, refused)
 
 
 def _envelope(attribute: Callable[[str], Any], at: str, data: Callable[[], Any], types: Container[str]) -> Envelope:

@@ -13,8 +13,8 @@ import uuid_utils.compat as uuid_utils
 from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.errors import DomainError, MalformedJson
-from common.json import parse
+from common.errors import DomainError
+from common.json import as_it_came
 from common.problems import problem_of
 from common.runtime import Runtime
 from common.sealed import Vault
@@ -140,7 +140,7 @@ def _columns(vault: Vault, refusals: Sequence[Refusal]) -> dict[str, list[Any]]:
     once: dict[tuple[str, str, bytes], tuple[UUID, Refusal, Any]] = {}
     times: Counter[tuple[str, str, bytes]] = Counter()
     for refusal in refusals:
-        document = _document(refusal.raw)
+        document = as_it_came(refusal.raw) if isinstance(refusal.raw, bytes) else refusal.raw
         same = to_json([refusal.deletes, _sorted(document)]).decode()
         mark = (refusal.source, refusal.resource, vault.digest(same))
         once.setdefault(mark, (uuid_utils.uuid7(), refusal, document))
@@ -174,18 +174,6 @@ def _values(vault: Vault, identity: UUID, refusal: Refusal, document: Any) -> Ma
         "field": first.field if first else "",
         "rule": first.rule if first else problem.detail,
     }
-
-
-def _document(raw: Any) -> Any:
-    """What came as a JSON value; text where it is not JSON."""
-    if not isinstance(raw, bytes):
-        return raw
-    try:
-        return parse(raw)
-    except MalformedJson:
-        return raw.decode(
-            errors="backslashreplace"
-        )  # which is no JSON either, so that it does not come back as another value
 
 
 def _sorted(value: Any) -> Any:

@@ -48,7 +48,8 @@ def _of_resource(item: Item, now: datetime) -> Iterator[str]:
     last = moment(datetime.fromisoformat(item["last_at"]), now)
     yield _LINE.format(last, span(item["lag_seconds"]), *(f"{item[name]:,}" for name in _COUNTS))
     for reason in item["reasons"]:
-        yield f"    {reason['rows']:,} rejected: {reason['field']} {reason['rule']}"
+        why = f"{reason['field']} {reason['rule']}".strip()
+        yield f"    {reason['rows']:,} rejected: {why}"
     moments = [item[name] for name in ("oldest_rejected_at", "oldest_waiting_at") if item[name]]
     if moments:
         yield f"    oldest to mend or waiting: {moment(min(map(datetime.fromisoformat, moments)), now)}"

@@ -13,13 +13,12 @@ from common.auth import Principal
 from common.described import refusing
 from common.errors import DomainError, NotFound
 from common.idempotency import repeatable
-from common.json import parse
 from common.problems import Problem, problem_of
 from common.runtime import Runtime, RuntimeOf
 from sis.arrivals.intake import Arrival, record, write_arrivals
 from sis.clients.bounds import granted
 from sis.documents import CalledIn
-from sis.envelopes import BATCH, STRUCTURED, Envelope, media_type, read_batch, read_binary, read_structured
+from sis.envelopes import BATCH, STRUCTURED, Envelope, Unread, as_sent, media_type, read_batch, read_one
 from sis.plan import Result, Written
 from sis.policy import BULK_ROWS
 from sis.resources import NAMED
@@ -112,15 +111,17 @@ async def hear_events(request: Request, runtime: RuntimeOf, who: Pusher) -> Hear
     stands for it. A deletion of what is not here is 404; with a time it is remembered all the same, and a document dated
     before it that comes late is ``stale``. Without one it is forgotten: documents then count in the order in which they come.
     """
-    kind, body = media_type(request.headers.get("content-type", "")), await request.body()
-    if kind == BATCH:
-        found = await _hear(runtime, who, read_batch(body, _TAKES, most=BULK_ROWS))
+    headers, body = request.headers, await request.body()
+    batch = media_type(headers.get("content-type", "")) == BATCH
+    try:
+        events = read_batch(body, _TAKES, most=BULK_ROWS) if batch else [read_one(headers, body, _TAKES)]
+    except DomainError as refused:
+        await _hear(runtime, who, [Unread(as_sent(headers, body), refused)])
+        raise
+    found = await _hear(runtime, who, events)
+    if batch:
         return Batch(items=[_item(index, said) for index, said in enumerate(found)])
-    if kind == STRUCTURED:
-        envelope = read_structured(parse(body), _TAKES)
-    else:
-        envelope = read_binary(request.headers, body, _TAKES)
-    (said,) = await _hear(runtime, who, [envelope])
+    (said,) = found
     if isinstance(said, DomainError):
         raise said
     return Heard(outcome=said)
@@ -132,7 +133,7 @@ def _item(index: int, said: Said) -> HeardInBatch:
     return HeardInBatch(index=index, outcome=said)
 
 
-async def _hear(runtime: Runtime, who: Principal, events: Sequence[Envelope | DomainError]) -> list[Said]:
+async def _hear(runtime: Runtime, who: Principal, events: Sequence[Envelope | Unread]) -> list[Said]:
     """What came of each event, in order, once that is committed. One that is refused is not remembered: it may be sent again."""
     arrivals = [_arrive(who, event) for event in events]
     results: dict[int, Result] = {i: one.row for i, one in enumerate(arrivals) if isinstance(one.row, DomainError)}
@@ -154,9 +155,9 @@ async def _hear(runtime: Runtime, who: Principal, events: Sequence[Envelope | Do
     return [_said(results[i]) if i in results else REPEATED for i in range(len(events))]
 
 
-def _arrive(who: Principal, event: Envelope | DomainError) -> Arrival:
-    if isinstance(event, DomainError):
-        return Arrival(who, b"", event)
+def _arrive(who: Principal, event: Envelope | Unread) -> Arrival:
+    if isinstance(event, Unread):
+        return Arrival(who, event.raw, event.problem)
     resource, read = _TAKES[event.type]
     deletes = read is read_deletion
     try:
@@ -166,9 +167,9 @@ def _arrive(who: Principal, event: Envelope | DomainError) -> Arrival:
         return Arrival(who, event.document, refused, deletes)
 
 
-def _about(event: Envelope | DomainError) -> str:
+def _about(event: Envelope | Unread) -> str:
     """The resource that an event is about; one that cannot be read is counted among the events."""
-    return "events" if isinstance(event, DomainError) else _TAKES[event.type][0].name
+    return "events" if isinstance(event, Unread) else _TAKES[event.type][0].name
 
 
 def _said(result: Result) -> Said:
