@@ -18,11 +18,12 @@ from sqlmodel import col
 
 from common.access import visible_to
 from common.auth import Principal
-from common.errors import NotFound
+from common.errors import Invalid, NotFound
 from common.events import Cause, Relation, Tier
 from common.policies import PolicyInvalid
 from common.scope import sight_of
 from mtss.models import Student, Support
+from mtss.routes import supports
 from mtss.routes.handing import find, theirs
 from mtss.rules.sentences import WORDS
 from mtss.supports import read_catalogue
@@ -318,6 +319,7 @@ async def test_the_catalogue_says_what_there_is_what_for_and_how_it_ends(school:
     told = (await call(school, "GET", "/supports/catalogue", role="teacher")).json()
     (mentor,) = [each for each in told["supports"] if each["name"] == "mentor"]
     assert (mentor["tier"], set(mentor["outcomes"]) <= set(told["outcomes"])) == ("targeted", True)
+    assert (mentor["grades"], mentor["audience"]) == ([], ["student"])
     assert {each["name"]: each["needs_review"] for each in told["endings"]}["no-progress"]
     assert "homeless" in told["contexts"]
     assert "greeting" in told["universal"]
@@ -368,6 +370,7 @@ DEFAULT: Mapping[str, Any] = tomllib.loads(files("mtss").joinpath("policy.toml")
     [
         ("tier", "secret", "must be one of universal, targeted, intensive"),
         ("outcomes", ["secret"], "may only name entries of outcomes"),
+        ("audience", ["secret"], "may only name community, family, staff, student"),
         ("review_within", 0, "must be at least 1"),
     ],
 )
@@ -400,13 +403,25 @@ def test_a_follow_up_of_no_signal_or_never_is_refused() -> None:
             read_catalogue(said)
 
 
+async def test_a_support_begins_only_for_the_grades_for_which_it_is_made(
+    school: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = deepcopy(DEFAULT)
+    said["supports"]["mentor"]["grades"] = ["9", "10"]
+    monkeypatch.setattr(supports, "CATALOGUE", read_catalogue(said))
+    refused = await begun(school)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "kind")
+    await school.deliver(SCHOOL.enrols(grade="9"))
+    assert (await begun(school)).status_code == 201
+
+
 def test_what_is_no_longer_offered_is_not_begun() -> None:
     said = deepcopy(DEFAULT)
     said["supports"]["mentor"]["offered"] = False
     catalogue = read_catalogue(said)
-    assert catalogue.offered("small-group").tier is Tier.TARGETED
+    assert catalogue.offered("small-group", "9").tier is Tier.TARGETED
     for name in ("mentor", "nothing"):
-        with pytest.raises(Exception, match="kind"):
-            catalogue.offered(name)
+        with pytest.raises(Invalid, match="kind"):
+            catalogue.offered(name, "9")
     with pytest.raises(Exception, match="ending"):
         catalogue.ending("nothing")

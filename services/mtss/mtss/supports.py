@@ -9,14 +9,21 @@ from common.events import Tier
 from common.policies import PolicyInvalid, policy_of
 from mtss.rules import SIGNALS
 
+_AUDIENCES = frozenset({"student", "family", "staff", "community"})
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A support that students may receive. ``outcomes``: what it is for; ``review_within``: instructional days."""
+    """A support that students may receive. ``outcomes``: what it is for; ``review_within``: instructional days.
+
+    ``grades``: for whom it is made, none: for each; ``audience``: who takes part.
+    """
 
     title: str
     tier: Tier
     outcomes: tuple[str, ...]
+    grades: tuple[str, ...]
+    audience: tuple[str, ...]
     review_within: int
     offered: bool
 
@@ -77,15 +84,17 @@ class Catalogue:
     decide_nothing: Sequence[str]
     """As what somebody works at a school who decides about no student there."""
 
-    def offered(self, name: str) -> Kind:
-        """The kind of that name, if it may begin.
+    def offered(self, name: str, grade: str | None) -> Kind:
+        """The kind of that name, if it may begin for a student of that grade.
 
         Raises:
-            Invalid: the district does not offer it.
+            Invalid: the district does not offer it, or not to this grade.
         """
         kind = self.kinds.get(name)
-        if kind is None or not kind.offered:
-            raise Invalid(field="kind", rule="must be one of the supports that the district offers")
+        if kind is None or not kind.offered or (kind.grades and grade not in kind.grades):
+            raise Invalid(
+                field="kind", rule="must be one of the supports that the district offers to the student's grade"
+            )
         return kind
 
     def team(self, name: str) -> Team:
@@ -132,7 +141,7 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
     """A catalogue from what its file says.
 
     Raises:
-        PolicyInvalid: a support is of no tier, for what is no outcome, or never reviewed; a team is nobody or never meets;
+        PolicyInvalid: a support is of no tier, for what is no outcome, for nobody that there is, or never reviewed; a team is nobody or never meets;
             a follow-up is of no signal or never. The sentence holds no value.
     """
     for name, each in said["supports"].items():
@@ -140,13 +149,25 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
             raise PolicyInvalid(f"The policy of mtss: supports.{name}.tier must be one of {', '.join(Tier)}.")
         if not said["outcomes"].keys() >= set(each["outcomes"]):
             raise PolicyInvalid(f"The policy of mtss: supports.{name}.outcomes may only name entries of outcomes.")
+        if not set(each["audience"]) <= _AUDIENCES:
+            raise PolicyInvalid(
+                f"The policy of mtss: supports.{name}.audience may only name {', '.join(sorted(_AUDIENCES))}."
+            )
         if each["review_within"] < 1:
             raise PolicyInvalid(f"The policy of mtss: supports.{name}.review_within must be at least 1.")
     for name, each in said["teams"].items():
         if not each["roles"] or each["meets_within"] < 1:
             raise PolicyInvalid(f"The policy of mtss: teams.{name} needs roles, and meets_within of at least 1.")
     kinds = {
-        name: Kind(each["title"], Tier(each["tier"]), tuple(each["outcomes"]), each["review_within"], each["offered"])
+        name: Kind(
+            each["title"],
+            Tier(each["tier"]),
+            tuple(each["outcomes"]),
+            tuple(each["grades"]),
+            tuple(each["audience"]),
+            each["review_within"],
+            each["offered"],
+        )
         for name, each in said["supports"].items()
     }
     endings = {name: Ending(each["title"], each["needs_review"]) for name, each in said["endings"].items()}

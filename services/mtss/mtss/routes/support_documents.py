@@ -23,6 +23,8 @@ class KindDocument(BaseModel):
     title: str
     tier: Tier
     outcomes: Annotated[list[str], Field(description="What it is for, by the names in `outcomes`.")]
+    grades: Annotated[list[str], Field(description="For whom it is made; none: for each grade.")]
+    audience: Annotated[list[str], Field(description="Who takes part: student, family, staff, community.")]
     review_within: Annotated[int, Field(description="Instructional days until it is to be reviewed, at most.")]
     offered: bool
 

@@ -23,7 +23,7 @@ from common.paging import Cursor, Limit, Page, keyset, next_of
 from common.preconditions import check_seen, etag_of
 from common.runtime import RuntimeOf, Today
 from common.sealed import Vault
-from mtss.models import Attempt, Decision, Student, Support
+from mtss.models import Attempt, Decision, Enrolment, Student, Support
 from mtss.routes.desk import At, Decider, Desk, Holder, HoldersAt, page_of
 from mtss.routes.documents import PURPOSE
 from mtss.routes.handing import Waits, check_sees, find, hand, handed, theirs
@@ -76,7 +76,8 @@ async def read_catalogue(
 @router.post("/v1/students/{student_id}/supports", status_code=201, dependencies=[ONCE])
 async def begin_support(student_id: UUID, asked: SupportAsked, desk: At) -> SupportDocument:
     """Begin a support today. From now on no tier of this student ends by itself. If-Match names the ETag of the student."""
-    student, kind = await desk.student(student_id), CATALOGUE.offered(asked.kind)
+    student = await desk.student(student_id)
+    kind = CATALOGUE.offered(asked.kind, await _grade(desk.session, student_id))
     await _check_review(desk, student, "review_on", asked.review_on, kind.review_within)
     waits = Waits(student_id, student.school_id, works=True)
     await check_sees(desk.session, "owner_id", asked.owner_id, waits, desk.today)
@@ -196,6 +197,15 @@ async def _running(desk: Desk, support_id: UUID) -> tuple[Support, Student]:
         raise SupportOver
     check_seen(desk.expected, _version_of(support))
     return support, student
+
+
+async def _grade(session: AsyncSession, student_id: UUID) -> str | None:
+    """That of the latest enrolment, as the SIS names it."""
+    mine = col(Enrolment.student_id) == student_id, ~col(Enrolment.deleted), col(Enrolment.superseded_at).is_(None)
+    asked = (
+        sa.select(col(Enrolment.grade)).where(*mine).order_by(col(Enrolment.entry_on).desc(), col(Enrolment.school_id))
+    )
+    return await session.scalar(asked.limit(1))
 
 
 async def _check_review(desk: Desk, student: Student, field: str, on: date, within: int | None) -> None:
