@@ -33,6 +33,7 @@ def school(of: int) -> np.ndarray:
         ([range(20), range(20)], 45, [True, True, True]),  # the same students twice say nothing new
         ([range(20), range(1, 20)], 45, [True, True, False]),  # one more tells who it is
         ([range(20), range(20, 40), range(38)], 60, [True, True, False, True]),
+        ([range(20), range(20, 40), range(40, 60)], 60, [True, True, True, True]),  # the last is what the others leave
         ([range(20, 20)], 45, [True, False]),
     ],
 )

@@ -1,6 +1,7 @@
 """What a survey came to for a school and its sections: of no student, in no order of scores, counted once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -171,15 +172,12 @@ async def _count(session: AsyncSession, window: Window, at: datetime) -> list[Re
     for section, student, school in await session.execute(_SECTIONS, asked):
         sections.setdefault(school, {}).setdefault(str(section), set()).add(student)
     spread = _spread([scores for _, scores in answers.values()])
-    return [
-        Result(
-            window_id=window.id,
-            school_id=school,
-            counted_at=at,
-            groups=list(_told(window, sorted(students), sections.get(school, {}), answers, spread)),
-        )
-        for school, students in sorted(members.items())
-    ]
+    rows = []
+    for school, students in sorted(members.items()):
+        # Beside the loop that answers others meanwhile: a school of 3,000 with 960 sections takes three seconds.
+        groups = await asyncio.to_thread(_told, window, sorted(students), sections.get(school, {}), answers, spread)
+        rows.append(Result(window_id=window.id, school_id=school, counted_at=at, groups=groups))
+    return rows
 
 
 _Answers = Mapping[UUID, tuple[str, Mapping[str, float]]]
@@ -220,11 +218,14 @@ def _told(
     sections: Mapping[str, set[UUID]],
     answers: _Answers,
     spread: Mapping[str, float],
-) -> Iterator[dict[str, Any]]:
+) -> list[dict[str, Any]]:
     """The groups of one school as they are kept: the school, then its sections."""
     key = instrument_named(window.instrument).scoring_key()
     names: list[str | None] = [None, *sections]
-    groups = [np.array([name is None or each in sections[name] for each in students]) for name in names]
+    places = {student: place for place, student in enumerate(students)}
+    groups = [np.ones(len(students), bool), *(np.zeros(len(students), bool) for _ in sections)]
+    for group, members in zip(groups[1:], sections.values(), strict=True):
+        group[[places[each] for each in members if each in places]] = True
     there = np.array([each in answers for each in students])
 
     def means(subscale: str) -> Means:
@@ -234,13 +235,16 @@ def _told(
         name: Subscale(means(name), spread.get(name, 0.0), key.ends(items[0]))
         for name, items in key.subscales().items()
     }
+    found = []
     for name, group, told in zip(names, groups, results(groups, subscales, _LEAST), strict=True):
-        if not group.any():
-            continue
-        any_told = any(told.values())
-        yield {
-            "section_id": name,
-            "students": int(group.sum()) if any_told else None,
-            "answered": int((group & there).sum()) if any_told else None,
-            "subscales": {subscale: asdict(each) if each else None for subscale, each in told.items()},
-        }
+        if group.any():
+            told_any = any(told.values())
+            found.append(
+                {
+                    "section_id": name,
+                    "students": int(group.sum()) if told_any else None,
+                    "answered": int((group & there).sum()) if told_any else None,
+                    "subscales": {subscale: asdict(each) if each else None for subscale, each in told.items()},
+                }
+            )
+    return found

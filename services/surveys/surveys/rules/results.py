@@ -69,22 +69,30 @@ def tellable(groups: Sequence[Flags], cell: int) -> list[bool]:
     Source: the sum queries of Chin and Özsoyoğlu, Auditing and inference control in statistical databases, IEEE TSE 8 (1982);
     the bound follows from Cauchy and Schwarz.
     """
-    told = [False] * len(groups)
-    basis = np.empty((0, len(groups[0])))
+    told, same = [False] * len(groups), dict[bytes, int]()
+    basis, rows = np.empty((0, len(groups[0]))), 0
     determined = np.zeros(len(groups[0]))
     for place in sorted(range(len(groups)), key=lambda place: (place > 0, -int(groups[place].sum()))):
-        if not groups[place].any():
+        first, members = same.setdefault(groups[place].tobytes(), place), groups[place]
+        if first != place or not members.any():
+            told[place] = told[first]
             continue
-        new = groups[place].astype(np.float64)
+        # Where the others told leave no room for half of what it would add, it need not be computed: that is most of them.
+        if determined[members].max() > 1 / cell - 1 / (2 * members.sum()):
+            continue
+        new = members.astype(np.float64)
         for _ in range(2):  # the second time takes away what rounding left of the first
-            new -= basis.T @ (basis @ new)
+            new -= (basis[:rows] @ new) @ basis[:rows]
         square = float(new @ new)
         if square < _NOTHING:  # what is told says it already
             told[place] = True
             continue
         then = determined + new * new / square
         if then.max() * cell <= 1 + _NOTHING:
-            told[place], determined, basis = True, then, np.vstack([basis, new / np.sqrt(square)])
+            if rows == len(basis):
+                basis = np.vstack([basis, np.empty((rows + 16, len(new)))])
+            told[place], determined, basis[rows] = True, then, new / np.sqrt(square)
+            rows += 1
     return told
 
 
