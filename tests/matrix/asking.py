@@ -108,6 +108,8 @@ class Matrix:
     district: District
     tried: set[tuple[str, str]] = field(default_factory=set)
     """Routes, and who was answered by them."""
+    taken: set[str] = field(default_factory=set)
+    """Routes that did for somebody what they are there for."""
     _tags: dict[str, str] = field(default_factory=dict)
 
     async def cell(self, route: Route, everybody: Sequence[Headers]) -> str:
@@ -157,6 +159,7 @@ class Matrix:
     ) -> httpx.Response:
         """The answer about the student of ``fill``; where a personal link stands in the path, everybody tries what they hold."""
         asked = self.asked(route)
+        fill = fill | (asked.instead(fill) if asked.instead else {})
         parts = _ANY | fill | {"token": headers.get("Authorization", "").removeprefix("Bearer ") or _NOBODY}
         path, seen_at = (_PLACE.sub(lambda at: parts.get(at[1], _NOBODY), each) for each in (route.path, asked.seen_at))
         body = asked.body(fill) if asked.body else route.example if route.of_students else {}
@@ -169,6 +172,8 @@ class Matrix:
             )
         assert answer.status_code < 500 or answer.status_code == 503, (route.name, answer.text)
         assert answer.status_code != 429
+        if answer.status_code < 400:
+            self.taken.add(route.name)
         return answer
 
     async def _seen(self, route: Route, path: str) -> Headers:

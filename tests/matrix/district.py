@@ -20,6 +20,8 @@ class Asked:
     body: Callable[[Fill], Any] | None = None
     query: Callable[[Fill], dict[str, str]] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    instead: Callable[[Fill], Fill] | None = None
+    """What parts of its path stand for instead, where a write is taken of something else that is theirs."""
     seen_at: str = ""
     """The page whose ETag is named, where that is neither at its path nor what it is part of."""
     about: Callable[[httpx.Response, Fill], object] | None = None

@@ -6,10 +6,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import sqlalchemy as sa
+
 from common.embedded import Cluster
 from common.events import Relation, TierDecided
 from notifications.mailboxes import digests, stop_link
 from tests.harness import Running, run_service
+from tests.matrix.conferences import restorative
 from tests.matrix.district import Asked, District, Fill
 from tests.matrix.door import sis
 from tests.matrix.people import (
@@ -34,7 +37,6 @@ from tests.notifications.made_up import (
     weekdays,
     work,
 )
-from tests.restorative.conftest import Conference, Restorative, ago
 from tests.scoped import ANA, BEN, GRADE, enrolled, related
 from tests.surveys.conftest import TODAY, Surveys, sheet
 
@@ -125,7 +127,21 @@ async def _ruled(running: Running, who: UUID) -> Fill:
     given = (await ask("POST", f"{path}/supports", json=_support(found)))["id"]
     referral = (await ask("POST", f"{path}/team-referrals", json=_team(found)))["id"]
     await ask("POST", f"{path}/pulses", json={"wellbeing": 3, "words": "Seen at lunch, with two others."})
+    await _stands_at_once(running, UUID(override))
     return found | {"support_id": given, "referral_id": referral}
+
+
+async def _stands_at_once(running: Running, override: UUID) -> None:
+    """Let an override stand beside what is open, have a person asked, and a team be one that the district has no more."""
+    of_whom = "FROM mtss_ruling AS r WHERE r.id = :override AND r.student_id = s.student_id"
+    asked = "question_id = gen_random_uuid(), question_at = now()"
+    async with running.admin.begin() as connection:
+        await connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        for told in (
+            f"mtss_student AS s SET ruling = r.number, {asked}",
+            "mtss_team_referral AS s SET team = 'of-before'",
+        ):
+            await connection.execute(sa.text(f"UPDATE {told} {of_whom}"), {"override": override})
 
 
 async def _who_asks_by_link(running: Running, families: Sisters) -> dict[str, str]:
@@ -145,52 +161,6 @@ async def _help_link(running: Running, student: str, to: dict[str, Any] | None) 
     path, headers = f"/mtss/v1/students/{student}/help-links", running.headers("district")
     link = (await running.http.post(path, json=asked, headers=headers)).json()
     return link["id"], link["url"].rpartition("/")[2]
-
-
-async def restorative(running: Running) -> District:
-    """Two students who were excluded, each of whom was offered a conference."""
-    made = Restorative(running)
-    fills = []
-    for name, who in ((NORTH, ANA), (SOUTH, BEN)):
-        made.student, made.incident = who, uuid4()
-        await made.hear(
-            made.enrolled(school_id=name, grade=GRADE), made.happened(school_id=name), made.excluded(school_id=name)
-        )
-        fills.append({"student_id": str(who), "incident_id": str(made.incident), "school_id": name})
-    lines = (await made.get("/referrals", "district")).json()["items"]
-    ids = {line["student_id"]: line["id"] for line in lines}
-    ana, ben = (fill | {"referral_id": ids[fill["student_id"]]} for fill in fills)
-    somebody = {"kind": "named", "role": "supporter", "name": "Rosa Example"}
-    for fill in (ana, ben):
-        conference = Conference(made, fill["referral_id"])
-        somewhere = {"schools": [fill["school_id"]]}
-        student = {"kind": "student", "role": "caused_harm", "student_id": fill["student_id"]}
-        for step, body in (
-            ("screen", {"suitable": True, "reason": "Both of them want to talk."}),
-            ("parties", student),
-            ("parties", {"kind": "named", "role": "harmed", "name": "Alma Example"}),
-            ("offer", {"offered_on": str(ago(9))}),
-        ):
-            taken = await conference.step(step, body, **somewhere)
-            assert taken.status_code in (200, 201), taken.text
-        fill["party_id"] = (await conference.step("parties", somebody, **somewhere)).json()["id"]
-    return District(
-        ana,
-        ben,
-        {
-            "POST /restorative/v1/referrals": Asked(
-                body=lambda fill: {name: fill[name] for name in ("student_id", "incident_id")}
-            ),
-            "POST /restorative/v1/referrals/{referral_id}/parties": Asked(body=lambda _: somebody),
-            "POST /restorative/v1/referrals/{referral_id}/parties/{party_id}/consent": Asked(
-                body=lambda _: {"given": True, "on": str(ago(1)), "part": "in_person"}
-            ),
-            "POST /restorative/v1/referrals/{referral_id}/withdraw": Asked(
-                body=lambda _: {"on": str(ago(1)), "reason": "The family has moved."}
-            ),
-            "GET /restorative/v1/schools/{school_id}/summary": Asked(about=lambda answer, _: answer.json()["offered"]),
-        },
-    )
 
 
 async def notifications(running: Running, families: Sisters) -> District:

@@ -21,11 +21,13 @@ async def sis(running: Running) -> District:
     running.clock.set(datetime(2026, 10, 14, 18, tzinfo=UTC))
     made = Sis(running)
     await made.put_in("schools", school(int(NORTH)), school(int(SOUTH)))
+    days = "".join(f"{name},2026-09-01,true\n" for name in (NORTH, SOUTH))
+    assert (await made.calendar(f"school_id,date,instructional\n{days}")).status_code == 200
     (staff,) = await made.put_in("staffs", {"staffUniqueId": "t1"})
     held, fills = await _clients(made), []
     for name, key, column in ((NORTH, "ana", CLIENT), (SOUTH, "ben", CLIENT_ELSEWHERE)):
         (who,) = await made.put_in("students", student(key))
-        await made.put_in("studentSchoolAssociations", enrolment(key, int(name)))
+        (enrolled_by,) = await made.put_in("studentSchoolAssociations", enrolment(key, int(name)))
         await tell(running, [enrolled(UUID(who), name, date(2026, 8, 17))])
         about = {"staff_id": staff, "kind": "caseload", "student_id": who}
         made_one = await made.call("POST", "/sis/v1/relations", "district", json=about)
@@ -36,6 +38,7 @@ async def sis(running: Running) -> District:
             {
                 "student_id": who,
                 "document_id": who,
+                "enrolled_by": enrolled_by,
                 "key": key,
                 "gone": await _gone(made, f"gone-{key}", int(name)),
                 "relation_id": made_one.json()["id"],
@@ -80,6 +83,9 @@ def _door(staff: str) -> dict[str, Asked]:
     def taken(answer: httpx.Response, _: Fill) -> bool:
         return answer.json()["status"] not in (403, 404)
 
+    def enrolment_of(fill: Fill) -> Fill:
+        return {"resource": "studentSchoolAssociations", "document_id": fill["enrolled_by"]}
+
     event = {"specversion": "1.0", "source": "urn:sis:north", "type": "sis.students.upserted.v1"}
     asked = {
         "POST /sis/v1/relations": Asked(
@@ -104,5 +110,6 @@ def _door(staff: str) -> dict[str, Asked]:
         rows = f"/sis/data/v3/{year}ed-fi/{{resource}}"
         asked[f"POST {rows}"] = Asked(body=row)
         asked[f"GET {rows}/deletes"] = Asked(about=lambda answer, fill: fill["gone"] in answer.text)
-        asked[f"PUT {rows}/{{document_id}}"] = asked[f"DELETE {rows}/{{document_id}}"] = Asked(body=row)
+        asked[f"PUT {rows}/{{document_id}}"] = Asked(body=row)
+        asked[f"DELETE {rows}/{{document_id}}"] = Asked(instead=enrolment_of)
     return asked

@@ -36,6 +36,8 @@ class Found:
     written: Rows
     unasked: list[str]
     """Routes that somebody of a column was not asked with one net."""
+    untaken: set[str]
+    """Routes about students that nobody was let through to the end."""
     bare: set[str]
     revealed: dict[str, list[str]]
     """By who asked: the routes whose answer changes when everything about Ben is gone."""
@@ -54,7 +56,8 @@ async def found(
         answered, unasked = await _ask_everything(matrix, anybody, people)
         bare = await _bare(matrix, people)
         revealed = await _revealed(matrix, anybody | people)
-        yield Found(columns, answered, _written(request.param), unasked, bare, revealed)
+        untaken = {route.name for route in routes_of(running.app) if route.of_students} - matrix.taken
+        yield Found(columns, answered, _written(request.param), unasked, untaken, bare, revealed)
 
 
 async def _people(matrix: Matrix) -> Columns:
@@ -188,6 +191,10 @@ def test_either_net_alone_holds_or_the_table_says_what_does_not(found: Found) ->
 
 def test_everybody_of_each_column_is_asked_with_either_net_alone_too(found: Found) -> None:
     assert found.unasked == []
+
+
+def test_each_route_is_taken_of_somebody_so_that_refused_is_not_mistaken_for_not_now(found: Found) -> None:
+    assert found.untaken == set()
 
 
 def test_with_both_nets_cut_every_page_shows_the_other_student_too(found: Found) -> None:

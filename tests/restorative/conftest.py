@@ -105,9 +105,10 @@ class Conference:
     service: Restorative
     id: str
     people: dict[str, str] = field(default_factory=dict)
+    school: str = SCHOOL
 
     async def step(self, path: str, body: Any, **claims: Any) -> httpx.Response:
-        return await self.service.post(f"/referrals/{self.id}/{path}", body, **claims)
+        return await self.service.post(f"/referrals/{self.id}/{path}", body, **{"schools": [self.school]} | claims)
 
     async def done(self, path: str, body: Any) -> dict[str, Any]:
         answer = await self.step(path, body)
@@ -154,8 +155,12 @@ class Conference:
 
     async def keep(self) -> dict[str, Any]:
         evidence = {"on": str(ago(3)), "evidence": "Seen at the gate"}
-        items = (await self.service.referral())["items"]
-        return [await self.done(f"items/{item['id']}/keep", evidence) for item in items][-1]
+        return [await self.done(f"items/{item}/keep", evidence) for item in await self.items()][-1]
+
+    async def items(self) -> list[str]:
+        """The ids of what was agreed."""
+        shown = await self.service.get(f"/referrals/{self.id}", schools=[self.school])
+        return [item["id"] for item in shown.json()["items"]]
 
     async def complete(self) -> dict[str, Any]:
         return await self.done("complete", {"on": str(ago(1))})
