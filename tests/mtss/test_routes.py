@@ -142,7 +142,7 @@ async def test_a_decision_is_told_to_a_parent_in_spanish_and_to_staff_in_english
     assert (status, words["audience"], words["language"]) == (200, "parent", "es")
     assert words["grounds"][0].startswith("Su hijo o hija vino 28 de 30 días de clase.")
     assert words["changes"] == [
-        "Si viene cada día, este apoyo puede terminar el 18 de octubre de 2024. Faltan 15 días de clase."
+        "Si viene cada día, este apoyo puede terminar el 18 de octubre de 2024. Es dentro de 15 días de clase."
     ]
     path, asked = f"/mtss/v1/decisions/{said.decision_id}/words?for=student", district.headers("district")
     spoken = [

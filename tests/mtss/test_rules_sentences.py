@@ -161,12 +161,19 @@ def test_staff_read_the_rule_and_the_least_in_both_languages() -> None:
     assert (
         words("all stands", "staff", "es")
         .changes[0]
-        .endswith("faltan 21 días de clase para eso: el 28 de octubre de 2024.")
+        .endswith("será dentro de 21 días de clase: el 28 de octubre de 2024.")
     )
     nearly = words("the year is nearly over", "staff", "en").changes
-    assert nearly[0].endswith("The 2 school days left of this school year are not enough for that.")
+    assert nearly[0].endswith("What is left of this school year (2 school days) is not enough for that.")
     assert "no list" in " ".join(words("some days were implied", "staff", "en").grounds)
     assert "in part" in words("the year is over", "staff", "en").unknown[0]
+
+
+@pytest.mark.parametrize("signal", sorted(SIGNALS))
+def test_of_a_single_day_nothing_is_said_as_of_several(signal: str) -> None:
+    # "Faltan 1 día", "the 1 school day left are": a verb of several must not stand beside a number that may be one.
+    said = repr(SIGNALS[signal].words)
+    assert not re.search(r"(?:altan|uedan) \{(?:least|left):|\{(?:least|left):school_day\}[^.\"]* are ", said)
 
 
 def test_a_decision_of_before_numbers_and_changes_were_kept_is_told_by_the_rule_alone() -> None:

@@ -157,7 +157,7 @@ begins_not = "That cannot be in the {left:school_day} left of this school year."
 ends_rule = "This ends after {exit_days_in_a_row:school_day} in a row on which less than {exit_below} percent of these school days were missed."
 lapses_rule = "This ends once less than {entry_at_least} percent of these days were missed."
 ends = "With every coming day attended that is {least:school_day} away, on {on:date}."
-ends_not = "The {left:school_day} left of this school year are not enough for that."
+ends_not = "What is left of this school year ({left:school_day}) is not enough for that."
 [en.parent]
 clear = { all = "Your child was in school on {days_attended} of {days_enrolled:school_day}. That is a strength.", unexcused = "On {days_attended} of {days_enrolled:school_day} your child missed nothing without an excuse. That is a strength.", excused = "On {days_attended} of {days_enrolled:school_day} your child missed nothing with an excuse. That is a strength." }
 stands = { all = "Your child was in school on {days_attended} of {days_enrolled:school_day}. We want to find out what would make it easier to come.", unexcused = "Your child was away without an excuse on {days_absent} of {days_enrolled:school_day}. We want to find out what would make it easier to come.", excused = "Your child was away with an excuse on {days_absent} of {days_enrolled:school_day}. We want to find out what would make it easier to come." }
@@ -179,24 +179,24 @@ unknown = "Ausencias {counts}: {days_absent} de {days_enrolled:school_day} {wind
 implied = "De {days_implied:day} la escuela no envió lista; cuentan como asistidos."
 begins_rule = "{leads} cuando falta a un {entry_at_least} por ciento o más de estos días."
 begins = "Lo mínimo para eso: {least:school_day} de ausencia desde el próximo, visto el {on:date}."
-begins_not = "Eso no puede ser: quedan {left:school_day} en este año escolar."
+begins_not = "Eso no puede ser en lo que queda de este año escolar ({left:school_day})."
 ends_rule = "Termina tras {exit_days_in_a_row:school_day} seguidos con menos de un {exit_below} por ciento de ausencias en estos días."
 lapses_rule = "Termina cuando las ausencias son menos de un {entry_at_least} por ciento de estos días."
-ends = "Si asiste cada día, faltan {least:school_day} para eso: el {on:date}."
-ends_not = "No alcanza: quedan {left:school_day} en este año escolar."
+ends = "Si asiste cada día, será dentro de {least:school_day}: el {on:date}."
+ends_not = "Lo que queda de este año escolar ({left:school_day}) no alcanza."
 [es.parent]
 clear = { all = "Su hijo o hija vino {days_attended} de {days_enrolled:school_day}. Eso es muy bueno.", unexcused = "En {days_attended} de {days_enrolled:school_day} su hijo o hija no faltó sin excusa. Eso es muy bueno.", excused = "En {days_attended} de {days_enrolled:school_day} su hijo o hija no faltó con excusa. Eso es muy bueno." }
 stands = { all = "Su hijo o hija vino {days_attended} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir.", unexcused = "Su hijo o hija faltó sin excusa {days_absent} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir.", excused = "Su hijo o hija faltó con excusa {days_absent} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir." }
 unknown = "Es muy pronto para hablar de los días de clase."
 begins = "Si falta {least:school_day} más, le ofreceremos más ayuda."
-ends = "Si viene cada día, este apoyo puede terminar el {on:date}. Faltan {least:school_day}."
+ends = "Si viene cada día, este apoyo puede terminar el {on:date}. Es dentro de {least:school_day}."
 ends_not = "Este apoyo sigue hasta el fin de este año escolar."
 [es.student]
 clear = { all = "Viniste {days_attended} de {days_enrolled:school_day}. ¡Muy bien!", unexcused = "En {days_attended} de {days_enrolled:school_day} no faltaste sin excusa. ¡Muy bien!", excused = "En {days_attended} de {days_enrolled:school_day} no faltaste con excusa. ¡Muy bien!" }
 stands = { all = "Viniste {days_attended} de {days_enrolled:school_day}. ¿Qué te haría más fácil venir? Queremos ayudarte con eso.", unexcused = "Faltaste sin excusa {days_absent} de {days_enrolled:school_day}. ¿Qué te haría más fácil venir? Queremos ayudarte con eso.", excused = "Faltaste con excusa {days_absent} de {days_enrolled:school_day}. ¿Qué te haría más fácil venir? Queremos ayudarte con eso." }
 unknown = "Es muy pronto para hablar de tus días de clase."
 begins = "Si faltas {least:school_day} más, te ofreceremos más ayuda."
-ends = "Si vienes cada día, la ayuda puede terminar el {on:date}. Faltan {least:school_day}."
+ends = "Si vienes cada día, la ayuda puede terminar el {on:date}. Es dentro de {least:school_day}."
 ends_not = "La ayuda sigue hasta el fin de este año escolar."
 """
 

@@ -90,7 +90,7 @@ begins = "Bastaría una medida de {least:day} el próximo día de clase, el {on:
 begins_not = "No queda ningún día de clase en este año escolar."
 ends_rule = { school_year = "Termina con el primer día de clase del próximo año escolar.", last_days = "Termina cuando haya pasado más tiempo.", last_school_days = "Termina cuando haya pasado más tiempo.", first_school_days = "Termina con el primer día de clase del próximo año escolar." }
 lapses_rule = { school_year = "Termina con el primer día de clase del próximo año escolar.", last_days = "Termina cuando haya pasado más tiempo.", last_school_days = "Termina cuando haya pasado más tiempo.", first_school_days = "Termina con el primer día de clase del próximo año escolar." }
-ends = "Sin otra más, faltan {least:school_day} para eso: el {on:date}."
+ends = "Sin otra más, será dentro de {least:school_day}: el {on:date}."
 [es.parent]
 clear = "Su hijo o hija está en clase con los demás, o casi siempre. Eso es algo muy bueno."
 stands = "Su hijo o hija estuvo fuera de clase {days_excluded:day}. Queremos que esté aquí y saber qué le ayudaría."

@@ -64,7 +64,7 @@ begins = "Bastaría con {least:further_request} el próximo día de clase, {on:d
 begins_not = "No queda ningún día de clase en este año escolar."
 ends_rule = "Termina cuando ya pasó más tiempo."
 lapses_rule = "Termina cuando ya pasó más tiempo."
-ends = "Sin otro pedido, faltan {least:school_day} para eso: el {on:date}."
+ends = "Sin otro pedido, será dentro de {least:school_day}: el {on:date}."
 [es.parent]
 clear = "Nadie, o casi nadie, ha pedido más ayuda para su hijo o hija."
 stands = "Alguien que conoce a su hijo o hija pidió ayuda. Queremos oír qué le ayudaría."

@@ -69,7 +69,7 @@ stands = "Ausencias seguidas {counts} en este año escolar: {longest_days_in_a_r
 unknown = "Aún no se conoce el {through:date}."
 begins_rule = "{leads} tras {entry_at_least:school_day} enteros de ausencia seguidos."
 begins = "Lo mínimo para eso: {least:school_day} de ausencia desde el próximo, visto el {on:date}."
-begins_not = "Eso no puede ser: quedan {left:school_day} en este año escolar."
+begins_not = "Eso no puede ser en lo que queda de este año escolar ({left:school_day})."
 ends_rule = "Termina con el primer día de clase del próximo año escolar."
 lapses_rule = "Termina con el primer día de clase del próximo año escolar."
 [es.parent]

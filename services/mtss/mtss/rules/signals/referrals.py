@@ -93,7 +93,7 @@ begins = "Bastaría con {least:further} el próximo día de clase, {on:date}."
 begins_not = "No queda ningún día de clase en este año escolar."
 ends_rule = { school_year = "Termina con el primer día de clase del próximo año escolar.", last_days = "Termina cuando ya pasó más tiempo." }
 lapses_rule = { school_year = "Termina con el primer día de clase del próximo año escolar.", last_days = "Termina cuando ya pasó más tiempo." }
-ends = "Sin otra remisión, faltan {least:school_day} para eso: el {on:date}."
+ends = "Sin otra remisión, será dentro de {least:school_day}: el {on:date}."
 [es.parent]
 clear = "Su hijo o hija se lleva bien con los demás, o casi siempre."
 stands = "La oficina ayudó {referrals:time}. Queremos saber qué fue difícil y qué ayudaría."

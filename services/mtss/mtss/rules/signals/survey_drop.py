@@ -170,7 +170,7 @@ begins_not = "Ningún promedio bastaría en este año escolar."
 ends_rule = "Termina con la próxima encuesta completa cuyo promedio no baje otra vez así."
 lapses_rule = "Termina con la próxima encuesta completa cuyo promedio no baje otra vez así."
 ends = "Un promedio de {least} el próximo día de clase se vería el {on:date}."
-ends_not = "Eso no puede ser: quedan {left:school_day} en este año escolar."
+ends_not = "Eso no puede ser en lo que queda de este año escolar ({left:school_day})."
 [es.parent]
 clear = "En las dos últimas encuestas dijo lo mismo, o algo mejor, sobre {subscale}."
 stands = "En la última encuesta nos dijo que va peor que antes con esto: {subscale}. Nos alegra saberlo y haremos más."

@@ -143,7 +143,7 @@ begins_not = "No queda ningún día de clase en este año escolar."
 ends_rule = "Termina con una encuesta posterior completa cuyo promedio es mayor que {exit_above}."
 lapses_rule = "Termina con una encuesta posterior completa cuyo promedio es mayor que {entry_at_most}."
 ends = "Un promedio de {least} el próximo día de clase se vería el {on:date}."
-ends_not = "Eso no puede ser: quedan {left:school_day} en este año escolar."
+ends_not = "Eso no puede ser en lo que queda de este año escolar ({left:school_day})."
 [es.parent]
 clear = "En una encuesta dijo cosas buenas sobre {subscale}."
 stands = "En una encuesta nos dijo que puede ir mejor con esto: {subscale}. Nos alegra saberlo y haremos más."

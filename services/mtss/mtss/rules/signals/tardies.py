@@ -95,10 +95,10 @@ stands = { school_year = "{tardies:late} en este año escolar, hasta el {through
 unknown = "Aún no se conoce el {through:date}."
 begins_rule = { school_year = "{leads} tras {entry_at_least:late} en este año escolar.", last_days = "{leads} tras {entry_at_least:late} en {window_days:day}.", last_school_days = "{leads} tras {entry_at_least:late} en los últimos {window_days:school_day}.", first_school_days = "{leads} tras {entry_at_least:late} en los primeros {window_days:school_day} de este año escolar." }
 begins = "Lo mínimo para eso: {least:further_late} desde el próximo día de clase, visto el {on:date}."
-begins_not = "Eso no puede ser: quedan {left:school_day} en este año escolar."
+begins_not = "Eso no puede ser en lo que queda de este año escolar ({left:school_day})."
 ends_rule = { school_year = "Termina con el primer día de clase del próximo año escolar.", last_days = "Termina cuando ya pasó más tiempo.", last_school_days = "Termina cuando ya pasó más tiempo.", first_school_days = "Termina con el primer día de clase del próximo año escolar." }
 lapses_rule = { school_year = "Termina con el primer día de clase del próximo año escolar.", last_days = "Termina cuando ya pasó más tiempo.", last_school_days = "Termina cuando ya pasó más tiempo.", first_school_days = "Termina con el primer día de clase del próximo año escolar." }
-ends = "Sin otro retraso, faltan {least:school_day} para eso: el {on:date}."
+ends = "Sin otro retraso, será dentro de {least:school_day}: el {on:date}."
 [es.parent]
 clear = "Su hijo o hija llega a tiempo, o casi siempre. Eso es muy bueno."
 stands = "Su hijo o hija llegó tarde {tardies:day}. Queremos saber qué le haría más fácil llegar a tiempo."
