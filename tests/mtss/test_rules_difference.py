@@ -36,6 +36,7 @@ def test_a_policy_does_not_differ_from_itself_or_from_another_version() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
+        (ENTRY, 8.0, "a student is now considered from 8 % instead of 10 % of enrolled days missed."),
         (ENTRY, 8.5, "a student is now considered from 8.5 % instead of 10 % of enrolled days missed."),
         (f"{ATTENDANCE}/exit/below", 7, "it now ends below 7 % instead of 8 % of enrolled days missed."),
         (f"{ATTENDANCE}/exit/days_in_a_row", 15, "it now ends after 15 instead of 20 instructional days in a row."),

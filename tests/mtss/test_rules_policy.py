@@ -125,6 +125,13 @@ def test_what_cannot_be_used_is_refused_by_its_place(path: str, value: Any, fiel
     assert refused.value.facts["field"] == field
 
 
+@pytest.mark.parametrize("value", ["year_to_date", 10, number(10), {"at_least": number(10)}])
+def test_a_word_that_no_clause_knows_is_said_to_be_unknown_whatever_stands_there(value: Any) -> None:
+    with pytest.raises(PolicyInvalid) as refused:
+        policy_of(changed(f"{ATTENDANCE}/windw", value))
+    assert "is not something that this signal takes" in refused.value.detail
+
+
 def test_no_refusal_repeats_what_was_written() -> None:
     with pytest.raises(PolicyInvalid) as refused:
         policy_of(changed(f"{ATTENDANCE}/signal", "SECRETVAL"))

@@ -62,11 +62,11 @@ class NotRehearsed(DomainError):
 
 
 class NotShown(DomainError):
-    """In_force_from lies in the past, and no dry run of this version has shown what changes from that day on: make one first."""
+    """The first day, in_force_from, lies in the past, and no dry run of this version has shown what changes from that day on: make one first."""
 
 
 class DryRunOld(DomainError):
-    """In_force_from lies in the past, and since the dry run from that day a day was closed or a policy came into force: make it again."""
+    """The first day, in_force_from, lies in the past, and since the dry run from that day a day was closed or a policy came into force: make it again."""
 
 
 class AnotherDocument(DomainError):

@@ -140,7 +140,7 @@ def _words(path: str) -> str:
 
 
 def _shown(number: Number) -> str:
-    return f"{number.value:f}" + (" %" if number.unit.startswith("percent") else "")
+    return f"{number.value.normalize():f}" + (" %" if number.unit.startswith("percent") else "")
 
 
 def _unit(number: Number) -> str:

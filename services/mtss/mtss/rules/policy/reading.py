@@ -100,8 +100,8 @@ def _clause(name: str, said: Any) -> Clause:
     _require(when_unknown in WHEN_UNKNOWN, f"{at}.when_unknown", f"must be one of {', '.join(WHEN_UNKNOWN)}")
     texts = {each: _choice(parts.pop(each, None), f"{at}.{each}", of) for each, of in signal.texts.items()}
     lists = {each: _codes(parts.pop(each, None), f"{at}.{each}") for each in signal.lists}
-    numbers = dict(_numbers(parts, at, ""))
     allowed = _allowed(signal)
+    numbers = dict(_numbers(parts, at, "", allowed))
     for path in signal.numbers:
         _require(path in numbers, f"{at}.{path}", "is missing")
     for path, number in numbers.items():
@@ -121,12 +121,17 @@ def _allowed(signal: Signal) -> Mapping[str, Range]:
     return {**signal.numbers, **signal.may, **DWELL}
 
 
-def _numbers(said: Mapping[str, Any], at: str, under: str) -> Iterator[tuple[str, Number]]:
+def _numbers(
+    said: Mapping[str, Any], at: str, under: str, allowed: Mapping[str, Range]
+) -> Iterator[tuple[str, Number]]:
     for key, value in said.items():
         path = f"{under}{key}"
         if isinstance(value, dict) and "value" not in value:
-            yield from _numbers(value, at, f"{path}.")
+            yield from _numbers(value, at, f"{path}.", allowed)
         else:
+            # A word that nobody knows is said so before anything is asked of its number.
+            if not any(each == path or each.startswith(f"{path}.") for each in allowed):
+                raise PolicyInvalid(field=f"{at}.{path}", rule="is not something that this signal takes")
             yield path, _number(value, f"{at}.{path}")
 
 
