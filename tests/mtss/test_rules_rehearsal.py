@@ -152,6 +152,23 @@ def test_support_that_stands_from_the_year_before_counts_from_the_first_day() ->
     assert report["policies"][0]["flow"]["students"] == 1
 
 
+@pytest.mark.parametrize(("missed", "found", "ahead"), [(range(0, 60, 5), 1, 25 - 29), (range(30, 60, 4), 0, None)])
+def test_the_first_thirty_days_of_one_year_say_nothing_of_the_next(
+    missed: range, found: int, ahead: int | None
+) -> None:
+    before = School(days=school_days(60), year=2025)
+    after = School(days=school_days(60, date(2025, 8, 18)), year=2026)
+    events = [before.calendar(), after.calendar(), before.enrols()]
+    events += [*before.closes_through(60), *after.closes_through(60), *(before.absent(day) for day in range(0, 30, 5))]
+    events += [after.absent(day) for day in missed]
+
+    early = _early(_report(events, school_years=[2026]), "first-30-days")
+
+    # It has seen the 30 days of the second year on day 29, and not on its first day, because of the year before.
+    assert (early["ended"], early["sensitivity"]["count"]) == (1, found)
+    assert early["school_days_ahead"]["quartiles"][1] == ahead
+
+
 def test_a_caseload_is_held_against_the_places_that_the_school_has() -> None:
     document = copy.deepcopy(dict(policy().document))
     document["places"] = {"100": {"targeted": {"value": 0, "unit": "students", "source": "local"}}}

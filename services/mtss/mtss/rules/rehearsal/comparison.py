@@ -9,7 +9,7 @@ from mtss.rules.equity import Minimum
 from mtss.rules.policy.document import Policy
 from mtss.rules.policy.reading import policy_of
 
-Decides: TypeAlias = Literal["every_day", "last_day_of_year"]
+Decides: TypeAlias = Literal["every_day", "first_days_of_year", "last_day_of_year"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,10 @@ class YearEnd:
 
 @dataclass(frozen=True, slots=True)
 class PublicRule:
-    """A rule in public use. One that decides on the last day of the year looks at nothing before."""
+    """A rule in public use. One that decides on the last day of the year looks at nothing before.
+
+    One that decides by its first days says nothing of a year before it has seen them, whatever it said of the year before.
+    """
 
     policy: Policy
     decides: Decides
@@ -46,6 +49,17 @@ class Comparison:
     """A day that was closed so many days after it, or later, came with a load of the past."""
     least: Minimum
     """Of groups."""
+
+    @property
+    def first_days(self) -> int:
+        """How many first days of a year the rule looks at that decides by them; 0 if there is none."""
+        of = (
+            clause
+            for rule in self.rules
+            if rule.decides == "first_days_of_year"
+            for clause in rule.policy.clauses.values()
+        )
+        return max((int(clause["window_days"]) for clause in of), default=0)
 
 
 def read_comparison(text: str, moved: Mapping[str, Any], least: Minimum) -> Comparison:

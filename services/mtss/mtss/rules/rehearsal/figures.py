@@ -137,7 +137,7 @@ def early(
     years, rows = past.years, len(outcome.days)
     told = years.enrolled >= end.enrolled_days
     ended = told & (years.missed >= end.percent * years.enrolled)
-    on = decided(years, outcome, state, on_last_day=decides == "last_day_of_year")
+    on = decided(years, outcome, state, decides)
     found, crossed = ended & (on < rows), years.crossed[place]
     in_time = found & (on < crossed)
     precision = share(int(np.count_nonzero(found)), int(np.count_nonzero(told & (on < rows))))

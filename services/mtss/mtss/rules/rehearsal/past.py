@@ -71,7 +71,7 @@ def past_of(
     recorded = tuple(sorted(district.begins))
     years = tuple(year for year in recorded if year in school_years) if school_years else recorded
     named = tuple(each for each in district.schools if each in schools) if schools else district.schools
-    return Past(district, years, named, years_of(district, tables, years, comparison.year_ends))
+    return Past(district, years, named, years_of(district, tables, years, comparison.year_ends, comparison.first_days))
 
 
 def still_running(facts: Facts) -> list[int]:

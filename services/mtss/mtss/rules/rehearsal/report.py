@@ -117,7 +117,7 @@ class _Rehearsal:
                 "title": of.title,
                 "source": source,
                 "decides": decides,
-                **(_day_by_day(past, outcome) if decides == "every_day" else {}),
+                **(_day_by_day(past, outcome) if decides != "last_day_of_year" else {}),
                 "early": {
                     end.name: {"percent": end.percent, **figures.early(past, outcome, end, place, decides)}
                     for place, end in enumerate(ends)

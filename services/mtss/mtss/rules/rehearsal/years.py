@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mtss.rules.facts import Flags, Ints
-from mtss.rules.rehearsal.comparison import YearEnd
+from mtss.rules.rehearsal.comparison import Decides, YearEnd
 from mtss.rules.rehearsal.district import District
 from mtss.rules.rehearsal.ground import Ground, Tables
 from mtss.rules.rehearsal.outcome import TARGETED, Outcome
@@ -22,6 +22,8 @@ class Years:
     student: Ints
     first: Ints
     """The row of the first counted day."""
+    seen: Ints
+    """The row of the day with which so many first days had counted as were asked for; as many as there are rows if never."""
     last: Ints
     enrolled: Ints
     """Days."""
@@ -34,25 +36,38 @@ class Years:
     """
 
 
-def years_of(district: District, tables: Tables, years: Sequence[int], ends: Sequence[YearEnd]) -> Years:
+def years_of(
+    district: District, tables: Tables, years: Sequence[int], ends: Sequence[YearEnd], first_days: int
+) -> Years:
     """Every one of these school years of every student."""
-    groups = [_Group(district, tables, years, ends, first) for first in range(0, district.students, _AT_ONCE)]
-    nothing = (np.zeros(0, np.int32),) * (5 + len(ends))
+    groups = [
+        _Group(district, tables, years, ends, first_days, first) for first in range(0, district.students, _AT_ONCE)
+    ]
+    nothing = (np.zeros(0, np.int32),) * (6 + len(ends))
     parts = [nothing, *(group.part(year) for year in range(len(years)) for group in groups)]
-    student, first, last, enrolled, missed, *crossed = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return Years(student, first, last, enrolled, missed, crossed)
+    student, first, seen, last, enrolled, missed, *crossed = (
+        np.concatenate(columns) for columns in zip(*parts, strict=True)
+    )
+    return Years(student, first, seen, last, enrolled, missed, crossed)
 
 
 class _Group:
     """The students from ``first`` on, over all days twice: how each year ended, then when that was certain."""
 
     def __init__(
-        self, district: District, tables: Tables, years: Sequence[int], ends: Sequence[YearEnd], first: int
+        self,
+        district: District,
+        tables: Tables,
+        years: Sequence[int],
+        ends: Sequence[YearEnd],
+        first_days: int,
+        first: int,
     ) -> None:
-        self.first, self._years, self._ends = first, list(years), ends
+        self.first, self._years, self._ends, self._first_days = first, list(years), ends, first_days
         self._ground_of = district, tables, first, min(first + _AT_ONCE, district.students)
         shape, self._rows = (len(years), self._ground_of[3] - first), len(district.days)
-        self._begun, self._last = np.full(shape, self._rows, np.int32), np.zeros(shape, np.int32)
+        self._begun, self._seen = (np.full(shape, self._rows, np.int32) for _ in range(2))
+        self._last = np.zeros(shape, np.int32)
         self._enrolled, self._missed = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
         self._crossed = np.full((len(ends), *shape), self._rows, np.int32)
         self._add_up()
@@ -74,6 +89,7 @@ class _Group:
             self._missed[year] += missed
             self._last[year][counts] = row
             self._begun[year][counts & (self._begun[year] == self._rows)] = row
+            self._seen[year][counts & (self._enrolled[year] == self._first_days)] = row
 
     def _cross(self) -> None:
         so_far = np.zeros_like(self._missed)
@@ -87,17 +103,17 @@ class _Group:
     def part(self, year: int) -> tuple[Ints, ...]:
         """The columns of one year."""
         there = np.flatnonzero(self._enrolled[year])
-        columns = (self._begun, self._last, self._enrolled, self._missed, *self._crossed)
+        columns = (self._begun, self._seen, self._last, self._enrolled, self._missed, *self._crossed)
         return (there + self.first).astype(np.int32), *(each[year][there] for each in columns)
 
 
-def decided(years: Years, outcome: Outcome, state: int = TARGETED, *, on_last_day: bool = False) -> Ints:
+def decided(years: Years, outcome: Outcome, state: int = TARGETED, decides: Decides = "every_day") -> Ints:
     """The row of the first day of each year on which students were in ``state``; as many as there are rows if on none.
 
-    ``on_last_day``: only the last counted day of each year is looked at.
+    ``decides``: on which days of each year that is looked at.
     """
     rows, stood = len(outcome.days), outcome.episodes(state)
-    since = years.last if on_last_day else years.first
+    since = {"every_day": years.first, "first_days_of_year": years.seen, "last_day_of_year": years.last}[decides]
     # Times of one student follow each other: the first that ends after the year began is the one, if it began in time.
     width = np.int64(rows + 2)
     ends = stood.student * width + stood.exit
