@@ -19,7 +19,7 @@ from sqlmodel import col
 from common.access import visible_to
 from common.auth import Principal
 from common.errors import Invalid, NotFound
-from common.events import Cause, Relation, Tier
+from common.events import Cause, Relation, SubscaleScore, SurveyScored, Tier
 from common.policies import PolicyInvalid
 from common.scope import sight_of
 from mtss.models import Student, Support
@@ -332,6 +332,12 @@ async def test_what_came_of_a_support_is_told_of_thirty_students_and_beside_thos
     mentored, others, without = everybody[:30], everybody[30:32], everybody[32:]
     await mtss.deliver(SCHOOL.calendar(), *(SCHOOL.enrols(each) for each in everybody), assigned(begin_on=FIRST))
     missed = [SCHOOL.absent(day, each) for each in everybody for day in (36, 37, 38, 39)]
+    asked = [belonging(30, 2.5, each, window=1) for each in everybody]
+    # Of who was asked before, one answers another instrument, and one of those without support never again.
+    asked += [belonging(60, 3.0 + place % 2, each, window=2) for place, each in enumerate(mentored)]
+    asked += [belonging(60, 2.5, each, window=2) for each in without[1:]]
+    asked += [belonging(55, 1.0, mentored[0], window=3, instrument="belonging-9")]
+    await mtss.deliver(*asked)
     await mtss.deliver(*missed, SCHOOL.refers(38, 1, everybody[0]), *SCHOOL.closes_through(45))
     mtss.clock.set(at_noon(45))
     for kind, who in (("mentor", [*mentored, mentored[0]]), ("small-group", others)):
@@ -358,8 +364,17 @@ async def test_what_came_of_a_support_is_told_of_thirty_students_and_beside_thos
     )  # 4 of 30; 1 of 30, of a third
     assert (mentor["referrals_before"], mentor["referrals_after"]) == (None, None)  # of too few
     assert (none["percent_missed_before"], none["percent_missed_after"]) == (10.0, 3.3)  # 3 of 30; 1 of 30
+    assert told["survey_subscale"] == "belonging"
+    assert (mentor["survey_before"], mentor["survey_after"]) == (2.5, 3.5)
+    assert (none["survey_before"], none["survey_after"]) == (None, None)  # of 29
     for role in ("principal", "counselor", "teacher"):
         assert (await call(mtss, "GET", "/supports/outcomes", role=role)).status_code == 403
+
+
+def belonging(day: int, mean: float, who: UUID, window: int, instrument: str = "belonging-8") -> SurveyScored:
+    score = SubscaleScore(subscale="belonging", mean=mean, answered=2, items=2, prorated=False)
+    said = {"instrument": instrument, "scores": (score,)}
+    return SCHOOL.scores(day, mean, who, window=window).model_copy(update=said)
 
 
 DEFAULT: Mapping[str, Any] = tomllib.loads(files("mtss").joinpath("policy.toml").read_text("utf-8"))
@@ -391,6 +406,9 @@ def test_a_team_that_is_nobody_or_never_meets_is_refused() -> None:
 
 
 def test_a_comparison_over_no_days_is_refused() -> None:
+    surveys = {"compare_surveys": {"subscale": "belonging", "within_days": 0}}
+    with pytest.raises(PolicyInvalid, match=r"compare_surveys\.within_days must be at least 1"):
+        read_catalogue(dict(DEFAULT) | surveys)
     with pytest.raises(PolicyInvalid, match="compare_days must be at least 1"):
         read_catalogue(dict(DEFAULT) | {"compare_days": 0})
 

@@ -64,6 +64,14 @@ class Following:
 
 
 @dataclass(frozen=True, slots=True)
+class Surveys:
+    """Of which subscale a survey before is held against one after, each at most so many days away."""
+
+    subscale: str
+    within_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
     """What staff notice, what the district gives, what for, and how it ends. Each is known by its name in the file."""
 
@@ -81,6 +89,7 @@ class Catalogue:
     """From so many instructional days before its review on a support waits in the queue."""
     compare_days: int
     """What came of supports is told over so many closed days on either side."""
+    compare_surveys: Surveys
     decide_nothing: Sequence[str]
     """As what somebody works at a school who decides about no student there."""
 
@@ -192,8 +201,15 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
         follow_up,
         said["review_soon"],
         said["compare_days"],
+        _surveys(said["compare_surveys"]),
         tuple(said["hand_over"]["decide_nothing"]),
     )
+
+
+def _surveys(said: Mapping[str, Any]) -> Surveys:
+    if said["within_days"] < 1:
+        raise PolicyInvalid("The policy of mtss: compare_surveys.within_days must be at least 1.")
+    return Surveys(said["subscale"], said["within_days"])
 
 
 POLICY = policy_of("mtss", added_to=("outcomes", "endings", "signs", "teams", "contexts", "universal", "supports"))

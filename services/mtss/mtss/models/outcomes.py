@@ -6,17 +6,19 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+_GIVEN = """
+    given AS (
+        SELECT kind, student_id, min(begun_on) AS at FROM mtss_support GROUP BY kind, student_id
+        UNION ALL
+        (SELECT DISTINCT ON (student_id) NULL, student_id, effective_on FROM mtss_decision WHERE tier <> :lowest ORDER BY student_id, number)
+    )"""
 # A student counts once for each kind, with as many days of theirs on either side as are compared, or not at all. Who was decided into a
 # tier of more support is compared around the day on which that first took effect if no support of theirs had begun by the last day
 # compared: whether they got out of the tier since or not, for otherwise those who got better by themselves would be left out.
 # Each LATERAL keeps to the indexes, also right after a district's whole past was loaded and PostgreSQL knows nothing of it yet.
 _COMPARED = sa.text(
-    """
-    WITH given AS (
-        SELECT kind, student_id, min(begun_on) AS at FROM mtss_support GROUP BY kind, student_id
-        UNION ALL
-        (SELECT DISTINCT ON (student_id) NULL, student_id, effective_on FROM mtss_decision WHERE tier <> :lowest ORDER BY student_id, number)
-    ), attended AS (
+    f"""
+    WITH {_GIVEN}, attended AS (
         SELECT g.kind, g.student_id, g.at, one.day, one.missed FROM given AS g CROSS JOIN LATERAL (
             SELECT DISTINCT ON (c.day) c.day, coalesce(a.hundredths_absent, 0) AS missed FROM mtss_enrolment AS e
             CROSS JOIN LATERAL (
@@ -45,7 +47,33 @@ _COMPARED = sa.text(
     FROM one WHERE before = :days AND after = :days AND (kind IS NOT NULL OR NOT EXISTS (
         SELECT FROM mtss_support AS s WHERE s.student_id = one.student_id AND s.begun_on <= one.through
     )) GROUP BY kind ORDER BY kind
-    """
+    """  # noqa: S608 (made of our own words only)
+)
+
+
+def _survey(order: str, between: str) -> str:
+    return f"""
+        SELECT s.instrument, s.answered_on, CAST(said ->> 'mean' AS numeric) AS mean
+        FROM mtss_score AS s CROSS JOIN LATERAL jsonb_array_elements(s.scores) AS said
+        WHERE s.student_id = g.student_id AND s.superseded_at IS NULL AND NOT s.deleted AND said ->> 'subscale' = :subscale AND {between}
+        ORDER BY s.answered_on {order}, s.window_id LIMIT 1"""  # noqa: S608 (the same)
+
+
+# The same students and days; who had none is compared up to a survey before which no support of theirs had begun.
+_SURVEYED = sa.text(
+    f"""
+    WITH {_GIVEN}, asked AS (
+        SELECT g.kind, g.student_id, before.mean AS before, after.mean AS after, after.answered_on AS through FROM given AS g
+        CROSS JOIN LATERAL ({_survey("DESC", "s.answered_on < g.at AND s.answered_on >= g.at - CAST(:within AS int)")}) AS before
+        CROSS JOIN LATERAL (
+            {_survey("ASC", "s.instrument = before.instrument AND s.answered_on BETWEEN g.at AND g.at + CAST(:within AS int)")}
+        ) AS after
+    )
+    SELECT kind, count(*)::int, round(avg(before), 2)::float8, round(avg(after), 2)::float8 FROM asked
+    WHERE kind IS NOT NULL OR NOT EXISTS (
+        SELECT FROM mtss_support AS s WHERE s.student_id = asked.student_id AND s.begun_on <= asked.through
+    ) GROUP BY kind
+    """  # noqa: S608 (the same)
 )
 
 
@@ -59,9 +87,17 @@ class Compared:
     """Percent of days missed before and after, referrals before and after, to one decimal place."""
     of_whom: tuple[int, ...]
     """For each of how many students it was not 0."""
+    surveyed: int
+    """How many with that kind of support answered a survey before and one after."""
+    means: tuple[float, ...]
+    """Of these the mean before and after."""
 
 
-async def compared(session: AsyncSession, days: int, lowest: str) -> Sequence[Compared]:
-    """Each kind of support that anybody has received, over so many days on either side of its first; one statement."""
+async def compared(
+    session: AsyncSession, days: int, lowest: str, subscale: str, within_days: int
+) -> Sequence[Compared]:
+    """Each kind of support that anybody has received, over so many days on either side of its first; two statements."""
+    asked = {"lowest": lowest, "subscale": subscale, "within": within_days}
+    surveyed = {row[0]: (row[1], tuple(row[2:])) for row in await session.execute(_SURVEYED, asked)}
     found = await session.execute(_COMPARED, {"days": days, "lowest": lowest})
-    return [Compared(row[0], row[1], tuple(row[2:6]), tuple(row[6:])) for row in found]
+    return [Compared(row[0], row[1], tuple(row[2:6]), tuple(row[6:]), *surveyed.get(row[0], (0, ()))) for row in found]

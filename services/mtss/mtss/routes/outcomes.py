@@ -27,6 +27,14 @@ class BeforeAfter(BaseModel):
     percent_missed_after: float | None
     referrals_before: Annotated[float | None, Field(description="For each student.")]
     referrals_after: float | None
+    survey_before: Annotated[
+        float | None,
+        Field(
+            description="The mean of `survey_subscale` in the last survey before, over those who answered one before and one after "
+            "by the same instrument. Null: too few did."
+        ),
+    ]
+    survey_after: Annotated[float | None, Field(description="The same in the first survey from that day on.")]
 
 
 class OutcomeLine(BaseModel):
@@ -45,6 +53,7 @@ class OutcomesDocument(BaseModel):
     """Every kind that anybody has received. Who is supported is so because much was missed: some of it comes back by itself."""
 
     days: Annotated[int, Field(description="So many closed days on either side; who has fewer is not counted.")]
+    survey_subscale: Annotated[str, Field(examples=["belonging"])]
     minimum: Annotated[int, Field(description="Fewer students are not told of.")]
     items: list[OutcomeLine]
 
@@ -52,18 +61,22 @@ class OutcomesDocument(BaseModel):
 @router.get("/v1/supports/outcomes")
 async def read_outcomes(_: District, session: Session) -> OutcomesDocument:
     """What was so before and after each kind of support, and of those who were decided into a tier of more support and received none."""
-    days = CATALOGUE.compare_days
+    days, surveys = CATALOGUE.compare_days, CATALOGUE.compare_surveys
     items = []
-    for each in await compared(session, days, Tier.UNIVERSAL):
+    for each in await compared(session, days, Tier.UNIVERSAL, surveys.subscale, surveys.within_days):
         kind = CATALOGUE.kinds.get(each.kind or "")
         items.append(OutcomeLine(kind=each.kind, outcomes=list(kind.outcomes) if kind else [], told=_told(each)))
-    return OutcomesDocument(days=days, minimum=LEAST.students, items=items)
+    return OutcomesDocument(days=days, survey_subscale=surveys.subscale, minimum=LEAST.students, items=items)
 
 
 def _told(found: Compared) -> BeforeAfter | None:
     if found.students < LEAST.students:
         return None
     numbers = zip(_NUMBERS, found.averages, found.of_whom, strict=True)
+    before, after = found.means if found.surveyed >= LEAST.students else (None, None)
     return BeforeAfter(
-        students=found.students, **{name: each if some >= LEAST.cell else None for name, each, some in numbers}
+        students=found.students,
+        survey_before=before,
+        survey_after=after,
+        **{name: each if some >= LEAST.cell else None for name, each, some in numbers},
     )
