@@ -11,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.db import Transactions
 from common.runtime import Runtime
+from sis.documents import write
+from sis.resources import RESOURCES
+from sis.rows import read_row
 from tests.sis.conftest import CATEGORY, EDFI, Sis, absence, enrolment, student
 
 EVENTS = "studentSchoolAttendanceEvents"
@@ -139,6 +142,23 @@ async def test_who_asks_waits_for_what_is_being_committed(sis: Sis, monkeypatch:
     commit.set()
     assert (await pushed).status_code == 201
     assert len(await listed(sis, "students", minChangeVersion=await asked)) == 1
+
+
+async def test_nobody_who_pushes_waits_for_who_asks(sis: Sis) -> None:
+    (identity,) = await sis.put_in("students", student())
+    async with sis.running.session() as session:
+        rows = [read_row(RESOURCES["students"], student("s2"))]
+        await write(session, sis.running.runtime.vault, RESOURCES["students"], rows, ["sis"])
+        asked = asyncio.create_task(newest(sis))
+        await asyncio.sleep(0.3)
+        changed = student(firstName="Renamed")
+        replaced = sis.call("PUT", f"{EDFI}/students/{identity}", json=changed | {"id": identity})
+        for answer in await asyncio.wait_for(asyncio.gather(replaced, sis.post("students", student("s3"))), 5):
+            assert answer.status_code in (201, 204)
+        assert not asked.done()
+        await session.commit()
+    seen = await listed(sis, "students", maxChangeVersion=await asked)
+    assert [row["studentUniqueId"] for row in seen] == ["s2"]  # the other two came after it was asked
 
 
 async def test_who_follows_change_versions_misses_no_transaction_that_commits_late(

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.sis.conftest import EDFI, Sis, enrolment, school, student
+from tests.sis.conftest import EDFI, Sis, absence, enrolment, school, student
 
 
 async def listed(sis: Sis, path: str, **query: Any) -> httpx.Response:
@@ -133,3 +133,19 @@ async def test_a_page_has_at_most_500_and_25_where_nothing_is_said(sis: Sis) -> 
     ):  # fmt: skip
         (said,) = await refused(sis, "students", **query)
         assert said.startswith(next(iter(query)))
+
+
+async def test_dates_with_slashes_or_the_month_first_are_the_same_dates(sis: Sis) -> None:
+    await sis.roster()
+    said = ["2026-09-01", "09/01/2026", "9/1/2026", "09-01-2026", "2026/09/01"]
+    ids = await sis.put_in("studentSchoolAttendanceEvents", *map(absence, said))
+    assert len(set(ids)) == 1
+    for each in said:
+        (row,) = (await listed(sis, "studentSchoolAttendanceEvents", eventDate=each)).json()
+        assert row["eventDate"] == "2026-09-01"
+
+
+async def test_what_is_asked_for_is_read_as_what_is_pushed(sis: Sis) -> None:
+    await sis.put_in("schools", school(78))
+    assert len((await listed(sis, "schools", schoolId="0078")).json()) == 1
+    assert (await listed(sis, "schools", schoolId="nonsense")).json() == []

@@ -1,19 +1,22 @@
 """Staff and sections that were stored before anything followed from them: after an upgrade it is said by itself, once."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from common.events import AttendanceRecorded, SchoolCalendarSet, SectionAttended, SectionTaught, StaffAssigned
+from sis import following
 from sis.facts import fact_id
 from sis.following import follow_stored
-from sis.policy import ATTENDANCE, CALENDAR
+from sis.policy import ATTENDANCE, CALENDAR, UNDERSTOOD
 from tests.sis.conftest import Sis, absence
 from tests.sis.test_closing import calendar_date
 from tests.sis.test_teaching import ASSIGNED, ATTENDED, TAUGHT, assignment, attended, days, section, taught, term
 
+ATTENDANCE_EVENTS = "studentSchoolAttendanceEvents"
 SAID = (StaffAssigned, SectionTaught, SectionAttended)
 
 
@@ -85,19 +88,32 @@ async def test_what_was_said_before_a_kill_is_not_said_again_by_who_goes_on(sis:
     assert known((await said(sis))[-1:]) == known([lost])
 
 
-def read_otherwise(monkeypatch: pytest.MonkeyPatch, name: str, policy: Any) -> None:
-    for module in ("sis.consequences", "sis.following"):
+async def read_otherwise(
+    sis: Sis, monkeypatch: pytest.MonkeyPatch, name: str, policy: Any, where: str = "sis.consequences"
+) -> None:
+    """Let the service start with another policy, and the processes of before be gone."""
+    for module in (where, "sis.following"):
         monkeypatch.setattr(f"{module}.{name}", policy)
+    following._started.pop(sis.running.runtime)
+    await follow_stored(sis.running.runtime)
+    await settle(sis)
+
+
+async def settle(sis: Sis) -> None:
+    async with sis.running.session() as session:
+        await session.execute(sa.text("UPDATE sis_read SET since = since - interval '10 minutes'"))
+        await session.commit()
 
 
 async def test_days_of_a_code_that_the_district_reads_otherwise_are_said_again_and_no_others(
     sis: Sis, monkeypatch: pytest.MonkeyPatch
 ):
     await sis.roster()
-    await sis.bulk("studentSchoolAttendanceEvents", [absence("2026-09-01", "Tardy"), absence("2026-09-02")])
+    await sis.bulk(ATTENDANCE_EVENTS, [absence("2026-09-01", "Tardy"), absence("2026-09-02")])
     await follow_stored(sis.running.runtime)
     before = await sis.running.said(AttendanceRecorded)
-    read_otherwise(
+    await read_otherwise(
+        sis,
         monkeypatch,
         "ATTENDANCE",
         replace(ATTENDANCE, categories={**ATTENDANCE.categories, "tardy": "early_departure"}),
@@ -109,6 +125,71 @@ async def test_days_of_a_code_that_the_district_reads_otherwise_are_said_again_a
     assert [(str(each.on), each.kind) for each in after[2:]] == [("2026-09-01", "early_departure")]
 
 
+async def test_while_processes_read_otherwise_beside_each_other_the_one_that_was_started_last_is_right(
+    sis: Sis, monkeypatch: pytest.MonkeyPatch
+):
+    runtime = sis.running.runtime
+    await sis.roster()
+    await sis.bulk(ATTENDANCE_EVENTS, [absence("2026-09-01", "Tardy")])
+    await follow_stored(runtime)
+    started = following._started[runtime] - timedelta(hours=1)
+    otherwise = replace(ATTENDANCE, categories={**ATTENDANCE.categories, "tardy": "early_departure"})
+    await read_otherwise(sis, monkeypatch, "ATTENDANCE", otherwise)
+
+    with monkeypatch.context() as before:
+        before.setattr("sis.following.ATTENDANCE", ATTENDANCE)
+        before.setattr("sis.consequences.ATTENDANCE", ATTENDANCE)
+        before.setitem(following._started, runtime, started)
+        await follow_stored(runtime)
+        await sis.bulk(ATTENDANCE_EVENTS, [absence("2026-09-02", "Tardy")])
+    await follow_stored(runtime)
+    kinds = [(str(each.on), each.kind) for each in await sis.running.said(AttendanceRecorded)]
+    assert kinds == [
+        ("2026-09-01", "tardy"),
+        ("2026-09-02", "tardy"),
+        ("2026-09-01", "early_departure"),
+        ("2026-09-02", "early_departure"),
+    ]
+
+
+async def test_what_is_read_otherwise_is_gone_through_when_processes_of_before_are_surely_gone(
+    sis: Sis, monkeypatch: pytest.MonkeyPatch
+):
+    await sis.roster()
+    await sis.bulk(ATTENDANCE_EVENTS, [absence("2026-09-01", "Tardy")])
+    await follow_stored(sis.running.runtime)
+    monkeypatch.setattr("sis.following.ATTENDANCE", replace(ATTENDANCE, categories={}))
+    monkeypatch.setattr("sis.consequences.ATTENDANCE", replace(ATTENDANCE, categories={}))
+    following._started.pop(sis.running.runtime)
+    for _ in range(2):
+        await follow_stored(sis.running.runtime)
+        assert len(await sis.running.said(AttendanceRecorded)) == 1
+    await settle(sis)
+    await follow_stored(sis.running.runtime)
+    assert len(await sis.running.said(AttendanceRecorded)) == 2
+
+
+async def test_a_code_that_means_nothing_any_more_says_nothing_and_is_listed(sis: Sis, monkeypatch: pytest.MonkeyPatch):
+    await sis.roster()
+    await sis.bulk(
+        ATTENDANCE_EVENTS, [absence("2026-09-01", "Tardy"), absence("2026-09-02", "Tardy"), absence("2026-09-02")]
+    )
+    await follow_stored(sis.running.runtime)
+    before = len(await sis.running.said(AttendanceRecorded))
+    categories = {code: kind for code, kind in ATTENDANCE.categories.items() if code != "tardy"}
+    await read_otherwise(sis, monkeypatch, "ATTENDANCE", replace(ATTENDANCE, categories=categories))
+    monkeypatch.setitem(UNDERSTOOD, "attendanceEventCategoryDescriptors", categories)
+    await follow_stored(sis.running.runtime)
+    assert [(str(each.on), each.deleted) for each in (await sis.running.said(AttendanceRecorded))[before:]] == [
+        ("2026-09-01", True)
+    ]
+    await sis.put_in(ATTENDANCE_EVENTS, absence("2026-09-01", "Excused Absence"))
+    unmapped = (await sis.call("GET", "/sis/v1/descriptors/unmapped")).json()["items"]
+    assert [(each["descriptor"], each["code_value"]) for each in unmapped] == [
+        ("attendanceEventCategoryDescriptors", "Tardy")
+    ]
+
+
 async def test_days_that_count_by_another_reading_of_the_calendar_are_said_again(
     sis: Sis, monkeypatch: pytest.MonkeyPatch
 ):
@@ -118,7 +199,9 @@ async def test_days_that_count_by_another_reading_of_the_calendar_are_said_again
         [calendar_date("2026-09-08", "Weather day"), calendar_date("2026-09-09", "Instructional day")],
     )
     await follow_stored(sis.running.runtime)
-    read_otherwise(monkeypatch, "CALENDAR", replace(CALENDAR, instructional=[*CALENDAR.instructional, "weather day"]))
+    await read_otherwise(
+        sis, monkeypatch, "CALENDAR", replace(CALENDAR, instructional=[*CALENDAR.instructional, "weather day"])
+    )
     await follow_stored(sis.running.runtime)
     await follow_stored(sis.running.runtime)
     said = [list(map(str, each.instructional_days)) for each in await sis.running.said(SchoolCalendarSet)]

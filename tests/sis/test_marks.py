@@ -11,6 +11,7 @@ from sis.facts import fact_id
 from sis.following import follow_stored
 from sis.policy import MARKS
 from tests.sis.conftest import Sis
+from tests.sis.test_following import read_otherwise, settle
 from tests.sis.test_teaching import ATTENDED, OFFERING, attended, section
 
 
@@ -144,6 +145,8 @@ async def test_marks_stored_before_an_upgrade_are_said_once(sis: Sis, seated: tu
         await session.execute(sa.text("INSERT INTO sis_unfollowed VALUES ('grades')"))
         await session.commit()
     await follow_stored(sis.running.runtime)
+    await settle(sis)
+    await follow_stored(sis.running.runtime)
     await follow_stored(sis.running.runtime)
     assert await said(sis) == [("2026-10-23", True, False)]
 
@@ -154,8 +157,9 @@ async def test_marks_are_gone_through_once_where_the_district_reads_them_otherwi
     await sis.put_in("gradingPeriods", period())
     await sis.put_in("grades", grade("D"))
     await follow_stored(sis.running.runtime)
-    for module in ("sis.marks", "sis.following"):
-        monkeypatch.setattr(f"{module}.MARKS", replace(MARKS, failing=["d", "f"], passing=["c"]))
+    await read_otherwise(
+        sis, monkeypatch, "MARKS", replace(MARKS, failing=["d", "f"], passing=["c"]), where="sis.marks"
+    )
     await follow_stored(sis.running.runtime)
     await follow_stored(sis.running.runtime)
     assert await said(sis) == [("2026-10-23", False, False), ("2026-10-23", True, False)]

@@ -173,6 +173,11 @@ def test_what_is_well_formed_is_kept(read, value, kept):
         (day, "2027-02-30", "must be a date that exists"),
         (day, "20270201", "must be a date such as 2027-01-31"),
         (day, 20270201, "must be a date such as 2027-01-31"),
+        *(
+            (day, sent, "must be a date such as 2027-01-31")
+            for sent in ("8-1/2014", "2014-8-1", "08/01/14", "Aug 1, 2014")
+        ),
+        (day, "31/12/2026", "must be a date that exists"),
         (day, "0001-01-01", "must be a date in the years 1900 to 2199"),
         (moment, 5, "must be a date and time such as 2027-01-31T08:00:00Z"),
         (moment, "yesterday", "must be a date and time such as 2027-01-31T08:00:00Z"),

@@ -1,6 +1,7 @@
 """Which facts follow from which documents."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -122,7 +123,7 @@ async def resolve_attendance(session: AsyncSession, at: datetime, changed: Seque
         wanted = {"ids": ids, "students": students, "schools": schools, "days": days}
         found = await fetch(session, _ATTENDANCE_OF_DAYS, wanted)
         return [
-            (_attendance(key, [_attendance_row(*row) for row in rows]), said)
+            (_attendance(key, itertools.chain.from_iterable(_attendance_row(*row) for row in rows)), said)
             for key, (*said, rows) in zip(keys, found, strict=True)
         ]
 
@@ -134,17 +135,19 @@ def attendance_added(added: Iterable[Standing]) -> dict[FactKey, Fact]:
     rows: dict[FactKey, list[AttendanceRow]] = {}
     for document in added:
         body = document.content.body
-        row = _attendance_row(body["attendanceEventCategoryDescriptor"], body.get("eventDuration"))
-        rows.setdefault((document.student_id, document.school_id, document.on), []).append(row)
+        said = _attendance_row(body["attendanceEventCategoryDescriptor"], body.get("eventDuration"))
+        rows.setdefault((document.student_id, document.school_id, document.on), []).extend(said)
     return {key: _attendance(key, of_day) for key, of_day in rows.items()}
 
 
-def _attendance_row(category: str, duration: str | None) -> AttendanceRow:
-    missed = None if duration is None else hundredths(duration)
-    return AttendanceRow(ATTENDANCE.kind(code_value(category)), missed)
+def _attendance_row(category: str, duration: str | None) -> Iterator[AttendanceRow]:
+    """What a row says; nothing where the district took its code out of the policy again."""
+    kind = ATTENDANCE.kind(code_value(category))
+    if kind is not None:
+        yield AttendanceRow(kind, None if duration is None else hundredths(duration))
 
 
-def _attendance(key: FactKey, rows: Sequence[AttendanceRow]) -> Fact:
+def _attendance(key: FactKey, rows: Iterable[AttendanceRow]) -> Fact:
     student, school, on = key
     day = ATTENDANCE.resolve(rows)
     state = {

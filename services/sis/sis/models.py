@@ -115,12 +115,15 @@ class Unfollowed(Table, table=True):
 
 
 class Read(Table, table=True):
-    """A resource whose documents were all gone through, and a digest of how the district then read them."""
+    """A resource, and a digest of how the district reads it since when; what was stored before may still be gone through."""
 
     __tablename__ = "sis_read"
 
     resource: str = Field(sa_column=sa.Column(sa.Text, primary_key=True))
     reading: str = Field(sa_column=sa.Column(sa.Text, nullable=False))
+    since: datetime = Field(
+        sa_column=sa.Column(sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False)
+    )
 
 
 class Restriction(Table, table=True):

@@ -86,6 +86,7 @@ CODES: Mapping[str, list[str]] = _codes(_DATA)
 """Code values that are listed from the start as they are written, by the resource that lists them."""
 UNDERSTOOD: Mapping[str, Collection[str]] = {
     "addressTypeDescriptors": CONTACTS.address_types,
+    "attendanceEventCategoryDescriptors": ATTENDANCE.categories,
     "languageUseDescriptors": CONTACTS.language_uses,
     **{name: _lower(codes) for name, codes in _DATA["descriptors"].items()},
 }

@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,9 +21,10 @@ from common.paging import decode_cursor, encode_cursor
 from sis.clients.bounds import visible
 from sis.models import Document
 from sis.resources import Resource, key_text
+from sis.resources.kinds import leaves
 from sis.rows import key_of
 from sis.rules.flat import document_of
-from sis.rules.members import InvalidMember
+from sis.rules.members import BrokenRule, InvalidMember
 from sis.rules.values import code_value
 
 DOCUMENTS = Document.metadata.tables["sis_document"]
@@ -220,8 +223,18 @@ def _identity(value: str) -> UUID:
         raise InvalidMember(field="id", rule="must be the id of a document") from None
 
 
+def _as_kept(resource: Resource, path: str, value: str) -> str:
+    """A value as a document that says it is kept; one that none can say stays as it is, and finds nothing."""
+    (read,) = (member.read for at, member in leaves(resource.shape) if at == path)
+    with suppress(BrokenRule):
+        kept = value if isinstance(read, Mapping) else read(value)
+        return kept if isinstance(kept, str) else to_json(kept).decode()
+    return value
+
+
 def _filter(resource: Resource, path: str, value: str) -> list[sa.ColumnElement[bool]]:
     """Where the member at ``path`` has this value; first by what an index knows, then exactly."""
+    value = _as_kept(resource, path, value)
     if resource.identity == (path,):
         return [DOCUMENTS.c.key == key_text(iter([value]))]
     member = DOCUMENTS.c.body[tuple(path.split("."))].astext

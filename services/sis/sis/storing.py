@@ -22,7 +22,7 @@ from sis.standing import Standing
 # Each LATERAL keeps to the index, one look a row, also where the plan was made while the table was still small. It also
 # fixes the order in which rows are locked: that of the arrays.
 # One statement tells the time, what waits and what stands. It also notes, until this transaction ends, that there may be change
-# versions which nobody sees yet: sis.routes.changes waits for that, and nobody waits for it while holding a document.
+# versions which nobody sees yet: sis.routes.changes waits until that is over. Nobody ever waits to note it.
 _FIND = sa.text(
     """
     SELECT transaction_timestamp(), wanted.key, w.*, d.*

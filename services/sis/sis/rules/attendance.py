@@ -32,9 +32,10 @@ class AttendancePolicy:
     never_missed: Iterable[str]
     strongest_first: Iterable[str]
 
-    def kind(self, code: str) -> AttendanceKind:
-        """The kind that a code value means, in any case."""
-        return AttendanceKind(self.categories[code.lower()])
+    def kind(self, code: str) -> AttendanceKind | None:
+        """The kind that a code value means, in any case; ``None`` of one that means nothing here any more."""
+        kind = self.categories.get(code.lower())
+        return None if kind is None else AttendanceKind(kind)
 
     def missed(self, row: AttendanceRow) -> int:
         """Hundredths of the day that ``row`` alone says were missed."""

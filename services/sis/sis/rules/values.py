@@ -11,6 +11,8 @@ from typing import Any
 from sis.rules.members import BrokenRule, Reader, takes
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MONTH_FIRST = re.compile(r"(?P<month>[0-9]{1,2})([/-])(?P<day>[0-9]{1,2})\2(?P<year>[0-9]{4})")
+_SLASHED = re.compile(r"(?P<year>[0-9]{4})/(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})")
 _DIGITS = re.compile("[0-9]{1,30}")
 _DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 _FLAGS = {"true": True, "false": False}
@@ -115,18 +117,29 @@ def year(value: Any) -> int:
     return found
 
 
+def _rewritten(value: str) -> str:
+    said = _MONTH_FIRST.fullmatch(value) or _SLASHED.fullmatch(value)
+    if said is None:
+        raise BrokenRule("must be a date such as 2027-01-31")
+    return f"{said['year']}-{said['month']:0>2}-{said['day']:0>2}"
+
+
 @takes("string", format="date")
 def day(value: Any) -> str:
-    """A date as ``YYYY-MM-DD``."""
-    if not isinstance(value, str) or not _DAY.fullmatch(value):
+    """A date as ``YYYY-MM-DD``; it may come with slashes, or with the month first, as spreadsheets of the United States write it.
+
+    Source: the Ed-Fi ODS/API 7.x, which takes ``08/01/2014``, ``08-01-2014`` and ``2014/08/01`` for the first of August.
+    """
+    if not isinstance(value, str):
         raise BrokenRule("must be a date such as 2027-01-31")
+    said = value if _DAY.fullmatch(value) else _rewritten(value)
     try:
-        found = date.fromisoformat(value)
+        found = date.fromisoformat(said)
     except ValueError:
         raise BrokenRule("must be a date that exists") from None
     if not YEARS[0] <= found.year <= YEARS[1]:
         raise BrokenRule(f"must be a date in the years {YEARS[0]} to {YEARS[1]}")
-    return value
+    return said
 
 
 @takes("string", format="date-time")
