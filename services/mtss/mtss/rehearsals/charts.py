@@ -21,6 +21,8 @@ _WIDTH, _HEIGHT, _CELL = 620, 260, 16
 _NAMES_WIDTH = 320
 _AROUND = {"left": 28, "right": 8, "top": 5, "bottom": 5}
 """Names are as wide as the reader's font makes them, which may be wider than that by which they are laid out."""
+_APART = 30
+"""Between the names of a legend, in pixels, for the same reason."""
 _MOST_SCHOOLS_NAMED = 80
 """Beyond so many a row for each school is too thin to be read: the heat map leaves them to the table."""
 
@@ -47,7 +49,9 @@ def _svg(chart: Any) -> str:
     configured = (
         chart.configure(font=_FONT, background="white", padding=_AROUND)
         .configure_axis(labelColor=_INK, titleColor=_INK, gridColor=_LINE, labelFontSize=12, titleFontSize=12)
-        .configure_legend(labelFontSize=12, titleFontSize=12, labelLimit=_NAMES_WIDTH, orient="top")
+        .configure_legend(
+            labelFontSize=12, titleFontSize=12, labelLimit=_NAMES_WIDTH, columnPadding=_APART, orient="top"
+        )
         .configure_header(labelFontSize=12, labelColor=_INK, labelLimit=_NAMES_WIDTH)
         .configure_view(stroke=None)
     )
