@@ -616,8 +616,10 @@ async def test_the_command_rehearses_and_writes_page_sheets_and_json(
     assert report["policies"][0]["version"] == "tried"
     for of in report["policies"]:
         of["early"]["chronic"]["precision"]["share"], of["early"]["severe"]["precision"]["share"] = 0.5, 0.25
-    in_short = in_plain_text(report)
+    in_short = in_plain_text(report | {"still_running": []})
     assert in_short.endswith("of students who ended the year at 10 percent missed or more.\n")
+    running = in_plain_text(report | {"still_running": [2025]})
+    assert running == f"{in_short}Not over yet: 2025. How such a year ended is said of its last closed day.\n"
     assert (in_short.count("50 %"), in_short.count("25 %")) == (5, 0)
 
 

@@ -135,6 +135,9 @@ def told(report: dict[str, Any]) -> str:
     lines.append(
         f"Found, in time, precision and school days ahead: of students who ended the year at {percent} percent missed or more."
     )
+    if report["still_running"]:
+        years = ", ".join(map(str, report["still_running"]))
+        lines.append(f"Not over yet: {years}. How such a year ended is said of its last closed day.")
     return "\n".join(lines) + "\n"
 
 
