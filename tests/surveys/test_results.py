@@ -1,16 +1,21 @@
 """What a survey came to: for a school and its sections, told once, to who sees them, and of no student."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from common.events import Relation
 from common.scope import see_all
+from surveys.command import app
+from tests.harness import over_http
 from tests.matrix.nets import NETS
 from tests.scoped import TEACHER, assigned, attends, named, related, teaches
 from tests.surveys.conftest import CLOSES, OTHER_SCHOOL, SCHOOL, Surveys, sheet
@@ -175,6 +180,29 @@ async def test_who_sees_the_school_is_told_of_it_and_nobody_of_another(surveys: 
     assert (status, elsewhere) == (200, 404)
     assert found["school"]
     assert len(found["sections"]) == 2
+
+
+async def test_a_survey_is_counted_and_read_at_a_terminal(surveys: Surveys, tmp_path: Path) -> None:
+    window, students = await a_school(surveys)
+    await sitting(surveys, WORKSHOP, students[28:37])
+    surveys.on(AFTER)
+    token = tmp_path / "district.token"
+    token.write_text(surveys.running.headers("district")["Authorization"].removeprefix("Bearer "))
+
+    async with over_http(surveys.running.app) as url:
+
+        async def typed(*said: str) -> tuple[int, str]:
+            arguments = [*said, "--url", url, "--token-file", str(token)]
+            done = await asyncio.to_thread(CliRunner().invoke, app, arguments, env={"COLUMNS": "200"})
+            return done.exit_code, " ".join(done.output.split())
+
+        counted_code, counted_said = await typed("count", window)
+        shown_code, shown = await typed("results", window, SCHOOL)
+        as_json = await typed("results", window, SCHOOL, "--json")
+
+    assert (counted_code, "schools: 1" in counted_said) == (0, True)
+    assert (shown_code, "39 of 40" in shown, "11 of 12" in shown, "fewer than 10" in shown) == (0, True, True, True)
+    assert '"minimum": 10' in as_json[1]
 
 
 async def test_a_school_of_the_window_at_which_nobody_is_has_no_result(surveys: Surveys) -> None:
