@@ -1,6 +1,5 @@
 """Attendance and calendars too are gone through anew where a district reads them otherwise; at first nothing is."""
 
-import sqlalchemy as sa
 from alembic import op
 
 revision = "0024"
@@ -8,8 +7,6 @@ down_revision = "0023"
 
 
 def upgrade() -> None:
-    since = sa.Column("since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False)
-    op.add_column("sis_read", since)
     # Marks of which it is not known how they were read are still gone through once.
     op.execute(
         "INSERT INTO sis_unfollowed SELECT 'grades' WHERE NOT EXISTS (SELECT FROM sis_read WHERE resource = 'grades') "
