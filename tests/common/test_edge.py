@@ -1,7 +1,7 @@
 """Limits, headers and slow clients: what every service does before its routes are asked."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -28,6 +28,7 @@ from common.policy import (
     STRANGER,
     STRANGERS_AT_WORK,
     STRANGERS_SENDING,
+    STRANGERS_SENDING_IN_ALL,
 )
 from common.process import Process
 from common.server import KEEP_ALIVE_SECONDS
@@ -137,15 +138,33 @@ def test_who_is_refused_without_end_is_new_only_once_until_they_pause() -> None:
     assert not refused()
 
 
+def never(_: Overloaded) -> None:
+    pytest.fail("nobody else waits for this place")
+
+
 def test_from_one_address_only_so_many_strangers_send_at_once() -> None:
     limits = Limits(Watch())
     with ExitStack() as held:
         for _ in range(STRANGERS_SENDING):
-            held.enter_context(limits.stranger_sending("192.0.2.0"))
-        with pytest.raises(Overloaded), limits.stranger_sending("192.0.2.0"):
+            held.enter_context(limits.stranger_sending("192.0.2.0", never))
+        with pytest.raises(Overloaded), limits.stranger_sending("192.0.2.0", never):
             pass
-        held.enter_context(limits.stranger_sending("192.0.2.1"))
+        held.enter_context(limits.stranger_sending("192.0.2.1", never))
     assert not limits.sending
+
+
+def test_whose_body_has_been_arriving_longest_makes_room_for_the_next() -> None:
+    limits, cut = Limits(Watch()), list[str]()
+
+    def noted(address: str) -> Callable[[Overloaded], None]:
+        return lambda _: cut.append(address)
+
+    with ExitStack() as held:
+        for place in range(STRANGERS_SENDING_IN_ALL + 2):
+            held.enter_context(limits.stranger_sending(str(place), noted(str(place))))
+        assert cut == ["0", "1"]
+    assert not limits.sending
+    assert not limits.cuts
 
 
 def test_that_strangers_find_no_place_is_new_only_once_until_they_pause() -> None:
@@ -159,11 +178,11 @@ def test_that_strangers_find_no_place_is_new_only_once_until_they_pause() -> Non
 
     with ExitStack() as held:
         for _ in range(STRANGERS_SENDING):
-            held.enter_context(limits.stranger_sending("192.0.2.0"))
+            held.enter_context(limits.stranger_sending("192.0.2.0", never))
         for _ in range(STRANGERS_AT_WORK):
             held.enter_context(limits.stranger_at_work())
         for _ in range(2):
-            assert [refused(limits.stranger_sending("192.0.2.0")) for _ in range(3)] == [False, True, True]
+            assert [refused(limits.stranger_sending("192.0.2.0", never)) for _ in range(3)] == [False, True, True]
             assert [refused(limits.stranger_at_work()) for _ in range(3)] == [False, True, True]
             watch.now += 60
 

@@ -10,14 +10,24 @@ import pytest
 from common.auth import Principal, staff_token, unverified
 from common.keys import read_signing_key
 from common.logs import FIELDS
-from common.policy import MACHINE, PERSON
+from common.policy import MACHINE, PERSON, REFUSALS_A_MINUTE
 from common.provider import Provider
+from common.security_log import log_more_refusals
 from tests.common.test_telemetry import CANARY, Written, written
 from tests.harness import Running, buckets_not_refilling
 from tests.identity_provider import Shape
 from tests.signing_in import counselor
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def a_new_minute(request: pytest.FixtureRequest) -> None:
+    """Nobody was refused before."""
+    if "echo" in request.fixturenames:
+        request.getfixturevalue("echo").runtime.refused.clear()
+
+
 LEVELS = {"info", "warning", "error", "exception"}
 Line = tuple[str, str, frozenset[str]]
 
@@ -122,6 +132,26 @@ async def test_who_asks_too_often_leaves_one_line_a_machine_too(echo: Running, w
             assert told == [429 if rate is PERSON else 503] * 3
     refused = [(line["error"], line["subject"]) for line in written.lines if line["event"] == "a request was refused"]
     assert refused == [("too-many-requests", str(staff)), ("machine-too-fast", "mtss")]
+
+
+async def test_of_more_refusals_of_one_who_asks_it_is_logged_at_the_end_of_the_minute_how_many(
+    echo: Running, written: Written
+) -> None:
+    staff, more = uuid4(), 4
+    for headers in (echo.headers("counselor", staff=staff), {}):
+        for _ in range(REFUSALS_A_MINUTE + more):
+            assert (await echo.http.get("/echo/v1/who", headers=headers)).status_code in (401, 403)
+    assert len(written.lines) == 1 + 2 * REFUSALS_A_MINUTE
+
+    await log_more_refusals(echo.runtime)
+    await log_more_refusals(echo.runtime)
+    told = [line for line in written.lines if line["event"] == "more requests were refused"]
+    assert [(line["service"], line["count"], line.get("subject")) for line in told] == [
+        ("echo", more, str(staff)),
+        ("echo", more, None),
+    ]
+    await echo.http.get("/echo/v1/who")
+    assert written.lines[-1]["event"] == "a request was refused"
 
 
 @pytest.mark.parametrize("asked", ["/echo/v1/open/0", f"/echo/v1/students/{UUID(int=7)}"])

@@ -25,7 +25,7 @@ from common.embedded import Cluster
 from common.errors import Unauthenticated
 from common.keys import read_keys
 from common.limits import Bucket
-from common.policy import STRANGERS_AT_WORK, STRANGERS_SENDING
+from common.policy import STRANGERS_AT_WORK, STRANGERS_SENDING, STRANGERS_SENDING_IN_ALL
 from sis.clients.credentials import _THREADS, add_client, new_secret
 from sis.policy import CLIENTS
 from sis.rules.oauth import Credentials, TokenRefused, credentials_of, fields_of
@@ -132,6 +132,26 @@ async def test_who_trickles_bodies_from_one_address_keeps_no_client_elsewhere_fr
             elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
             http = await held.enter_async_context(httpx.AsyncClient(transport=elsewhere, base_url=address))
             given = await http.post(TOKEN, data=GRANT, auth=client.auth)
+
+    assert (refused, given.status_code) == ({b"HTTP/1.1 503"}, 200)
+
+
+async def test_who_trickles_bodies_from_many_addresses_keeps_no_client_from_a_token(client: Client):
+    begun = f"POST {TOKEN} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\ngrant_type=".encode()
+    with buckets_not_refilling(client.sis.running):
+        async with over_http(client.sis.running.app) as address, AsyncExitStack() as held:
+            cut = []
+            for place in range(STRANGERS_SENDING_IN_ALL + STRANGERS_AT_WORK):
+                elsewhere = (f"127.0.1.{place // STRANGERS_SENDING}", 0)
+                port = int(address.rpartition(":")[2])
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=elsewhere)
+                held.callback(writer.close)
+                writer.write(begun)
+                cut.append(reader.read(len("HTTP/1.1 503")))
+            answers = asyncio.as_completed(cut, timeout=20)
+            refused = {await next(answers) for _ in range(STRANGERS_AT_WORK)}
+            async with httpx.AsyncClient(base_url=address) as http:
+                given = await http.post(TOKEN, data=GRANT, auth=client.auth)
 
     assert (refused, given.status_code) == ({b"HTTP/1.1 503"}, 200)
 

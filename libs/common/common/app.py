@@ -31,6 +31,7 @@ from common.problems import INTERNAL_ERROR, Problem, install, problem_of, respon
 from common.routing import EventRouter
 from common.runtime import Runtime, end
 from common.scope import access_policy
+from common.security_log import log_more_refusals
 from common.settings import Settings
 from common.strict import Router
 from common.telemetry import Telemetry
@@ -55,6 +56,7 @@ _HOUSEKEEPING = (
     Loop(measure, every=timedelta(seconds=15)),
     Loop(seal, every=timedelta(seconds=1)),
     Loop(anchor, every=AUDIT_ANCHORED),
+    Loop(log_more_refusals, every=timedelta(minutes=1)),
 )
 
 
@@ -97,6 +99,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         await end(tasks)
+        await log_more_refusals(runtime)
         await runtime.close()
         app.state.telemetry.flush()
 

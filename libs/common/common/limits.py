@@ -17,7 +17,16 @@ from fastapi import Request
 
 from common.auth import Principal
 from common.errors import DomainError, Overloaded
-from common.policy import LINK, MACHINE, PERSON, STRANGER, STRANGERS_AT_WORK, STRANGERS_SENDING, Rate
+from common.policy import (
+    LINK,
+    MACHINE,
+    PERSON,
+    STRANGER,
+    STRANGERS_AT_WORK,
+    STRANGERS_SENDING,
+    STRANGERS_SENDING_IN_ALL,
+    Rate,
+)
 
 _MOST_REMEMBERED = 10_000
 _ROUNDING = 1e-6
@@ -55,6 +64,8 @@ class Limits:
     """Requests without a token that are at work."""
     sending: Counter[str | None] = field(default_factory=Counter)
     """By address those of them whose bodies are arriving."""
+    cuts: dict[object, Callable[[Overloaded], None]] = field(default_factory=dict)
+    """How each of these is cut, whose body has been arriving longest first."""
 
     def take(self, who: Principal, address: str | None, *, machine: bool = False) -> None:
         """Let ``who``, or for a route without a token whoever asks from ``address``, ask once more.
@@ -102,18 +113,25 @@ class Limits:
             self.strangers -= 1
 
     @contextmanager
-    def stranger_sending(self, address: str | None) -> Iterator[None]:
-        """Hold one of the few places from which strangers at one address may send a body, as slowly as they like.
+    def stranger_sending(self, address: str | None, cut: Callable[[Overloaded], None]) -> Iterator[None]:
+        """Hold one of the few places from which strangers may send a body, slowly too, until ``cut`` makes room for another.
+
+        A body that comes at once is hardly ever cut, however many addresses let theirs trickle in.
 
         Raises:
             Overloaded: all of the address are taken.
         """
         if self.sending[address] >= STRANGERS_SENDING:
             raise self._taken("sending", address)
+        if len(self.cuts) >= STRANGERS_SENDING_IN_ALL:
+            self.cuts.pop(next(iter(self.cuts)))(self._taken("sending"))
+        mine = object()
+        self.cuts[mine] = cut
         self.sending[address] += 1
         try:
             yield
         finally:
+            self.cuts.pop(mine, None)
             self.sending -= Counter([address])
 
     def _taken(self, *places: str | None) -> Overloaded:

@@ -26,6 +26,10 @@ STRANGERS_AT_WORK: int = _DATA["strangers"]["at_work"]
 """How many requests without a token one process works on at once, so that they cannot take the places of those with one."""
 STRANGERS_SENDING: int = _DATA["strangers"]["sending"]
 """How many of them may be sending a body from one address, so that slow ones cannot take the places of all others."""
+STRANGERS_SENDING_IN_ALL: int = _DATA["strangers"]["sending_in_all"]
+"""How many may be from all addresses; then whose body has been arriving longest makes room for the next."""
+REFUSALS_A_MINUTE: int = _DATA["log"]["refusals_a_minute"]
+"""How many refusals of one who asks are logged one by one."""
 AUDIT_ANCHORED = timedelta(minutes=_DATA["audit"]["anchored_minutes"])
 """How often the log says where the chain of the audit log stands."""
 AUDIT_SEALED = timedelta(seconds=_DATA["audit"]["sealed_seconds"])

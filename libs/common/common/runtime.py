@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -61,6 +62,8 @@ class Runtime:
     """How many events Kafka holds that this service has not heard; null where it hears nothing over Kafka."""
     beats: dict[str, float] = field(default_factory=dict)
     """Until when each loop must have come round again, by the monotonic clock."""
+    refused: Counter[tuple[str | None, tuple[tuple[str, str], ...]]] = field(default_factory=Counter)
+    """How often this minute each who asks was refused: by what the log calls them, or by address where it calls them nothing."""
 
     def host_behind(self, error: BaseException) -> str | None:
         """Host and port of Kafka or of the database, whichever does not answer; ``None`` if neither is why."""

@@ -4,6 +4,7 @@ Source: OWASP ASVS 5.0, 16.3.1 to 16.3.3.
 """
 
 import hashlib
+from collections import Counter
 from functools import lru_cache
 
 import structlog
@@ -11,11 +12,14 @@ from fastapi import Request
 
 from common.auth import Principal
 from common.errors import DomainError, Overloaded
-from common.limits import TooManyRequests
+from common.limits import TooManyRequests, address_of
+from common.policy import REFUSALS_A_MINUTE
+from common.runtime import Runtime
 
 _REFUSALS = frozenset({401, 403, 404})
 """404 too: it is how a student is refused whom somebody does not see, and many of them are somebody who tries ids."""
 _DIGITS = 16
+_MOST_COUNTED = 10_000
 
 log = structlog.get_logger(__name__)
 
@@ -31,9 +35,13 @@ def log_let_in(who: Principal, token: str, service: str) -> None:
 def log_refusal(request: Request, error: DomainError) -> None:
     """Say that a request was refused, to whom and why, if it was for want of a right, for asking too often or for want of a place.
 
-    The latter two are said once, until who asked has paused: no flood of requests becomes one of lines.
+    The latter two are said once, until who asked has paused, and all others so often a minute of whoever asks: no flood of
+    requests becomes one of lines, in which the rest would go under.
     """
     if error.known if isinstance(error, TooManyRequests | Overloaded) else error.status not in _REFUSALS:
+        return
+    whom = _whom(request)
+    if not _said_one_by_one(request, whom):
         return
     # The template of the route: its path may hold a student or a link.
     route = str(getattr(request.scope.get("route"), "path", ""))
@@ -47,8 +55,27 @@ def log_refusal(request: Request, error: DomainError) -> None:
         error=error.kind(),
         reason=error.detail,
         **known,
-        **_whom(request),
+        **whom,
     )
+
+
+async def log_more_refusals(runtime: Runtime) -> None:
+    """Say of whom more was refused in this minute than was said one by one, and how much."""
+    refused, runtime.refused = runtime.refused, Counter()
+    for (_, whom), count in refused.items():
+        if count > REFUSALS_A_MINUTE:
+            log.warning(
+                "more requests were refused", service=runtime.name, count=count - REFUSALS_A_MINUTE, **dict(whom)
+            )
+
+
+def _said_one_by_one(request: Request, whom: dict[str, str]) -> bool:
+    refused = request.app.state.runtime.refused
+    key = None if whom else address_of(request), tuple(whom.items())
+    if key not in refused and len(refused) >= _MOST_COUNTED:
+        key = None, ()  # so many addresses at once are one flood
+    refused[key] += 1
+    return bool(refused[key] <= REFUSALS_A_MINUTE)
 
 
 def _whom(request: Request) -> dict[str, str]:

@@ -48,6 +48,10 @@ class _Refused(HTTPException):
 
 
 class _StrictRequest(Request):
+    _until = 0.0
+    _waiting: asyncio.Timeout | None = None
+    _cut_for: DomainError | None = None
+
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The body as it was before it was compressed, cut off where it grows over the limit."""
         limit, read = self.app.state.runtime.settings.body_limit_bytes, 0
@@ -69,10 +73,16 @@ class _StrictRequest(Request):
             return
         with ExitStack() as held:
             try:
-                held.enter_context(self.app.state.limits.stranger_sending(address_of(self)))
+                held.enter_context(self.app.state.limits.stranger_sending(address_of(self), self._cut))
             except Overloaded as refused:
                 raise _Refused(refused) from None
             yield
+
+    def _cut(self, refused: Overloaded) -> None:
+        """Read no further: others wait for this place."""
+        self._cut_for, self._until = refused, 0.0
+        if self._waiting:
+            self._waiting.reschedule(self._until)
 
     def _pieces(self, limit: int) -> AsyncIterator[bytes]:
         encoding = self.headers.get("content-encoding", "").strip().lower()
@@ -83,15 +93,17 @@ class _StrictRequest(Request):
         return _unpacked(self._arriving(limit), _WINDOWS[encoding])
 
     async def _arriving(self, limit: int) -> AsyncGenerator[bytes, None]:
-        until, chunks, read = asyncio.get_running_loop().time() + BODY_SECONDS, super().stream(), 0
+        self._until, chunks, read = asyncio.get_running_loop().time() + BODY_SECONDS, super().stream(), 0
         while True:
             try:
-                async with asyncio.timeout_at(until):
+                async with asyncio.timeout_at(self._until) as self._waiting:
                     chunk = await anext(chunks)
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise _Refused(TooSlow(seconds=BODY_SECONDS)) from None
+                raise _Refused(self._cut_for or TooSlow(seconds=BODY_SECONDS)) from None
+            finally:
+                self._waiting = None
             read += len(chunk)
             if read > limit:  # also of what unpacks to nothing there is only so much
                 raise _Refused(TooLarge(what="The body", limit=limit))
