@@ -13,6 +13,7 @@ import typer
 from common.commands import ADDRESS, HERE, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out, pages
 from mtss.commands.rehearse import PATH, finished, page_of
 from mtss.rehearsals.sheets import Row, as_csv
+from mtss.rules.rehearsal.report import EDITION
 
 app = typer.Typer(
     name="evaluation",
@@ -89,6 +90,10 @@ def again(file: Pack, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFi
     with one_sentence(), operator(url, data, token_file) as http:
         texts, said = _read(file)
         before = answer_of(http.get(f"{PATH}/{said['id']}/report"))
+        if before.get("edition") != EDITION:
+            raise Stop(
+                "Every file is whole. Its rehearsal was made by an earlier release, which reckoned otherwise: pack anew."
+            )
         _, now = _rehearsed(http, json.loads(texts[said["policy"]]), before["school_years"])
     different = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if different:
