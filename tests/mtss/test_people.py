@@ -436,7 +436,13 @@ async def test_a_review_is_handed_over_with_a_reason_to_who_works_there(school: 
     await school.deliver(assigned(begin_on=SCHOOL.days[0]))
     teaches = await handed_over(school, waits["id"], **body)
     assert (teaches.status_code, "decides there" in teaches.json()["errors"][0]["rule"]) == (422, True)
-    await school.deliver(assigned(begin_on=SCHOOL.days[0], classification="school counselor"))
+    for kind in (Relation.CASELOAD, Relation.TRUSTED_ADULT):
+        await school.deliver(related(kind, STUDENT, TEACHER, begin_on=SCHOOL.days[0]))
+        assert (await handed_over(school, waits["id"], **body)).status_code == 422
+    await school.deliver(related(Relation.COUNSELOR, STUDENT, TEACHER, begin_on=SCHOOL.days[0]))
+    assert (await handed_over(school, waits["id"], **body)).status_code == 201
+    gone = related(Relation.COUNSELOR, STUDENT, TEACHER, begin_on=SCHOOL.days[0], deleted=True)
+    await school.deliver(gone, assigned(begin_on=SCHOOL.days[0], classification="school counselor"))
     handed = await handed_over(school, waits["id"], **body)
     assert (handed.status_code, handed.json()["reason"]) == (201, REASON)
     assert [each["assigned"] for each in await queue(school)] == [handed.json()]

@@ -139,14 +139,15 @@ async def check_sees(session: AsyncSession, field: str, staff_id: UUID, waits: W
     """Nothing, if something that waits may be given to a member of staff.
 
     Which role somebody has is known only of who asks: so they must see the student on a ground of one of the roles that open it,
-    and by the school alone only where the SIS says of them that they are more than teachers.
+    and where the SIS knows them as teachers alone, on one that no teacher has, which is said of the student and not of the school.
 
     Raises:
         Invalid: they do not.
     """
     sight = _sight_of(staff_id, waits.works, today)
     if waits.student_id and not waits.works and await _decides_nothing(session, staff_id, today):
-        sight = replace(sight, grounds=sight.grounds - {"school"})
+        # By a section, a grade or a caseload a teacher sees the student as a teacher.
+        sight = replace(sight, grounds=sight.grounds - {"school", *access_policy().grounds["teacher"]})
     await see_as(session, sight)
     sees = await session.scalar(_SEES, {"student": waits.student_id, "school": waits.school_id})
     await see_as(session)
