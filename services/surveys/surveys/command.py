@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.table import Table
 
 from common.commands import ADDRESS, HERE, AsJson, Data, TokenFile, Url, answer_of, one_sentence, operator, out
 
@@ -49,20 +48,27 @@ def results(
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return
-    groups = [*([{"section_id": "the school"} | found["school"]] if found["school"] else []), *found["sections"]]
-    names = list(groups[0]["subscales"])
-    table = Table(title=f"School {school}: means with their 95 percent intervals")
-    for column in ("section", "answered", *names):
-        table.add_column(column.replace("_", " "), overflow="fold")
-    for each in groups:
-        answered = "–" if each["answered"] is None else f"{each['answered']} of {each['students']}"
-        table.add_row(str(each["section_id"]), answered, *(_said(each["subscales"][name]) for name in names))
-    out.print(table)
-    out.print(f"–: nothing is told from which something of fewer than {found['minimum']} students could be had.")
+    told = [
+        ("School " + school, found["school"]),
+        *((f"Section {each['section_id']}", each) for each in found["sections"]),
+    ]
+    shown = [(name, each) for name, each in told if each and each["answered"] is not None]
+    for name, each in shown:
+        _line(f"{name}: {each['answered']} of {each['students']} answered")
+        for subscale, score in sorted(each["subscales"].items()):
+            _line(f"  {subscale.replace('_', ' ')}: {_said(score)}")
+    _line(
+        f"Not told: {sum(each is not None for _, each in told) - len(shown)}. Nothing is told from which something of fewer than "
+        f"{found['minimum']} students could be had."
+    )
+
+
+def _line(text: str) -> None:
+    out.print(text, soft_wrap=True, highlight=False)
 
 
 def _said(told: dict[str, Any] | None) -> str:
     if told is None:
-        return "–"
+        return "not told"
     beyond = {"at_most": "at most ", "at_least": "at least ", None: ""}[told["beyond"]]
     return f"{beyond}{told['mean']:.2f} ({told['low']:.2f} to {told['high']:.2f})"
