@@ -169,6 +169,16 @@ def test_the_first_thirty_days_of_one_year_say_nothing_of_the_next(
     assert early["school_days_ahead"]["quartiles"][1] == ahead
 
 
+def test_who_has_no_counted_day_in_the_years_rehearsed_is_no_student_of_the_report() -> None:
+    at = School()
+    no_show = at.enrols(TWO, exit_on=at.days[0])
+    of_another_year = School(days=school_days(60, date(2023, 8, 21)), year=2024)
+    before = [of_another_year.calendar(), of_another_year.enrols(THREE, exit_on=of_another_year.days[50])]
+    events = [*_year(*range(0, 54, 3)), no_show, *before, *of_another_year.closes_through(60)]
+
+    assert _report(events, (ONE, TWO, THREE), school_years=[2025])["students"] == 1
+
+
 def test_a_caseload_is_held_against_the_places_that_the_school_has() -> None:
     document = copy.deepcopy(dict(policy().document))
     document["places"] = {"100": {"targeted": {"value": 0, "unit": "students", "source": "local"}}}

@@ -199,7 +199,7 @@ def _about(past: Past) -> dict[str, Any]:
     return {
         "school_years": list(past.school_years),
         "schools": list(past.schools),
-        "students": past.district.students,
+        "students": len(np.unique(past.years.student)),
         "from": past.date(rows[0]) if len(rows) else None,
         "through": past.date(rows[-1]) if len(rows) else None,
         "school_days": len(rows),
