@@ -88,7 +88,7 @@ async def mtss(running: Running, families: Sisters) -> District:
             ),
             "POST /mtss/v1/students/{student_id}/overrides": Asked(body=lambda _: _OVERRIDE),
             "POST /mtss/v1/students/{student_id}/supports": Asked(body=_support),
-            "POST /mtss/v1/students/{student_id}/team-referrals": Asked(body=_team),
+            "POST /mtss/v1/students/{student_id}/team-referrals": Asked(body=team),
         },
         await _who_asks_by_link(running, families),
     )
@@ -102,7 +102,8 @@ def _support(fill: Fill) -> Any:
     return _WHY | {"kind": "mentor", "owner_id": fill["staff_id"], "review_on": "2024-11-08"}
 
 
-def _team(fill: Fill) -> Any:
+def team(fill: Fill) -> Any:
+    """Whom a student is put before, led by who sees to them."""
     members = dict.fromkeys(("pastoral_lead", "aln_lead"), fill["staff_id"])
     return _WHY | {"team": "problem-solving", "members": members}
 
@@ -125,7 +126,7 @@ async def _ruled(running: Running, who: UUID) -> Fill:
     found = {"request_id": asked["id"], "override_id": override, "proposal_id": proposal, "review_id": proposal}
     found["staff_id"] = str(sees_to_it)
     given = (await ask("POST", f"{path}/supports", json=_support(found)))["id"]
-    referral = (await ask("POST", f"{path}/team-referrals", json=_team(found)))["id"]
+    referral = (await ask("POST", f"{path}/team-referrals", json=team(found)))["id"]
     await ask("POST", f"{path}/pulses", json={"wellbeing": 3, "words": "Seen at lunch, with two others."})
     await _stands_at_once(running, UUID(override))
     return found | {"support_id": given, "referral_id": referral}
