@@ -81,7 +81,7 @@ class _StrictRequest(Request):
     def _cut(self, refused: Overloaded) -> None:
         """Read no further: others wait for this place."""
         self._cut_for, self._until = refused, 0.0
-        if self._waiting:
+        if self._waiting and not self._waiting.expired():
             self._waiting.reschedule(self._until)
 
     def _pieces(self, limit: int) -> AsyncIterator[bytes]:
