@@ -2,10 +2,12 @@
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -91,6 +93,7 @@ class Sisters:
     def sis(self) -> FastAPI:
         app = FastAPI()
         problems.install(app)
+        app.state.runtime = SimpleNamespace(refused=Counter())  # what the log asks of a service that refuses
 
         @app.get("/sis/v1/students/{student_id}/contacts")
         async def contacts(student_id: UUID, school: str | None = None) -> Any:
