@@ -101,19 +101,21 @@ def words_of(
 ) -> Words:
     """A decision in words: what goes well comes first.
 
-    ``held``: the override that it says. ``asks``: what would change it is put before a person.
+    ``held``: the override that it says. ``asks``: what would change it is put before a person. What the facts would do without an
+    override only staff hear: to a family support that ends, or is still to come, would be another than the one that is given.
     """
     own = WORDS[language][audience]
     of: dict[bool | None, list[str]] = {True: [], False: [], None: []}
     for each in seen:
         of[each.holds].append(in_words(each, audience, language))
     by_facts = held.beneath if held else tier
-    changing = [each for each in seen if by_facts is Tier.UNIVERSAL or each.holds]
+    alone = held is not None and audience != "staff"
+    changing = [each for each in seen if (by_facts is Tier.UNIVERSAL or each.holds) and not alone]
     changes = [what_would_change_it(each, audience, language) for each in changing]
     return Words(
         opening=own["none"] if tier is None else own["opening"][tier],
         strengths=_once([*of[False], own.get("strength", "")]),
-        grounds=_once(of[True]),
+        grounds=() if alone and tier is Tier.UNIVERSAL else _once(of[True]),
         unknown=_once(of[None]),
         changes=_once([_held(held, audience, language), *changes, own.get("asks", "") if asks else ""]),
         closing=own["closing"],
