@@ -75,6 +75,7 @@ REFERRED = [SCHOOL.refers(3, 1), SCHOOL.refers(4, 2)]
 SITUATIONS: dict[str, tuple[int, list[Any]]] = {
     "nothing is known": (5, []),
     "all goes well": (30, [SCHOOL.scores(3, 4.0), SCHOOL.absent(3)]),
+    "some days were missed": (30, [SCHOOL.absent(24), SCHOOL.absent(28)]),
     "all stands": (30, [*MISSED, *REFERRED, SCHOOL.scores(3, 2.0)]),
     "the year is nearly over": (58, [SCHOOL.absent(30 + day) for day in range(8)] + REFERRED),
     "days were missed in a row": (30, [SCHOOL.absent(day) for day in (27, 28, 29)]),
@@ -150,6 +151,23 @@ def test_who_counts_only_some_absences_says_nothing_of_days_in_school() -> None:
     assert well == "On 29 of 30 school days your child missed nothing without an excuse. That is a strength."
     missed = words("all stands", "student", "es", UNEXCUSED).grounds[0]
     assert missed.startswith("Faltaste sin excusa 2.5 de 30 días de clase.")
+
+
+@pytest.mark.parametrize(
+    ("audience", "language", "said", "praise"),
+    [
+        ("parent", "en", "Your child was in school on {} of 30 school days.", " That is a strength."),
+        ("student", "en", "You were at school on {} of 30 school days.", " That is great."),
+        ("parent", "es", "Su hijo o hija vino {} de 30 días de clase.", " Eso es muy bueno."),
+        ("student", "es", "Viniste {} de 30 días de clase.", " ¡Muy bien!"),
+    ],
+)
+def test_attendance_is_praised_only_where_no_band_has_it_looked_at(
+    audience: Audience, language: Language, said: str, praise: str
+) -> None:
+    # 2 of 30 is more than the 5 percent from which the default policy has somebody look at it.
+    assert words("all goes well", audience, language).strengths[0] == said.format(29) + praise
+    assert words("some days were missed", audience, language).strengths[0] == said.format(28)
 
 
 def test_a_student_without_a_tier_is_told_that_it_is_too_early() -> None:

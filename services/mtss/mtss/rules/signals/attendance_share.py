@@ -86,8 +86,10 @@ def band(hundredths_absent: int, days_enrolled: int, clause: Clause) -> str | No
 
 
 def shown(holds: bool | None, evidence: Mapping[str, Any]) -> Iterator[str]:
-    """What was missed; and of how many days the school sent no list."""
+    """What was missed; praise, unless a band of the policy already has it looked at; and of how many days the school sent no list."""
     yield from shows(holds, evidence)
+    if holds is False and evidence.get("band", "none") == "none":
+        yield "well"
     if evidence["days_implied"]:
         yield "implied"
 
@@ -159,14 +161,16 @@ lapses_rule = "This ends once less than {entry_at_least} percent of these days w
 ends = "With every coming day attended that is {least:school_day} away, on {on:date}."
 ends_not = "What is left of this school year ({left:school_day}) is not enough for that."
 [en.parent]
-clear = { all = "Your child was in school on {days_attended} of {days_enrolled:school_day}. That is a strength.", unexcused = "On {days_attended} of {days_enrolled:school_day} your child missed nothing without an excuse. That is a strength.", excused = "On {days_attended} of {days_enrolled:school_day} your child missed nothing with an excuse. That is a strength." }
+clear = { all = "Your child was in school on {days_attended} of {days_enrolled:school_day}.", unexcused = "On {days_attended} of {days_enrolled:school_day} your child missed nothing without an excuse.", excused = "On {days_attended} of {days_enrolled:school_day} your child missed nothing with an excuse." }
+well = "That is a strength."
 stands = { all = "Your child was in school on {days_attended} of {days_enrolled:school_day}. We want to find out what would make it easier to come.", unexcused = "Your child was away without an excuse on {days_absent} of {days_enrolled:school_day}. We want to find out what would make it easier to come.", excused = "Your child was away with an excuse on {days_absent} of {days_enrolled:school_day}. We want to find out what would make it easier to come." }
 unknown = "It is too early to say much about days in school."
 begins = "We would offer more help if your child missed {least:school_day} more."
 ends = "If your child is in school each day, this support may end on {on:date}. That is {least:school_day} from now."
 ends_not = "This support will go on for the rest of this school year."
 [en.student]
-clear = { all = "You were at school on {days_attended} of {days_enrolled:school_day}. That is great.", unexcused = "On {days_attended} of {days_enrolled:school_day} you missed nothing without a note from home. That is great.", excused = "On {days_attended} of {days_enrolled:school_day} you missed nothing with a note from home. That is great." }
+clear = { all = "You were at school on {days_attended} of {days_enrolled:school_day}.", unexcused = "On {days_attended} of {days_enrolled:school_day} you missed nothing without a note from home.", excused = "On {days_attended} of {days_enrolled:school_day} you missed nothing with a note from home." }
+well = "That is great."
 stands = { all = "You were at school on {days_attended} of {days_enrolled:school_day}. What would make it easier to come? We want to help with that.", unexcused = "You were away without a note from home on {days_absent} of {days_enrolled:school_day}. What would make it easier to come? We want to help with that.", excused = "You were away with a note from home on {days_absent} of {days_enrolled:school_day}. What would make it easier to come? We want to help with that." }
 unknown = "It is too soon to say much about your days at school."
 begins = "If you miss {least:school_day} more, we will offer you more help."
@@ -185,14 +189,16 @@ lapses_rule = "Termina cuando las ausencias son menos de un {entry_at_least} por
 ends = "Si asiste cada día, será dentro de {least:school_day}: el {on:date}."
 ends_not = "Lo que queda de este año escolar ({left:school_day}) no alcanza."
 [es.parent]
-clear = { all = "Su hijo o hija vino {days_attended} de {days_enrolled:school_day}. Eso es muy bueno.", unexcused = "En {days_attended} de {days_enrolled:school_day} su hijo o hija no faltó sin excusa. Eso es muy bueno.", excused = "En {days_attended} de {days_enrolled:school_day} su hijo o hija no faltó con excusa. Eso es muy bueno." }
+clear = { all = "Su hijo o hija vino {days_attended} de {days_enrolled:school_day}.", unexcused = "En {days_attended} de {days_enrolled:school_day} su hijo o hija no faltó sin excusa.", excused = "En {days_attended} de {days_enrolled:school_day} su hijo o hija no faltó con excusa." }
+well = "Eso es muy bueno."
 stands = { all = "Su hijo o hija vino {days_attended} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir.", unexcused = "Su hijo o hija faltó sin excusa {days_absent} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir.", excused = "Su hijo o hija faltó con excusa {days_absent} de {days_enrolled:school_day}. Queremos saber qué le haría más fácil venir." }
 unknown = "Es muy pronto para hablar de los días de clase."
 begins = "Si falta {least:school_day} más, le ofreceremos más ayuda."
 ends = "Si viene cada día, este apoyo puede terminar el {on:date}. Es dentro de {least:school_day}."
 ends_not = "Este apoyo sigue hasta el fin de este año escolar."
 [es.student]
-clear = { all = "Viniste {days_attended} de {days_enrolled:school_day}. ¡Muy bien!", unexcused = "En {days_attended} de {days_enrolled:school_day} no faltaste sin excusa. ¡Muy bien!", excused = "En {days_attended} de {days_enrolled:school_day} no faltaste con excusa. ¡Muy bien!" }
+clear = { all = "Viniste {days_attended} de {days_enrolled:school_day}.", unexcused = "En {days_attended} de {days_enrolled:school_day} no faltaste sin excusa.", excused = "En {days_attended} de {days_enrolled:school_day} no faltaste con excusa." }
+well = "¡Muy bien!"
 stands = { all = "Viniste {days_attended} de {days_enrolled:school_day}. ¿Qué te haría más fácil venir? Queremos ayudarte con eso.", unexcused = "Faltaste sin excusa {days_absent} de {days_enrolled:school_day}. ¿Qué te haría más fácil venir? Queremos ayudarte con eso.", excused = "Faltaste con excusa {days_absent} de {days_enrolled:school_day}. ¿Qué te haría más fácil venir? Queremos ayudarte con eso." }
 unknown = "Es muy pronto para hablar de tus días de clase."
 begins = "Si faltas {least:school_day} más, te ofreceremos más ayuda."
