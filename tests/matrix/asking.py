@@ -157,7 +157,20 @@ class Matrix:
     async def ask(
         self, route: Route, headers: Headers, fill: Fill, more: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        """The answer about the student of ``fill``; where a personal link stands in the path, everybody tries what they hold."""
+        """The answer about the student of ``fill``, of which nothing is kept."""
+        request = await self.request(route, headers, fill, more)
+        with nothing_kept():
+            answer = await self.running.http.request(**request)
+        assert answer.status_code < 500 or answer.status_code == 503, (route.name, answer.text)
+        assert answer.status_code != 429
+        if answer.status_code < 400:
+            self.taken.add(route.name)
+        return answer
+
+    async def request(
+        self, route: Route, headers: Headers, fill: Fill, more: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """What is sent about the student of ``fill``; where a personal link stands in the path, everybody tries what they hold."""
         asked = self.asked(route)
         fill = fill | (asked.instead(fill) if asked.instead else {})
         parts = _ANY | fill | {"token": headers.get("Authorization", "").removeprefix("Bearer ") or _NOBODY}
@@ -166,15 +179,8 @@ class Matrix:
         options: dict[str, Any] = {} if route.method == "GET" else {"json": body}
         query = {**(asked.query(fill) if asked.query else {}), **(more or {})}
         seen = await self._seen(route, seen_at or path) if route.names_what_was_seen else {}
-        with nothing_kept():
-            answer = await self.running.http.request(
-                route.method, path, headers={**headers, **seen, **asked.headers}, params=query, **options
-            )
-        assert answer.status_code < 500 or answer.status_code == 503, (route.name, answer.text)
-        assert answer.status_code != 429
-        if answer.status_code < 400:
-            self.taken.add(route.name)
-        return answer
+        of = {"method": route.method, "url": path, "params": query}
+        return of | {"headers": {**headers, **seen, **asked.headers}} | options
 
     async def _seen(self, route: Route, path: str) -> Headers:
         """The version of what stands at ``path``, or of what it is part of, which stays: so it is read once."""
