@@ -108,8 +108,8 @@ class Matrix:
     district: District
     tried: set[tuple[str, str]] = field(default_factory=set)
     """Routes, and who was answered by them."""
-    taken: set[str] = field(default_factory=set)
-    """Routes that did for somebody what they are there for."""
+    taken: set[tuple[str, str]] = field(default_factory=set)
+    """Routes, and for whom they did what they are there for."""
     _tags: dict[str, str] = field(default_factory=dict)
 
     async def cell(self, route: Route, everybody: Sequence[Headers]) -> str:
@@ -164,7 +164,7 @@ class Matrix:
         assert answer.status_code < 500 or answer.status_code == 503, (route.name, answer.text)
         assert answer.status_code != 429
         if answer.status_code < 400:
-            self.taken.add(route.name)
+            self.taken.add((route.name, headers.get("Authorization", "")))
         return answer
 
     async def request(

@@ -36,8 +36,8 @@ class Found:
     written: Rows
     unasked: list[str]
     """Routes that somebody of a column was not asked with one net."""
-    untaken: set[str]
-    """Routes about students that nobody was let through to the end."""
+    untaken: list[str]
+    """Routes about students that nobody of a column was let through to the end, though they are let in."""
     bare: set[str]
     revealed: dict[str, list[str]]
     """By who asked: the routes whose answer changes when everything about Ben is gone."""
@@ -56,7 +56,7 @@ async def found(
         answered, unasked = await _ask_everything(matrix, anybody, people)
         bare = await _bare(matrix, people)
         revealed = await _revealed(matrix, anybody | people)
-        untaken = {route.name for route in routes_of(running.app) if route.of_students} - matrix.taken
+        untaken = _untaken(matrix, anybody | people, columns, answered)
         yield Found(columns, answered, _written(request.param), unasked, untaken, bare, revealed)
 
 
@@ -127,6 +127,17 @@ async def _otherwise(matrix: Matrix, route: Route, people: Columns, row: list[st
     return [f"{left}: {word} for {', '.join(columns)}" for word, columns in by_word.items()]
 
 
+def _untaken(matrix: Matrix, everybody: Columns, columns: list[str], rows: Rows) -> list[str]:
+    return [
+        f"{route.name} for {column}"
+        for route in routes_of(matrix.running.app)
+        if route.of_students
+        for column, cell in zip(columns[1:], rows[route.name], strict=True)
+        if column in everybody and cell in ("own", "Ben", "all", "yes")
+        if matrix.taken.isdisjoint((route.name, each.get("Authorization", "")) for each in everybody[column])
+    ]
+
+
 async def _bare(matrix: Matrix, people: Columns) -> set[str]:
     """What principals of one school are answered about both students when neither net is there."""
     async with AsyncExitStack() as nets:
@@ -194,7 +205,7 @@ def test_everybody_of_each_column_is_asked_with_either_net_alone_too(found: Foun
 
 
 def test_each_route_is_taken_of_somebody_so_that_refused_is_not_mistaken_for_not_now(found: Found) -> None:
-    assert found.untaken == set()
+    assert found.untaken == []
 
 
 def test_with_both_nets_cut_every_page_shows_the_other_student_too(found: Found) -> None:
