@@ -81,7 +81,7 @@ class _Anything(JWSRegistry):
 def access_claims(realm: Realm, person: Mapping[str, Any]) -> dict[str, Any]:
     """The claims of an access token for ``AUDIENCE``, as the product sends them."""
     now, email = int(time.time()), person.get("email")
-    sub = str(uuid5(NAMESPACE_URL, str(email)))
+    sub = str(person.get("sub") or uuid5(NAMESPACE_URL, str(email)))
     common = {"iss": realm.issuer, "aud": AUDIENCE, "sub": sub, "iat": now, "exp": now + 300}
     groups = list(person.get("groups", []))
     if realm.shape == "entra":

@@ -34,7 +34,7 @@ async def test_a_member_of_staff_signs_in(
     who = await whom(provider, token)
 
     assert provider.issued(token)
-    assert who == Principal("counselor", unverified(token).claims["sub"], staff_id=ADA, second_factor=True)
+    assert who == Principal("counselor", str(ADA), staff_id=ADA, second_factor=True)
     await provider.close()
 
 

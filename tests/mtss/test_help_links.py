@@ -130,6 +130,19 @@ async def test_the_same_form_sent_twice_asks_once_and_another_form_asks_again(sc
     assert (forged.status_code, forged.json()["errors"][0]["field"]) == (422, "once")
 
 
+async def test_who_goes_back_and_sends_the_form_again_with_more_asks_again(school: Running) -> None:
+    link, once = await issued(school), str(uuid4())
+    await sends(school, link, once=once)
+    await sends(school, link, once=once, words="And I am afraid to go home.")
+    assert await school.said(UrgentHelpRequested) == []
+    for _ in range(2):
+        await sends(school, link, once=once, urgent="true")
+    assert sorted((each["words"], each["urgent"]) for each in await requests(school)) == sorted(
+        [(WORDS, False), (WORDS, True), ("And I am afraid to go home.", False)]
+    )
+    assert len(await school.said(UrgentHelpRequested)) == 1
+
+
 @pytest.mark.parametrize("words", ["", " \n ", "x" * 4001, "\x00"])
 async def test_without_words_nothing_is_sent_and_the_page_says_what_is_missing(school: Running, words: str) -> None:
     refused = await sends(school, await issued(school), words=words)

@@ -43,6 +43,7 @@ class Principal:
 
     role: str
     subject: str
+    """Who it is on record. Of staff our own id: an identity provider may call one person by several names, and by their own."""
     schools: frozenset[str] = frozenset()
     staff_id: UUID | None = None
     service: str | None = None
@@ -54,11 +55,6 @@ class Principal:
     resources: frozenset[str] = frozenset()
     reads: frozenset[str] = frozenset()
     """The field classes of the route that this role may read, for the route's purpose."""
-
-    @property
-    def known_as(self) -> str:
-        """Who it is on record. Of staff our own id: what an identity provider calls its people may be a name."""
-        return str(self.staff_id or self.subject)
 
 
 def staff_token(
@@ -185,13 +181,14 @@ def in_time(claims: Mapping[str, Any]) -> bool:
 
 
 def _principal(claims: Mapping[str, Any], *, service: str | None, client: bool) -> Principal:
-    schools, staff = claims.get("schools", []), claims.get("staff")
+    schools, named = claims.get("schools", []), claims.get("staff")
     try:
+        staff = UUID(named) if named else None
         return Principal(
             role=claims["role"],
-            subject=str(claims["sub"]),
+            subject=str(staff or claims["sub"]),
             schools=frozenset(map(str, schools)),
-            staff_id=UUID(staff) if staff else None,
+            staff_id=staff,
             service=service,
             permissions=_names(claims.get("permissions", [])),
             second_factor=True,

@@ -75,10 +75,11 @@ class Provider:
         check_access_token(signed, self.oidc)
         claims = signed.claims
         role, name = role_of(claims, self.oidc), staff_name(claims, self.oidc)
+        staff = await self.people.staff_id(name)
         return Principal(
             role=role,
-            subject=claims["sub"],
-            staff_id=await self.people.staff_id(name),
+            subject=str(staff),
+            staff_id=staff,
             permissions=permissions_of(claims, self.oidc),
             second_factor=second_factor(claims, self.oidc),
         )

@@ -90,7 +90,7 @@ def _whom(request: Request) -> dict[str, str]:
 
 
 def _named(who: Principal) -> dict[str, str]:
-    return {"role": who.role, "subject": who.known_as}
+    return {"role": who.role, "subject": who.subject}
 
 
 @lru_cache(maxsize=10_000)

@@ -77,7 +77,7 @@ def _row(request: Request, response: Response, permission: Permission, told: set
     who: Principal = request.state.principal
     return {
         "id": new_id(),
-        "subject": "link" if permission.link else who.known_as,
+        "subject": "link" if permission.link else who.subject,
         "role": who.role,
         "method": request.method,
         "purpose": permission.purpose,

@@ -77,7 +77,7 @@ async def read_help_page(
     responses=_STATUSES | {200: {"description": "The form in another language.", "content": {"text/html": {}}}},
     openapi_extra=_FORM,
 )
-@repeatable("the form carries an id of its own, and what has that id is there once")
+@repeatable("the form carries an id of its own, and what it says under that id is there once")
 async def ask_for_help_by_link(
     token: str,
     request: Request,
@@ -108,7 +108,8 @@ async def ask_for_help_by_link(
         asked = HelpAsked(words=words)
     except ValidationError:
         return _form(link, language, within, words, urgent=urgent, note="wrong", status=422)
-    identity = uuid5(link.id, str(_once(form.get("once"))))
+    # Who goes back, writes more and sends again asks for something else.
+    identity = uuid5(link.id, f"{_once(form.get('once'))} {urgent} {asked.words}")
     if await session.get(HelpRequest, identity) is None:
         made = HelpRequest(
             id=identity,
