@@ -56,6 +56,20 @@ def test_a_staff_token_carries_its_permissions_and_a_role_brings_none(folder: Pa
     assert principal_of(verified(named, keys.trusted), service="mtss").permissions == {"surveys.import-paper"}
 
 
+@pytest.mark.parametrize(
+    "times", [{"exp": 3600}, {"exp": 4000, "iat": 3940}, {"iat": None}], ids=["an hour", "ahead", "not said"]
+)
+def test_a_service_token_that_was_made_for_longer_than_a_minute_is_refused(
+    folder: Path, keys: Keys, times: dict[str, int | None]
+) -> None:
+    now, key = int(time.time()), read_signing_key(folder / "notifications")
+    said = {"iat": 0, "exp": 60} | times
+    claims: dict[str, Any] = {name: None if value is None else now + value for name, value in said.items()}
+    token = signed(key, iss="notifications", aud="mtss", sub="notifications", role="service", **claims)
+    with pytest.raises(Unauthenticated):
+        principal_of(verified(token, keys.trusted), service="mtss")
+
+
 def test_a_service_token_is_good_for_one_sister_only(folder: Path, keys: Keys) -> None:
     token = service_token(read_signing_key(folder / "notifications"), caller="notifications", callee="mtss")
 

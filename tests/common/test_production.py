@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
+from common.embedded import Cluster
 from common.keys import Keys, read_keys, write_keys
-from common.production import refuse_unsafe
+from common.production import refuse_unbound, refuse_unsafe
 from common.settings import NotConfigured, Settings
+from tests.harness import run_service
 
 PUBLIC = "https://trellis.example.org"
 
@@ -64,3 +66,17 @@ def test_no_setting_of_a_secret_or_an_address_that_holds_one_has_a_default() -> 
     secret = ("password", "secret", "token", "key", "url", "security")
     given = {name: field.get_default(call_default_factory=True) for name, field in Settings.model_fields.items()}
     assert {name: value for name, value in given.items() if value and any(word in name for word in secret)} == {}
+
+
+async def test_a_role_that_row_security_does_not_bind_is_refused_and_never_ready(cluster: Cluster) -> None:
+    async with run_service("mtss", cluster) as running:
+        for unbound in (cluster.superuser_url("mtss"), cluster.owner_url("mtss")):
+            with pytest.raises(NotConfigured, match="must name the application role"):
+                await refuse_unbound(unbound)
+        await refuse_unbound(cluster.application_url("mtss"))
+        await refuse_unbound("postgresql://nobody@127.0.0.1:9/nowhere")  # it may not be up yet
+
+        assert await running.runtime.ready()
+        bound, running.runtime.engine = running.runtime.engine, running.admin
+        assert not await running.runtime.ready()
+        running.runtime.engine = bound

@@ -106,6 +106,18 @@ def _alerts() -> float:
     return sum(float(line.rpartition(" ")[2]) for line in counted)
 
 
+async def test_the_same_urgent_request_sent_again_raises_no_second_alert(school: Running) -> None:
+    headers = school.headers("counselor", schools=["north"]) | {"Idempotency-Key": str(uuid4())}
+    path, danger, before = (
+        f"/mtss/v1/students/{STUDENT}/help-requests",
+        {"words": WORDS, "signs": ["danger"]},
+        _alerts(),
+    )
+    answers = [await school.http.post(path, json=danger, headers=headers) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert _alerts() == before + 1
+
+
 async def test_staff_name_the_signs_they_noticed_and_an_urgent_one_is_due_on_the_same_day(school: Running) -> None:
     path = f"/students/{STUDENT}/help-requests"
     teacher: Any = {"role": "teacher", "staff": TEACHER, "schools": []}

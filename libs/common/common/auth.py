@@ -102,6 +102,8 @@ def principal_of(signed: Token, *, service: str) -> Principal:
         raise Unauthenticated(reason="it has expired or is not valid yet")
     if not isinstance(role, str) or role not in roles:
         raise Unauthenticated(reason="its issuer may not give this role")
+    if role == "service" and not _is_short(claims):
+        raise Unauthenticated(reason="it was made for longer than a minute")
     if issuer != STAFF:  # what bounds or widens a person is for staff tokens alone
         claims = {name: value for name, value in claims.items() if name in ("sub", "role")}
     return _principal(claims, service=issuer if role == "service" else None, client=issuer == DOOR)
@@ -178,6 +180,16 @@ def in_time(claims: Mapping[str, Any]) -> bool:
     if not isinstance(expires, int | float) or not isinstance(not_before, int | float):
         return False
     return not_before - _LEEWAY_SECONDS <= now < expires + _LEEWAY_SECONDS
+
+
+def _is_short(claims: Mapping[str, Any]) -> bool:
+    """Whether a token lives no longer than a sister service's may: one that leaks is good for no time."""
+    made, expires = claims.get("iat"), claims["exp"]
+    return (
+        isinstance(made, int | float)
+        and expires - made <= SERVICE_TOKEN_SECONDS
+        and made <= time.time() + _LEEWAY_SECONDS
+    )
 
 
 def _principal(claims: Mapping[str, Any], *, service: str | None, client: bool) -> Principal:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
@@ -22,6 +22,8 @@ _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=
 _TRUSTED_SECONDS = 1.0
 """A connection that was used less long ago is taken as it is: only a network that broke without a word could have cut it."""
 _HELD = "trellis.session"
+AFTERWARDS = "trellis.afterwards"
+"""What shall be said once a session's transaction is committed."""
 _OF_EVERY_CONNECTION = {
     "timezone": "UTC",
     "jit": "off",
@@ -249,6 +251,11 @@ async def _driver_in(connection: AsyncConnection) -> Any:
 def _as_driver_takes_it(statement: sa.TextClause) -> tuple[str, Sequence[str]]:
     compiled = statement.compile(dialect=_DIALECT)
     return str(compiled), compiled.positiontup or ()
+
+
+def afterwards(session: AsyncSession, say: Callable[[], None]) -> None:
+    """Let something be said once the transaction of ``session`` is committed, and not at all if it is not."""
+    session.info[AFTERWARDS].append(say)
 
 
 def district_date(session: AsyncSession, at: datetime) -> date:

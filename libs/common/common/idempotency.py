@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.access import Handle
 from common.auth import Principal
-from common.db import hold_session
+from common.db import AFTERWARDS, hold_session
 from common.errors import DomainError
 from common.scope import see_by_key, sight_of
 from common.sealed import Vault
@@ -150,7 +150,7 @@ async def _check_may_still_ask(handle: Handle, request: Request, session: AsyncS
     """
     if sight_of(request.state.principal, date.min).all:
         return
-    attempt = await session.begin_nested()
+    attempt, said = await session.begin_nested(), len(session.info[AFTERWARDS])
     try:
         await handle(request)
     except DomainError as refused:
@@ -158,6 +158,7 @@ async def _check_may_still_ask(handle: Handle, request: Request, session: AsyncS
             raise
     finally:
         await attempt.rollback()
+        del session.info[AFTERWARDS][said:]
 
 
 async def _keep(session: AsyncSession, vault: Vault, asked: _Asked, response: Response) -> None:

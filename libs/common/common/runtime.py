@@ -15,9 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from common.clients import Clients
-from common.db import create_engine
+from common.db import AFTERWARDS, create_engine
 from common.keys import DOOR_SERVICE, Keys, KeysMissing, read_keys
 from common.migrations import pending
+from common.production import is_unbound
 from common.provider import Provider
 from common.scope import EVERYTHING, Sight, session_for
 from common.sealed import Vault
@@ -127,10 +128,10 @@ class Runtime:
         return all(until > time.monotonic() for until in self.beats.values())
 
     async def ready(self) -> bool:
-        """Whether the database answers and has every migration. Kafka does not matter: the outbox waits for it."""
+        """Whether the database answers, has every migration and is bound by row security. Kafka does not matter: the outbox waits."""
         try:
             async with self.engine.connect() as connection:
-                return not await connection.run_sync(pending, self.name)
+                return not (await connection.run_sync(pending, self.name) or await is_unbound(connection))
         except (SQLAlchemyError, OSError):
             return False
 
@@ -140,9 +141,12 @@ class Runtime:
 
         It sees everything, as our own loops and handlers must; with ``sight`` what that says when it begins.
         """
-        async with session_for(self.engine, sight) as session, session.begin():
-            session.info["zone"] = self.settings.zone
-            yield session
+        async with session_for(self.engine, sight) as session:
+            session.info.update({"zone": self.settings.zone, AFTERWARDS: []})
+            async with session.begin():
+                yield session
+            for say in session.info[AFTERWARDS]:
+                say()
 
     async def close(self) -> None:
         """Give back connections."""

@@ -19,7 +19,7 @@ from common.logs import configure_logging
 from common.migrations import migrate_within
 from common.origins import open_to
 from common.process import Process
-from common.production import refuse_unsafe
+from common.production import refuse_unbound, refuse_unsafe
 from common.runtime import Runtime
 from common.server import listen, serve_http, start_again
 from common.settings import NotConfigured, Settings
@@ -85,6 +85,7 @@ def serve(
             )
         service_app.state.runtime = runtime = Runtime.start(service, Settings())
         refuse_unsafe(service_app, runtime.settings, runtime.keys)
+        asyncio.run(refuse_unbound(runtime.settings.database_url))
         _serve([service_app], listen(host, port), drains=True)
 
 

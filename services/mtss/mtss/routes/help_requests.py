@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from sqlmodel import col
 from common.access import require
 from common.app import Router
 from common.auth import Principal
-from common.db import Session, transaction_time
+from common.db import Session, afterwards, transaction_time
 from common.errors import DomainError
 from common.events import UrgentHelpRequested
 from common.idempotency import ONCE
@@ -182,9 +183,13 @@ async def take(session: AsyncSession, runtime: Runtime, request: HelpRequest, wo
     if request.urgent:  # a danger does not wait until somebody looks into a queue
         said = await _urgent(session, request, revision=1)
         await publish(session, said)
-        record_alert(runtime.name, state="urgent-help")
-        log.warning("an alert", service=runtime.name, reason="urgent-help", where=said.school_id)
+        afterwards(session, partial(_alert, runtime.name, said.school_id))
     await reassess(session, Touched(school={request.student_id}))
+
+
+def _alert(service: str, school: str) -> None:
+    record_alert(service, state="urgent-help")
+    log.warning("an alert", service=service, reason="urgent-help", where=school)
 
 
 async def _urgent(session: AsyncSession, request: HelpRequest, **stands: Any) -> UrgentHelpRequested:

@@ -104,7 +104,7 @@ class ResultsDocument(BaseModel):
     school_id: str
     instrument: str
     counted_at: datetime
-    minimum: Annotated[int, Field(description="Nothing is told, nor can be had from it, of fewer students.")]
+    minimum: Annotated[int, Field(description="What fewer students answered is not told, nor can be had from it.")]
     school: Annotated[GroupTold | None, Field(description="Null for who does not see the whole school.")]
     sections: list[SectionTold]
 
