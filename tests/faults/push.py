@@ -82,15 +82,16 @@ class School:
         return lines
 
     async def live(self, days: Sequence[date] | None = None, *, until: asyncio.Event | None = None) -> None:
-        """Push each day's absences and close it; then corrections, as long as ``until`` is not set."""
-        chance = random.Random(self.id)
-        for day in days or self.days:
+        """Push each day's absences and close it; then corrections, and that all is submitted, as long as ``until`` is not set."""
+        chance, days = random.Random(self.id), days or self.days
+        for day in days:
             await self.record(day, self._absences(chance))
             await self.close(day)
         while until is not None and not (until.is_set() or self.rest.is_set()):
             day = chance.choice(self.days)
             await self.record(day, {name: chance.choice((25, 50, 100)) for name in chance.sample(sorted(self.ids), 3)})
             await self.take_back(chance.choice(sorted(self.missed)))
+            await self.close(days[-1])  # it is on record each time, so that the sealer always has work
             await asyncio.sleep(0.02)
 
     async def record(self, day: date, absences: Mapping[str, int]) -> None:
