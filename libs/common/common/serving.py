@@ -159,12 +159,15 @@ def _machine_zone() -> str:
 
 
 async def _migrate_all(names: list[str], cluster: Cluster, data: Path, kafka: str) -> None:
+    applied: list[str] = []
     for name in names:  # one after the other: Alembic's operations speak to one database at a time
         try:
-            await migrate_within(name, cluster.owner_url(name), f"{name}_app")
+            applied += await migrate_within(name, cluster.owner_url(name), f"{name}_app")
         except (SQLAlchemyError, PostgresError, OSError) as error:
             failed = f"does not take the migrations of {name}"
             raise EmbeddedError(embedded.sentence_of(type(error).__name__, data, failed=failed)) from None
+    if applied:
+        embedded.write_down(cluster)
     if kafka:
         await create_topics(Settings().model_copy(update={"kafka": kafka}), names)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from common.embedded.cluster import SUPERUSER, initialise, programs_for
-from common.embedded.databases import prepare, read_passwords, roles_of
+from common.embedded.databases import prepare, read_passwords, roles_of, write_down
 from common.embedded.folder import (
     alone,
     is_full,
@@ -37,6 +37,7 @@ __all__ = [
     "stop",
     "tell_address",
     "told_address",
+    "write_down",
 ]
 
 

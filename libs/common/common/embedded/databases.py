@@ -53,6 +53,16 @@ def prepare(cluster: Cluster, services: Sequence[str]) -> None:
         raise EmbeddedError(sentence_of(failure, cluster.folder.parent))
 
 
+def write_down(cluster: Cluster) -> None:
+    """Have everything on disk that was made so far: else it is the first stop that waits for thousands of new files.
+
+    Raises:
+        EmbeddedError: it cannot be written.
+    """
+    if failure := _psql(cluster, "CHECKPOINT"):
+        raise EmbeddedError(sentence_of(failure, cluster.folder.parent))
+
+
 _SOON = ("starting up", "shutting down", "Is the server running", "closed the connection")
 
 
