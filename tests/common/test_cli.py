@@ -14,6 +14,8 @@ import httpx
 import pytest
 
 from common.auth import principal_of, verified
+from common.commands import ADDRESS, address
+from common.embedded import tell_address, told_address
 from common.keys import read_keys, write_keys
 from tests.processes import TRELLIS, at_work, free_port, trellis
 
@@ -216,6 +218,39 @@ def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
     )
 
 
+def test_a_command_asks_where_it_is_told_else_where_that_answers_which_runs_on_its_folder(tmp_path: Path) -> None:
+    tell_address(tmp_path, "https://trellis.invalid", "http://127.0.0.1:9000")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "address").touch()
+
+    asked = [
+        address(url, folder)
+        for url, folder in [
+            ("http://127.0.0.1:9001", tmp_path),
+            (None, tmp_path),
+            (None, tmp_path / "never ran"),
+            (None, tmp_path / "empty"),
+        ]
+    ]
+
+    assert asked == ["http://127.0.0.1:9001", "http://127.0.0.1:9000", ADDRESS, ADDRESS]
+    assert told_address(tmp_path) == "https://trellis.invalid"
+
+
+@pytest.mark.parametrize("given", ["told", "http://127.0.0.1:1", "nonsense", "http://x:port"])
+def test_a_command_says_where_nothing_answers(given: str, tmp_path: Path) -> None:
+    write_keys(tmp_path / "keys", ["mtss"])
+    told = f"http://127.0.0.1:{free_port()}"
+    tell_address(tmp_path, told, told)
+
+    asked = trellis("status", "--data", str(tmp_path), *([] if given == "told" else ["--url", given]))
+
+    assert asked.returncode == 1
+    assert asked.stderr == (
+        f"Trellis does not answer at {told if given == 'told' else given}: is `trellis up` running, and is --url right?\n"
+    )
+
+
 def test_up_serves_all_and_stops_within_five_seconds(tmp_path: Path) -> None:
     data, port = tmp_path / "var", free_port()
     tmp_path.chmod(0o711)
@@ -228,10 +263,10 @@ def test_up_serves_all_and_stops_within_five_seconds(tmp_path: Path) -> None:
         assert httpx.get(f"{base}/livez", trust_env=False).status_code == 200
         assert "trellis_outbox_oldest" in httpx.get(f"{base}/metrics", trust_env=False).text
         assert httpx.get(f"{base}/nothing", trust_env=False).json()["type"] == "urn:trellis:problem:not-found"
-        shown = trellis("status", "--url", base, "--data", str(data))
+        shown = trellis("status", "--data", str(data))
         assert shown.stdout.count("current") == 5
-        assert trellis("events", "parked", "--url", base, "--data", str(data)).stdout == "No event is parked.\n"
-        resent = trellis("events", "resend", "notifications", "--url", base, "--data", str(data))
+        assert trellis("events", "parked", "--data", str(data)).stdout == "No event is parked.\n"
+        resent = trellis("events", "resend", "notifications", "--data", str(data))
         assert resent.stderr.startswith("The service notifications keeps no facts that others follow")
         expected = 0o711 if os.geteuid() == 0 else 0o700
         assert stat.S_IMODE(data.stat().st_mode) == expected

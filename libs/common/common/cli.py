@@ -14,7 +14,6 @@ from typer.core import TyperGroup
 from common.audit.commands import app as audit_app
 from common.auth import PERMISSIONS, STAFF_ROLES
 from common.commands import (
-    ADDRESS,
     HERE,
     Data,
     Stop,
@@ -128,7 +127,7 @@ def token(
 
 
 @app.command()
-def status(url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None) -> None:
+def status(url: Url = None, data: Data = HERE, token_file: TokenFile = None) -> None:
     """Show how each service stands: migrations, oldest unpublished event, lag, parked events.
 
     Example: trellis status --url http://127.0.0.1:8080 --data ./var
@@ -156,7 +155,7 @@ Event = Annotated[UUID, typer.Argument(help="The event's id, as `trellis events 
 @events_app.command("parked")
 def events_parked(
     service: Annotated[str | None, typer.Argument(help="One service; all if left out.")] = None,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
@@ -174,7 +173,7 @@ def events_parked(
 
 @events_app.command("replay")
 def events_replay(
-    service: Service, event: Event, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None
+    service: Service, event: Event, url: Url = None, data: Data = HERE, token_file: TokenFile = None
 ) -> None:
     """Handle a parked event again, and those parked behind it.
 
@@ -187,7 +186,7 @@ def events_replay(
 
 @events_app.command("discard")
 def events_discard(
-    service: Service, event: Event, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None
+    service: Service, event: Event, url: Url = None, data: Data = HERE, token_file: TokenFile = None
 ) -> None:
     """Give up a parked event; it stays on record.
 
@@ -202,7 +201,7 @@ def events_discard(
 def events_resend(
     owner: Annotated[str, typer.Argument(help="The service that says it.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:

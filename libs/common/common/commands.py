@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from common.auth import staff_token
-from common.embedded import EmbeddedError
+from common.embedded import EmbeddedError, told_address
 from common.keys import KeysMissing, read_signing_key
 from common.settings import NotConfigured
 
@@ -24,12 +24,15 @@ out = Console()
 Data = Annotated[
     Path, typer.Option("--data", help="The folder of the embedded database, keys and logs.", readable=False)
 ]
-Url = Annotated[str, typer.Option("--url", help="Where Trellis answers.")]
+HERE, ADDRESS = Path("var"), "http://127.0.0.1:8080"
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help=f"Where Trellis answers; else where it does that runs on --data, else {ADDRESS}."),
+]
 TokenFile = Annotated[
     Path | None, typer.Option("--token-file", help="A file with a token; else one is made from --data.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-HERE, ADDRESS = Path("var"), "http://127.0.0.1:8080"
 
 
 class Stop(typer.Exit):
@@ -47,8 +50,6 @@ def one_sentence() -> Iterator[None]:
         yield
     except (EmbeddedError, KeysMissing, NotConfigured) as error:
         raise Stop(str(error)) from None
-    except httpx.TransportError:
-        raise Stop("Trellis does not answer there: is `trellis up` running, and is --url right?") from None
     except ValidationError as error:
         raise Stop(_settings_sentence(error)) from None
     except OSError as error:
@@ -98,14 +99,29 @@ def make_token(
     return staff_token(key, role=role, schools=schools, staff=staff, permissions=permissions)
 
 
+def address(url: str | None, data: Path) -> str:
+    """Where Trellis is asked: at ``url``, else where it answers that runs on ``data``, else at the port that is usual."""
+    return url or told_address(data, here=True) or ADDRESS
+
+
 @contextmanager
 def operator(
-    url: str, data: Path, token_file: Path | None, *, permissions: Sequence[str] = ()
+    url: str | None, data: Path, token_file: Path | None, *, permissions: Sequence[str] = ()
 ) -> Iterator[httpx.Client]:
-    """A client that asks as the district, with the token in the file, or one made from embedded data with ``permissions``."""
+    """A client that asks as the district, with the token in the file, or one made from embedded data with ``permissions``.
+
+    Raises:
+        Stop: Trellis does not answer; says where.
+    """
     text = token_file.read_text().strip() if token_file else make_token(data, "district", permissions=permissions)
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {text}"}, timeout=30, trust_env=False) as http:
-        yield http
+    asked = address(url, data)
+    try:
+        with httpx.Client(
+            base_url=asked, headers={"Authorization": f"Bearer {text}"}, timeout=30, trust_env=False
+        ) as http:
+            yield http
+    except (httpx.TransportError, httpx.InvalidURL):
+        raise Stop(f"Trellis does not answer at {asked}: is `trellis up` running, and is --url right?") from None
 
 
 def answer_of(response: httpx.Response) -> dict[str, Any]:

@@ -57,8 +57,9 @@ def _up(listener: socket.socket, data: Path, port: int, kafka: str) -> socket.so
     try:
         apps = [_embedded_app(name, cluster, keys / name, port=port, kafka=kafka) for name in names]
         asyncio.run(_migrate_all(names, cluster, data, kafka))
-        embedded.tell_address(data, Settings().public_url or f"http://127.0.0.1:{port}")
-        out.print(f"Trellis answers at http://127.0.0.1:{port}", highlight=False)
+        here = f"http://127.0.0.1:{port}"
+        embedded.tell_address(data, Settings().public_url or here, here)
+        out.print(f"Trellis answers at {here}", highlight=False)
         with embedded.kept(cluster):
             handed_on = _serve(apps, listener, drains=False)
         return handed_on

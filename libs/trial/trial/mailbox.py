@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from common.commands import make_token
+from common.commands import HERE, Url, address, make_token
 from common.keys import KeysMissing
 
 FOLDER = "mail"
@@ -21,10 +21,8 @@ _SECONDS = 2.0
 
 def mailbox(
     number: Annotated[int | None, typer.Argument(min=1, help="Show this message; all are listed without.")] = None,
-    data: Annotated[Path, typer.Option(help="The folder that holds the caught messages.")] = Path("var"),
-    url: Annotated[
-        str, typer.Option(help="Where Trellis answers, to count the letters that wait.")
-    ] = "http://127.0.0.1:8080",
+    data: Annotated[Path, typer.Option(help="The folder that holds the caught messages.")] = HERE,
+    url: Url = None,
 ) -> None:
     """List the messages that the mail catcher kept, or show one.
 
@@ -38,7 +36,7 @@ def mailbox(
     paths = caught(data)
     if number is None:
         _list(console, paths)
-        letters = _letters_waiting(url, data)
+        letters = _letters_waiting(address(url, data), data)
         if letters is not None:
             console.print(f"{letters} letters wait in the print queue.", highlight=False)
         return

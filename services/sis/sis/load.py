@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from common.commands import HERE, Url, address
 from common.keys import KeysMissing, read_signing_key
 from sis.loading.checking import check_folder
 from sis.loading.closing import clock_held, close_days
@@ -28,10 +29,10 @@ _SCORES_SAID_SECONDS = 10.0
 
 def load(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of exported files.", readable=False)],
-    url: Annotated[str, typer.Option(help="Where Trellis answers.")] = "http://127.0.0.1:8080",
+    url: Url = None,
     data: Annotated[
         Path, typer.Option(help="The folder whose keys sign the tokens.", readable=False)  # else in typer's words
-    ] = Path("var"),
+    ] = HERE,
     token_file: Annotated[
         Path | None, typer.Option(help="A file with a token; parts it may not push are left out.", readable=False)
     ] = None,
@@ -60,7 +61,8 @@ def load(
         trellis load exports --url https://trellis.example --token-file sis.token
     """
     console = Console(stderr=True)
-    with _one_sentence(console, url):
+    asked = address(url, data)
+    with _one_sentence(console, asked):
         source = _source_in(folder)
         with _bars(console) as bars:
             report = Report(bars)
@@ -70,7 +72,7 @@ def load(
                 tokens = (
                     TokenFromFile(token_file) if token_file else MintedTokens(read_signing_key(data / "keys" / "staff"))
                 )
-                asyncio.run(push(source, report, url, tokens, single=single, replace=replace, say=bars.say))
+                asyncio.run(push(source, report, asked, tokens, single=single, replace=replace, say=bars.say))
         _tell(console, report, source.unread_names(), dry_run=dry_run)
     raise typer.Exit(1 if report.rejected_count or report.waiting_count else 0)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from common.commands import ADDRESS, HERE, AsJson, Data, TokenFile, Url, answer_of, one_sentence, operator, out
+from common.commands import HERE, AsJson, Data, TokenFile, Url, answer_of, one_sentence, operator, out
 
 app = typer.Typer(
     name="surveys",
@@ -20,7 +20,7 @@ Window = Annotated[UUID, typer.Argument(help="The id of the window.")]
 
 
 @app.command()
-def count(window: Window, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None) -> None:
+def count(window: Window, url: Url = None, data: Data = HERE, token_file: TokenFile = None) -> None:
     """Count what a closed window came to, once all paper has come in: what comes later counts nowhere.
 
     Example: trellis surveys count 0199a3c2-5d41-7c35-9a53-0e7f2f6f6a11
@@ -35,7 +35,7 @@ def results(
     window: Window,
     school: Annotated[str, typer.Argument(help="The SIS's schoolId.")],
     as_json: AsJson = False,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:

@@ -14,7 +14,6 @@ from rich.table import Table
 from common.audit.chain import Anchors, Entry, anchors_in, check
 from common.auth import READ_AUDIT
 from common.commands import (
-    ADDRESS,
     HERE,
     AsJson,
     Data,
@@ -45,7 +44,7 @@ def show(
     student: Annotated[UUID | None, typer.Option(help="About whom.")] = None,
     since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="From this day on.")] = None,
     as_json: AsJson = False,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
@@ -85,7 +84,7 @@ def verify(
     anchors: Annotated[
         list[Path] | None, typer.Option(help="A log with lines that anchor the audit log; repeat for several.")
     ] = None,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:

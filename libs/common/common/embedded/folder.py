@@ -53,15 +53,18 @@ def refuse_in_use(data: Path) -> None:
             pass
 
 
-def tell_address(data: Path, address: str) -> None:
-    """Note at which address Trellis answers that runs on this folder, for commands that are given only the folder."""
-    (data / _ADDRESS).write_text(f"{address}\n", encoding="utf-8")
+def tell_address(data: Path, public: str, here: str) -> None:
+    """Note where Trellis answers that runs on this folder: for people and clients, and on this machine."""
+    (data / _ADDRESS).write_text(f"{public}\n{here}\n", encoding="utf-8")
 
 
-def told_address(data: Path) -> str:
-    """The address at which Trellis answers, or last did, that runs on this folder; empty if none ever ran."""
-    file = data / _ADDRESS
-    return file.read_text(encoding="utf-8").strip() if file.exists() else ""
+def told_address(data: Path, *, here: bool = False) -> str:
+    """Where Trellis answers, or last did, that runs on this folder, as people reach it or ``here``; empty if none is known."""
+    try:
+        told = (data / _ADDRESS).read_text(encoding="utf-8").split()
+    except OSError:
+        return ""
+    return told[-1 if here else 0] if told else ""
 
 
 @contextmanager

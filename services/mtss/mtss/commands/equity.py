@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from common.commands import ADDRESS, HERE, AsJson, Data, TokenFile, Url, answer_of, one_sentence, operator, out, pages
+from common.commands import HERE, AsJson, Data, TokenFile, Url, answer_of, one_sentence, operator, out, pages
 
 app = typer.Typer(
     name="equity",
@@ -20,7 +20,7 @@ app = typer.Typer(
 @app.command()
 def show(
     as_json: AsJson = False,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
@@ -43,7 +43,7 @@ def show(
 def found(
     alert: Annotated[UUID, typer.Argument(help="Its id, as `trellis equity show` shows it.")],
     finding: Annotated[str, typer.Argument(help="What you found, and what is done about it.")],
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:

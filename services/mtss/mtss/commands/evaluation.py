@@ -10,7 +10,7 @@ from zipfile import BadZipFile, ZipFile
 import httpx
 import typer
 
-from common.commands import ADDRESS, HERE, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out, pages
+from common.commands import HERE, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out, pages
 from mtss.commands.rehearse import PATH, finished, page_of
 from mtss.rehearsals.sheets import Row, as_csv
 from mtss.rules.rehearsal.report import EDITION
@@ -45,7 +45,7 @@ def pack(
         list[int] | None,
         typer.Option(help="A school year, by the year it ends in; may be given again.  [default: all]"),
     ] = None,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
@@ -82,7 +82,7 @@ def pack(
 
 
 @app.command()
-def again(file: Pack, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None) -> None:
+def again(file: Pack, url: Url = None, data: Data = HERE, token_file: TokenFile = None) -> None:
     """Check every file of a pack, make its rehearsal again from what is recorded now, and say what differs. Exit code 1 if anything does.
 
     Example: trellis evaluation again 2026.zip

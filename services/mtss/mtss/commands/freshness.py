@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from common.commands import ADDRESS, HERE, AsJson, Data, TokenFile, Url, one_sentence, operator, out, pages
+from common.commands import HERE, AsJson, Data, TokenFile, Url, one_sentence, operator, out, pages
 
 
 def freshness(
     silent: Annotated[bool, typer.Option("--silent", help="Only schools that are silent.")] = False,
     as_json: AsJson = False,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:

@@ -16,7 +16,6 @@ import typer
 from rich.table import Table
 
 from common.commands import (
-    ADDRESS,
     HERE,
     Data,
     Stop,
@@ -92,7 +91,7 @@ def difference(before: File, after: File) -> None:
 
 
 @app.command("list")
-def list_policies(url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None) -> None:
+def list_policies(url: Url = None, data: Data = HERE, token_file: TokenFile = None) -> None:
     """Show every policy of the district, how far it came and from which day it counts.
 
     Example: trellis policies list
@@ -105,7 +104,7 @@ def list_policies(url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile =
 
 
 @app.command()
-def draft(file: File, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None) -> None:
+def draft(file: File, url: Url = None, data: Data = HERE, token_file: TokenFile = None) -> None:
     """Keep a policy as a draft, check it, and say what is wrong with it.
 
     Example: trellis policies draft ours.yaml
@@ -125,7 +124,7 @@ def dry_run(
     version: Version,
     from_day: FromDay,
     changes: Changes = False,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
@@ -150,7 +149,7 @@ def approve(
     from_day: FromDay,
     without_rehearsal: Annotated[str | None, typer.Option(help="Why it was not rehearsed, if it was not.")] = None,
     tell_families: Annotated[bool, typer.Option(help="Tell families of what the adoption itself changes.")] = False,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
@@ -166,7 +165,7 @@ def approve(
 
 
 @app.command()
-def revert(version: Version, url: Url = ADDRESS, data: Data = HERE, token_file: TokenFile = None) -> None:
+def revert(version: Version, url: Url = None, data: Data = HERE, token_file: TokenFile = None) -> None:
     """Let the policy before count again, from the day on which this one began to.
 
     Example: trellis policies revert ours-1
@@ -181,7 +180,7 @@ def adoption(
     confirm: Annotated[bool, typer.Option("--confirm", help="Let one run that changes many students.")] = False,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Give up one that has not begun.")] = False,
     changes: Changes = False,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:

@@ -11,7 +11,7 @@ import httpx
 import typer
 from rich.progress import Progress
 
-from common.commands import ADDRESS, HERE, AsJson, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out
+from common.commands import HERE, AsJson, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out
 from mtss.rehearsals.sheets import SHEETS, by_percent, sheet
 from mtss.rules import PolicyInvalid
 from mtss.written import document_of
@@ -48,7 +48,7 @@ def rehearse(
         Path | None, typer.Option(help="Write report.json, page.html and every table as CSV into this folder.")
     ] = None,
     as_json: AsJson = False,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:

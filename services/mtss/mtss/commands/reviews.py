@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 
 from common.commands import (
-    ADDRESS,
     HERE,
     AsJson,
     Data,
@@ -30,7 +29,7 @@ def reviews(
     school: Annotated[str, typer.Argument(help="The SIS's schoolId.")],
     late: Annotated[bool, typer.Option("--late", help="Only what is late.")] = False,
     as_json: AsJson = False,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
@@ -74,7 +73,7 @@ def hand_over(
     staff: Annotated[UUID, typer.Argument(help="The member of staff, by the id that sis gives them.")],
     reason: Annotated[str, typer.Argument(help="Why; it is sealed.")],
     from_: Annotated[str, typer.Option("--from", help="Who has it, as far as you know: their id, or nobody.")] = NOBODY,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:

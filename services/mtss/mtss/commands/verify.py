@@ -7,7 +7,7 @@ import httpx
 import typer
 from rich.progress import Progress
 
-from common.commands import ADDRESS, HERE, Data, TokenFile, Url, answer_of, one_sentence, operator, out
+from common.commands import HERE, Data, TokenFile, Url, answer_of, one_sentence, operator, out
 
 _SHOWN = 20
 """So many decisions that differ are told line by line; more are counted."""
@@ -28,7 +28,7 @@ def decisions(
     changes: Annotated[
         bool, typer.Option("--changes", help="What would change each as well: three times as long.")
     ] = False,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:

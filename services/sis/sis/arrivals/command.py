@@ -11,7 +11,6 @@ import httpx
 import typer
 
 from common.commands import (
-    ADDRESS,
     HERE,
     AsJson,
     Data,
@@ -38,7 +37,7 @@ app = typer.Typer(name="sources", invoke_without_command=True, add_completion=Fa
 @app.callback()
 def sources(
     context: typer.Context,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
     as_json: AsJson = False,
@@ -74,7 +73,7 @@ def rejected(
     resource: Annotated[str, typer.Argument(help="The resource, such as students.")],
     source: Source = None,
     deletes: Annotated[bool, typer.Option("--deletes", help="Rows that were to take documents away.")] = False,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
@@ -94,7 +93,7 @@ def reconcile(
     ] = None,
     source: Source = None,
     as_json: AsJson = False,
-    url: Url = ADDRESS,
+    url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
