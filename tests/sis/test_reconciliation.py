@@ -1,9 +1,13 @@
 """A source's own counts beside ours, by school and day."""
 
+import re
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from sis.clients.register import revoke as end_client
+from tests.sis.clients import made
 from tests.sis.conftest import Sis, absence, enrolment, school, student
 
 ATTENDANCE, ENROLMENT = "studentSchoolAttendanceEvents", "studentSchoolAssociations"
@@ -14,16 +18,26 @@ def item(resource: str, number: int | None, day: str | None, count: int) -> dict
     return {"resource": resource, "school_id": None if number is None else str(number), "day": day, "count": count}
 
 
-async def tell(sis: Sis, *items: dict[str, Any]) -> None:
-    response = await sis.call("PUT", COUNTS, json={"items": items})
+async def tell(sis: Sis, *items: dict[str, Any], source: str = "sis") -> None:
+    response = await sis.call("PUT", f"/sis/v1/sources/{source}/counts", role="district", json={"items": items})
     assert (response.status_code, response.json()) == (200, {"counts": len(items)}), response.text
 
 
-async def differences(sis: Sis, **query: Any) -> list[tuple[Any, ...]]:
-    response = await sis.call("GET", "/sis/v1/sources/sis/reconciliation", role="district", params=query)
+async def compared(sis: Sis, source: str = "sis", role: str = "district", **query: Any) -> dict[str, Any]:
+    response = await sis.call("GET", f"/sis/v1/sources/{source}/reconciliation", role=role, params=query)
     assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def differences(sis: Sis, source: str = "sis", **query: Any) -> list[tuple[Any, ...]]:
     names = ("resource", "school_id", "day", "theirs", "ours", "difference")
-    return [tuple(one[name] for name in names) for one in response.json()["items"]]
+    return [tuple(one[name] for name in names) for one in (await compared(sis, source, **query))["items"]]
+
+
+async def others(sis: Sis, source: str = "sis", role: str = "district") -> list[tuple[Any, ...]]:
+    names = ("resource", "school_id", "source", "name")
+    return [tuple(one[name] for name in names) for one in (await compared(sis, source, role))["of_others"]]
 
 
 async def two_schools(sis: Sis) -> None:
@@ -71,6 +85,54 @@ async def test_a_school_that_the_source_leaves_out_is_compared_as_well(sis: Sis)
     assert await differences(sis) == [(ATTENDANCE, "2", "2026-09-01", None, 1, 1)]
 
 
+async def test_a_school_to_which_another_client_is_bound_is_named_as_its_and_not_as_left_out(sis: Sis):
+    left_out = (ATTENDANCE, "2", "2026-09-01", None, 1, 1)
+    await two_schools(sis)
+    charter = await made(sis, "Charter", schools=["2"])
+    await tell(sis, item(ATTENDANCE, 1, "2026-09-01", 2))
+    assert await differences(sis) == [left_out], "it has pushed nothing yet"
+
+    await charter.bulk(ATTENDANCE, [absence(name="s3", number=2)])
+
+    assert await differences(sis, every=True) == [(ATTENDANCE, "1", "2026-09-01", 2, 2, 0)]
+    assert await others(sis) == [(ATTENDANCE, "2", charter.id, "Charter")]
+    assert await others(sis, role="sis") == [(ATTENDANCE, "2", None, None)]
+    page = await sis.call("GET", "/sis/v1/sources.html", role="district")
+    assert "Pushed by Schools sis Charter 2" in re.sub(r"(?:<[^>]*>|\s)+", " ", page.text)
+
+    async with sis.running.session() as session:
+        await end_client(session, UUID(charter.id), by="a test")
+    assert await differences(sis) == [left_out]
+
+
+async def test_a_school_that_another_source_counts_is_that_ones_unless_both_ever_did(sis: Sis):
+    await two_schools(sis)
+    north, south = await made(sis, "North"), await made(sis, "South")
+    await north.bulk(ATTENDANCE, [absence()])
+    await south.bulk(ATTENDANCE, [absence(name="s3", number=2)])
+    await tell(sis, item(ATTENDANCE, 1, "2026-09-01", 2), source=north.id)
+    await tell(sis, item(ATTENDANCE, 2, "2026-09-01", 1), source=south.id)
+    assert await others(sis, north.id) == [(ATTENDANCE, "2", south.id, "South")]
+    assert await others(sis, south.id) == [(ATTENDANCE, "1", north.id, "North")]
+
+    await tell(sis, item(ATTENDANCE, 2, "2026-09-02", 0), source=north.id)
+
+    assert await others(sis, north.id) == []
+    assert await differences(sis, north.id) == [(ATTENDANCE, "2", "2026-09-01", None, 1, 1)]
+
+
+async def test_a_client_bound_to_schools_leaves_out_those_only(sis: Sis):
+    await two_schools(sis)
+    charter, both = await made(sis, "Charter", schools=["2"]), await made(sis, "Both", schools=["1", "2"])
+    for each in (charter, both):
+        await each.bulk(ATTENDANCE, [absence(name="s3", number=2)])
+    await tell(sis, item(ATTENDANCE, 2, "2026-09-01", 1), source=charter.id)
+    await tell(sis, item(ATTENDANCE, 1, "2026-09-01", 2), source=both.id)
+
+    assert await differences(sis, charter.id) == []
+    assert await differences(sis, both.id) == [(ATTENDANCE, "2", "2026-09-01", None, 1, 1)]
+
+
 async def test_counts_of_all_schools_and_of_all_days(sis: Sis):
     await two_schools(sis)
     await tell(
@@ -114,7 +176,7 @@ async def test_the_header_of_a_push_says_what_the_client_believes_and_sources_sh
     assert await differences(sis) == [("students", None, None, 2, 1, -1)]
 
 
-async def test_differences_come_in_pages_with_one_statement_each(sis: Sis, statements):
+async def test_differences_come_in_pages_with_two_statements_each(sis: Sis, statements):
     await two_schools(sis)
     await tell(sis, *(item(ATTENDANCE, 1, f"2026-10-{day:02}", 1) for day in range(1, 31)))
     path, days, cursor = "/sis/v1/sources/sis/reconciliation", [], None
@@ -122,7 +184,7 @@ async def test_differences_come_in_pages_with_one_statement_each(sis: Sis, state
         query = {"limit": 12} | ({"cursor": cursor} if cursor else {})
         with statements() as executed:
             page = (await sis.call("GET", path, role="district", params=query)).json()
-        assert len(executed) == 1
+        assert len(executed) == 2
         days += [one["day"] for one in page["items"]]
         cursor = page["next"]
         if cursor is None:

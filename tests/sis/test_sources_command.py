@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from common.commands import make_token
-from sis.arrivals.report import differences, told
+from sis.arrivals.report import differences, not_compared, told
 from tests.processes import free_port, trellis, up
 
 
@@ -164,4 +164,13 @@ def test_counts_that_differ_stand_under_their_resource_in_full() -> None:
     assert [line.split() for line in shown.splitlines()[2:]] == [
         ["7", "2026-01-02", "left", "out", "1", "+1"],
         ["all", "all", "2", "1", "-1"],
+    ]
+
+
+def test_a_school_of_another_source_is_a_sentence_once_for_all_its_resources() -> None:
+    of = {"resource": LONGEST, "school_id": "7", "source": "6f9d2c1e", "name": "Charter"}
+    untold = {**of, "school_id": "8", "source": None, "name": None}
+    assert not_compared([of, {**of, "resource": "students"}, untold]).splitlines() == [
+        "School 7 is pushed by Charter and not compared.",
+        "School 8 is pushed by another source and not compared.",
     ]

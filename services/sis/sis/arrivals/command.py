@@ -24,7 +24,7 @@ from common.commands import (
     pages,
     whole_pages,
 )
-from sis.arrivals.report import differences, told
+from sis.arrivals.report import differences, not_compared, told
 
 _PATH = "/sis/v1/sources"
 Source = Annotated[
@@ -99,6 +99,8 @@ def reconcile(
 ) -> None:
     """Compare a source's own counts with what stands here; the exit code is 1 if any differ or none were told.
 
+    A school that another source pushes is named, and not compared: that one is bound to it or counts it, and this one never did.
+
     Example: trellis sources reconcile counts.csv
     """
     with one_sentence(), operator(url, data, token_file) as http:
@@ -106,16 +108,18 @@ def reconcile(
         if file:
             body, headers = file.read_bytes(), {"Content-Type": "text/csv"}
             answer_of(http.put(f"{path}/counts", content=body, headers=headers))
-        differing = list(pages(http, f"{path}/reconciliation", limit=500))
+        found = list(whole_pages(http, f"{path}/reconciliation", limit=500))
+        differing, others = [item for each in found for item in each["items"]], found[0]["of_others"]
         if (
             not differing
             and not answer_of(http.get(f"{path}/reconciliation", params={"every": True, "limit": 1}))["items"]
         ):
             raise Stop("No counts were told yet: name a file of them, such as counts.csv.")
     if as_json:
-        sys.stdout.write(json.dumps({"items": differing}) + "\n")
+        sys.stdout.write(json.dumps({"items": differing, "of_others": others}) + "\n")
     else:
         sys.stdout.write(differences(differing) if differing else "Every count agrees.\n")
+        sys.stdout.write(not_compared(others))
     raise typer.Exit(1 if differing else 0)
 
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from common.events import AlertKind
 from sis.arrivals.alerts import Alert
 from sis.arrivals.overview import SourceResource
-from sis.arrivals.reconciliation import EVER, Compared
+from sis.arrivals.reconciliation import EVER, Compared, OfAnother
 from sis.rules.words import long_day, moment, span
 
 _pages = Environment(
@@ -26,7 +26,13 @@ _HEADERS = {
 
 
 def sources_page(
-    lines: Sequence[SourceResource], alerts: Sequence[Alert], differing: Sequence[Compared], at: datetime, *, told: bool
+    lines: Sequence[SourceResource],
+    alerts: Sequence[Alert],
+    differing: Sequence[Compared],
+    others: Sequence[OfAnother],
+    at: datetime,
+    *,
+    told: bool,
 ) -> HTMLResponse:
     """What arrived and what did not, as it stands ``at`` this moment of school time; ``told`` if any source has told its counts."""
     nonce = secrets.token_urlsafe(16)
@@ -37,6 +43,7 @@ def sources_page(
         waiting=[alert for alert in alerts if alert.kind is AlertKind.ROWS_WAITING],
         to_mend=sum(line.rejected_open for line in lines),
         differing=differing,
+        others=_by_source(others),
         told=told,
         names=defaultdict(str, {line.source: line.name or line.source for line in lines}),
         at=at,
@@ -47,6 +54,14 @@ def sources_page(
         f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return HTMLResponse(html, headers=_HEADERS | {"Content-Security-Policy": policy})
+
+
+def _by_source(others: Sequence[OfAnother]) -> list[tuple[str, str, list[str]]]:
+    """Each source, another one by its name, and the schools of that one which the first leaves out."""
+    schools: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for one in others:
+        schools[one.source, one.name or one.whose][one.school_id] = None
+    return [(*pair, list(some)) for pair, some in schools.items()]
 
 
 def oldest(line: SourceResource) -> datetime | None:

@@ -73,25 +73,56 @@ _OURS = f"""
         ELSE ({_ROWS} {_OF_SCHOOL} {_OF_DAY})
     END
 """
+# A school is another source's where that one pushes the resource, and is bound to the school or counts it, and this one
+# neither is nor ever did: what it once counted and leaves out now is missing.
+_OTHERS = """
+    others AS MATERIALIZED (
+        SELECT DISTINCT counting.source, counting.resource, held.school_id, pushing.source AS whose, pusher.name
+        FROM (
+            SELECT DISTINCT source, resource FROM sis_source_count
+            WHERE (CAST(:source AS text) IS NULL OR source = :source) AND (CAST(:resource AS text) IS NULL OR resource = :resource)
+                AND school_id <> ''
+        ) AS counting
+        JOIN (SELECT DISTINCT source, resource FROM sis_arrival WHERE accepted + unchanged > 0) AS pushing
+            ON pushing.resource = counting.resource AND pushing.source <> counting.source
+        LEFT JOIN sis_client AS pusher ON CAST(pusher.id AS text) = pushing.source
+        LEFT JOIN sis_client AS own ON CAST(own.id AS text) = counting.source
+        CROSS JOIN LATERAL (
+            SELECT unnest(pusher.schools)
+            UNION
+            SELECT school_id FROM sis_source_count AS c
+            WHERE (c.source, c.resource) = (pushing.source, pushing.resource) AND c.school_id <> ''
+        ) AS held(school_id)
+        WHERE pusher.revoked_at IS NULL AND NOT held.school_id = ANY (coalesce(own.schools, '{}')) AND NOT EXISTS (
+            SELECT FROM sis_source_count AS c
+            WHERE (c.source, c.resource, c.school_id) = (counting.source, counting.resource, held.school_id)
+        )
+    )
+"""
 # A source that counts by group names no school with nothing: a school that it leaves out on a day on which it counts
-# others is compared as well.
+# others is compared as well, unless it is not its own.
 _COMPARE = sa.text(
     f"""
     WITH told AS MATERIALIZED (
         SELECT source, resource, school_id, day, count FROM sis_source_count
         WHERE (CAST(:source AS text) IS NULL OR source = :source) AND (CAST(:resource AS text) IS NULL OR resource = :resource)
             AND (CAST(:school AS text) IS NULL OR school_id = :school) AND day BETWEEN :first AND :last
+    ), {_OTHERS}, own AS (
+        SELECT said.source, said.resource, schools.school_id
+        FROM (SELECT DISTINCT source, resource FROM told WHERE school_id <> '') AS said
+        LEFT JOIN sis_client AS client ON CAST(client.id AS text) = said.source
+        JOIN ({_SCHOOLS}) AS schools ON client.schools IS NULL OR schools.school_id = ANY (client.schools)
+        WHERE CAST(:school AS text) IS NULL OR schools.school_id = :school
+        EXCEPT SELECT source, resource, school_id FROM others
     ), asked AS (
         SELECT source, resource, school_id, day, count FROM told
         UNION ALL
-        SELECT days.source, days.resource, schools.school_id, days.day, NULL
-        FROM (SELECT DISTINCT source, resource, day FROM told WHERE school_id <> '') AS days
-        CROSS JOIN ({_SCHOOLS}) AS schools
-        WHERE (CAST(:school AS text) IS NULL OR schools.school_id = :school) AND NOT EXISTS (
-            SELECT FROM told
-            WHERE (told.source, told.resource, told.day, told.school_id)
-                = (days.source, days.resource, days.day, schools.school_id)
-        )
+        SELECT source, resource, school_id, day, NULL FROM (
+            SELECT days.source, days.resource, own.school_id, days.day
+            FROM (SELECT DISTINCT source, resource, day FROM told WHERE school_id <> '') AS days
+            JOIN own USING (source, resource)
+            EXCEPT SELECT source, resource, school_id, day FROM told
+        ) AS left_out
     ), {_ENROLLED}
     SELECT compared.* FROM (
         SELECT asked.source, asked.resource, asked.school_id, asked.day, asked.count AS theirs, {_OURS} AS ours
@@ -103,6 +134,12 @@ _COMPARE = sa.text(
     ) AS compared
     WHERE CASE WHEN :every THEN theirs IS NOT NULL OR ours > 0 ELSE coalesce(theirs, 0) <> ours END
     ORDER BY source, resource, school_id, day LIMIT :limit
+    """  # noqa: S608 (only constants of ours are filled in)
+)
+_OF_OTHERS = sa.text(
+    f"""
+    WITH {_OTHERS} SELECT source, resource, school_id, whose, name FROM others
+    WHERE CAST(:school AS text) IS NULL OR school_id = :school ORDER BY source, school_id, resource, whose
     """  # noqa: S608 (only constants of ours are filled in)
 )
 _BELIEVED = sa.text(
@@ -148,6 +185,17 @@ class Compared:
     def place(self) -> Place:
         """What orders comparisons."""
         return self.source, self.resource, self.school_id, self.day
+
+
+@dataclass(frozen=True, slots=True)
+class OfAnother:
+    """A school that ``source`` does not count because another one pushes its rows of the resource; ``name`` if that is a client."""
+
+    source: str
+    resource: str
+    school_id: str
+    whose: str
+    name: str | None
 
 
 async def tell(session: AsyncSession, source: str, counts: Mapping[Key, int]) -> None:
@@ -200,3 +248,8 @@ async def compare(
     wanted = asdict(chosen) | dict(zip(names, after, strict=True))
     rows = await session.execute(_COMPARE, wanted | {"source": source, "limit": limit, "every": every})
     return [Compared(*row) for row in rows]
+
+
+async def of_others(session: AsyncSession, source: str | None, chosen: Chosen = Chosen()) -> Sequence[OfAnother]:
+    """Schools that the source, or each of all, leaves out because they are another one's: none of them is compared."""
+    return [OfAnother(*row) for row in await session.execute(_OF_OTHERS, asdict(chosen) | {"source": source})]

@@ -43,6 +43,12 @@ def differences(items: Sequence[Item]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def not_compared(others: Sequence[Item]) -> str:
+    """A sentence for each school that is another source's."""
+    told = dict.fromkeys((item["school_id"], item["name"] or item["source"] or "another source") for item in others)
+    return "".join(f"School {school} is pushed by {whose} and not compared.\n" for school, whose in told)
+
+
 def _of_resource(item: Item, now: datetime) -> Iterator[str]:
     yield item["resource"]
     last = moment(datetime.fromisoformat(item["last_at"]), now)

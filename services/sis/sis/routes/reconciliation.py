@@ -16,7 +16,19 @@ from common.auth import Principal
 from common.db import Session
 from common.json import parse
 from common.paging import Cursor, Limit, Page, last_of, next_of
-from sis.arrivals.reconciliation import ENROLMENT, EVER, EVERYWHERE, START, Chosen, Compared, Key, compare, tell
+from sis.arrivals.reconciliation import (
+    ENROLMENT,
+    EVER,
+    EVERYWHERE,
+    START,
+    Chosen,
+    Compared,
+    Key,
+    OfAnother,
+    compare,
+    of_others,
+    tell,
+)
 from sis.clients.bounds import check_school, granted
 from sis.resources import RESOURCES
 from sis.routes.answers import body_of, own
@@ -68,6 +80,21 @@ class Difference(BaseModel):
     difference: int
 
 
+class SchoolOfAnother(BaseModel):
+    """A school whose rows of the resource another source pushes; a SIS is not told which (null), nor its name if it has one."""
+
+    resource: str
+    school_id: str
+    source: str | None
+    name: str | None
+
+
+class Differences(Page[Difference]):
+    """A page of counts that differ, and the schools that are not compared because they are another source's."""
+
+    of_others: list[SchoolOfAnother]
+
+
 _BODIES = body_of("application/json", {"items": [_EXAMPLE]})
 _BODIES["requestBody"]["content"]["text/csv"] = {
     "example": f"{','.join(_COLUMNS)}\n{','.join(map(str, _EXAMPLE.values()))}\n"
@@ -103,20 +130,27 @@ async def list_differences(
     first: date = date.min,
     last: date = EVER,
     every: Annotated[bool, Query(description="Also counts that agree.")] = False,
-) -> Page[Difference]:
+) -> Differences:
     """The source's counts beside ours by resource, school and day; only those that differ.
 
-    A client that is bound to schools names one of them.
+    A client that is bound to schools names one of them. A school is another source's where that one pushes the resource,
+    and is bound to the school or tells counts of it, and this one neither is bound to it nor ever told any.
     """
     own(who, source)
     check_school(who, school)
     chosen = Chosen(resource, school, first, last)
     after = (source, *last_of(cursor, str, str, date)) if cursor is not None else START
     found = await compare(session, source, chosen, after=after, limit=limit + 1, every=every)
-    return Page(
+    return Differences(
         items=[_difference(one) for one in found[:limit]],
         next=next_of(found, limit, attrgetter("resource"), attrgetter("school_id"), attrgetter("day")),
+        of_others=[_of_another(one, who) for one in await of_others(session, source, chosen)],
     )
+
+
+def _of_another(one: OfAnother, who: Principal) -> SchoolOfAnother:
+    told = {"source": one.whose, "name": one.name} if who.role == "district" else {"source": None, "name": None}
+    return SchoolOfAnother(resource=one.resource, school_id=one.school_id, **told)
 
 
 def _difference(one: Compared) -> Difference:

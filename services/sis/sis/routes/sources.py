@@ -21,7 +21,7 @@ from common.runtime import Now, RuntimeOf
 from sis.arrivals.alerts import Alert, alerts_now
 from sis.arrivals.overview import SourceResource, overview
 from sis.arrivals.page import sources_page
-from sis.arrivals.reconciliation import any_told, compare
+from sis.arrivals.reconciliation import any_told, compare, of_others
 from sis.arrivals.rejected import dismiss
 from sis.arrivals.sheets import write_sheet
 from sis.clients.bounds import bound
@@ -88,8 +88,9 @@ async def show_sources(session: Session, runtime: RuntimeOf, now: Now) -> HTMLRe
     lines = await overview(session, limit=_ON_PAGE)
     alerts = await alerts_now(session, runtime)
     differing = await compare(session, None, limit=_ON_PAGE)
+    others = await of_others(session, None)
     told = await any_told(session)
-    return sources_page(lines, alerts, differing, now.astimezone(runtime.settings.zone), told=told)
+    return sources_page(lines, alerts, differing, others, now.astimezone(runtime.settings.zone), told=told)
 
 
 @router.get(
