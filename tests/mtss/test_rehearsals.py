@@ -33,7 +33,7 @@ from mtss.models import DEFAULT_POLICY, courses_of
 from mtss.models.rehearsal import facts_before, facts_in_parts, known_of, students_of
 from mtss.rehearsals import working
 from mtss.rehearsals.apart import Broken, Gone, Refused, apart
-from mtss.rehearsals.charts import of_schools, shared
+from mtss.rehearsals.charts import curves, of_schools, shared
 from mtss.rehearsals.sheets import SHEETS, sheet
 from mtss.rules import Policy, day_number, policy_of
 from mtss.rules.rehearsal.district import District
@@ -660,6 +660,21 @@ def test_the_page_tells_of_no_school_what_could_name_a_student() -> None:
     # 3 is too few; the smallest other school stays untold too, or the total would tell.
     assert shared(report, "policy", "targeted", 0) == [20, None, None]
     assert of_schools(report) == {"2024-09": [0.2, None, None], "2024-10": [0.2, 0.3, 0.3]}
+
+
+def test_each_clause_as_the_policy_has_them_and_of_each_the_entry_before_the_exit() -> None:
+    paths = [
+        *("clauses.missed.exit.below", "clauses.missed.entry.at_least", "clauses.alone.exit.above"),
+        *("clauses.missed.minimum_dwell.days", "clauses.alone.entry.at_most"),
+        *("tiers.targeted.when.any[10].at_least", "tiers.targeted.when.any[2].at_least"),
+    ]
+    points = [{"path": path, "tier": tier, "value": 1} for path in paths for tier in ("targeted", "intensive")]
+
+    assert [path for path, tier in curves({"sensitivity": points}) if tier == "targeted"] == [
+        *("clauses.missed.entry.at_least", "clauses.missed.exit.below", "clauses.missed.minimum_dwell.days"),
+        *("clauses.alone.entry.at_most", "clauses.alone.exit.above"),
+        *("tiers.targeted.when.any[10].at_least", "tiers.targeted.when.any[2].at_least"),
+    ]
 
 
 def test_no_sheet_holds_a_formula() -> None:

@@ -269,11 +269,25 @@ def _curves_of(tier: str, points: Rows) -> Any:
 
 
 def curves(report: Report) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
-    """For each number of the policy and each tier that rests on it its points, ascending by its value, the policy's own among them."""
+    """For each number of the policy and each tier that rests on it its points, ascending by its value, the policy's own among them.
+
+    Clauses as the report has them; of each the entry comes first, then the exit, then what it takes to know anything.
+    """
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for point in report["sensitivity"]:
         found.setdefault((point["path"], point["tier"]), []).append(point)
-    return found
+    # A document that the database kept has its members by length, the exit before the entry; the alphabet has them right.
+    places = {_of(path): place for place, (path, _) in reversed([*enumerate(found)])}
+    return dict(sorted(found.items(), key=lambda each: (places[_of(each[0][0])], _within(each[0][0]))))
+
+
+def _of(path: str) -> str:
+    """The clause, or the tier, that a number is of."""
+    return ".".join(path.split(".")[:2])
+
+
+def _within(path: str) -> str:
+    return path if path.startswith("clauses.") else ""
 
 
 def short(path: str) -> str:
