@@ -19,7 +19,7 @@ from sqlmodel import col
 from common.access import visible_to
 from common.auth import Principal
 from common.errors import Invalid, NotFound
-from common.events import Cause, Relation, SubscaleScore, SurveyScored, Tier
+from common.events import Cause, Harm, Relation, SubscaleScore, SurveyScored, Tier
 from common.policies import PolicyInvalid
 from common.scope import sight_of
 from mtss.models import Student, Support
@@ -346,7 +346,9 @@ async def test_what_came_of_a_support_is_told_of_thirty_students_and_beside_thos
             body = {"kind": kind, "owner_id": str(TEACHER), "review_on": SCHOOL.days[60].isoformat()}
             given = await act(mtss, f"/students/{each}/supports", seen=seen, **body)
             assert given.status_code == 201
-    await mtss.deliver(*(SCHOOL.absent(50, each) for each in mentored[:10]), *SCHOOL.closes(*range(45, 110)))
+    hurt = [SCHOOL.refers(51, 2, each, harms=(Harm.INJURY,)) for each in mentored[:10]]
+    hurt += [SCHOOL.refers(51, 2, mentored[0], behaviour=1, harms=(Harm.INJURY, Harm.DAMAGE))]  # of the same incident
+    await mtss.deliver(*hurt, *(SCHOOL.absent(50, each) for each in mentored[:10]), *SCHOOL.closes(*range(45, 110)))
     tiers = {each: (await call(mtss, "GET", f"/students/{each}")).json()["tier"] for each in (without[0], mentored[0])}
     assert tiers == {without[0]: "universal", mentored[0]: "targeted"}
 
@@ -362,7 +364,9 @@ async def test_what_came_of_a_support_is_told_of_thirty_students_and_beside_thos
         13.3,
         1.1,
     )  # 4 of 30; 1 of 30, of a third
-    assert (mentor["referrals_before"], mentor["referrals_after"]) == (None, None)  # of too few
+    assert (mentor["referrals_before"], mentor["referrals_after"]) == (None, 0.3)  # of too few; 10 of 30
+    assert (mentor["injuries_before"], mentor["injuries_after"]) == (None, 0.3)
+    assert (mentor["damages_before"], mentor["damages_after"]) == (None, None)  # of nobody; of too few
     assert (none["percent_missed_before"], none["percent_missed_after"]) == (10.0, 3.3)  # 3 of 30; 1 of 30
     assert told["survey_subscale"] == "belonging"
     assert (mentor["survey_before"], mentor["survey_after"]) == (2.5, 3.5)

@@ -10,6 +10,7 @@ from common.events import (
     AttendanceRecorded,
     Event,
     ExclusionRecorded,
+    Harm,
     IncidentRecorded,
     SchoolCalendarSet,
     SchoolDayClosed,
@@ -169,6 +170,21 @@ async def test_an_incident_is_said_for_each_student_and_again_when_its_day_chang
     assert (moved.deleted, gone.deleted) == (False, True)
     await sis.put_in("disciplineIncidents", incident(on="2026-09-05"))
     assert len(await sis.running.said(IncidentRecorded)) == 3
+
+
+async def test_a_part_in_an_incident_says_who_was_hurt_and_what_was_damaged_as_the_district_reads_the_behavior(
+    sis: Sis,
+):
+    await sis.roster()
+    await sis.put_in("disciplineIncidents", incident())
+    await sis.bulk(
+        "studentDisciplineIncidentBehaviorAssociations",
+        [behavior(), behavior(kind="battery"), behavior(kind="Vandalism")],
+    )
+
+    said = await sis.running.said(IncidentRecorded)
+
+    assert sorted(event.harms for event in said) == [(), (Harm.DAMAGE,), (Harm.INJURY,)]
 
 
 async def test_an_exclusion_is_said_with_what_was_proposed_and_served_and_whom_it_names(sis: Sis):

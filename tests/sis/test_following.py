@@ -7,12 +7,20 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from common.events import AttendanceRecorded, SchoolCalendarSet, SectionAttended, SectionTaught, StaffAssigned
+from common.events import (
+    AttendanceRecorded,
+    Harm,
+    IncidentRecorded,
+    SchoolCalendarSet,
+    SectionAttended,
+    SectionTaught,
+    StaffAssigned,
+)
 from sis import following
 from sis.facts import fact_id
 from sis.following import follow_stored
-from sis.policy import ATTENDANCE, CALENDAR, UNDERSTOOD
-from tests.sis.conftest import Sis, absence
+from sis.policy import ATTENDANCE, CALENDAR, INCIDENTS, UNDERSTOOD
+from tests.sis.conftest import Sis, absence, behavior, incident
 from tests.sis.test_closing import calendar_date
 from tests.sis.test_teaching import ASSIGNED, ATTENDED, TAUGHT, assignment, attended, days, section, taught, term
 
@@ -188,6 +196,18 @@ async def test_a_code_that_means_nothing_any_more_says_nothing_and_is_listed(sis
     assert [(each["descriptor"], each["code_value"]) for each in unmapped] == [
         ("attendanceEventCategoryDescriptors", "Tardy")
     ]
+
+
+async def test_what_incidents_led_to_is_said_again_where_the_district_reads_another_behavior_as_an_injury(
+    sis: Sis, monkeypatch: pytest.MonkeyPatch
+):
+    await sis.roster()
+    await sis.put_in("disciplineIncidents", incident())
+    await sis.bulk("studentDisciplineIncidentBehaviorAssociations", [behavior(), behavior(kind="Theft")])
+    await follow_stored(sis.running.runtime)
+    await read_otherwise(sis, monkeypatch, "INCIDENTS", replace(INCIDENTS, injury=["fighting"]))
+    await follow_stored(sis.running.runtime)
+    assert [event.harms for event in await sis.running.said(IncidentRecorded)] == [(), (), (Harm.INJURY,)]
 
 
 async def test_days_that_count_by_another_reading_of_the_calendar_are_said_again(

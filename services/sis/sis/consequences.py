@@ -20,7 +20,7 @@ from common.events import (
 )
 from sis import facts, marks, teaching
 from sis.facts import SAID, Fact, FactKey, just, say, say_at_once
-from sis.policy import ATTENDANCE, CALENDAR
+from sis.policy import ATTENDANCE, CALENDAR, INCIDENTS
 from sis.rules.attendance import AttendanceRow
 from sis.rules.members import objects_at, value_at
 from sis.rules.values import code_value, hundredths
@@ -64,7 +64,7 @@ _ASSOCIATIONS_OF = sa.text(
 )
 _PARTS_IN_INCIDENTS = sa.text(
     """
-    SELECT a.id, a.student_id, a.school_id, a.deleted, i.id AS incident_id, i.on_date
+    SELECT a.id, a.student_id, a.school_id, a.deleted, i.id AS incident_id, i.on_date, a.body ->> 'behaviorDescriptor' AS behavior
     FROM sis_document AS a
     JOIN sis_document AS i ON i.id = ANY(a.refs) AND i.resource = 'disciplineIncidents'
     WHERE a.id = ANY(CAST(:ids AS uuid[]))
@@ -218,6 +218,8 @@ async def _say_parts(session: AsyncSession, at: datetime, ids: Sequence[UUID]) -
                     "student_id": str(part.student_id),
                     "school_id": part.school_id,
                     "on": part.on_date.isoformat(),
+                    # Left out where there is none, as it was before anybody asked: what stands need not be said again.
+                    **({"harms": harms} if (harms := INCIDENTS.harms(part.behavior)) else {}),
                 },
                 part.deleted,
             )

@@ -1,7 +1,7 @@
 """What follows from documents that were stored before it was known is said once, by itself, after an upgrade.
 
-The migration that brings such news names the resources; each is gone through once. So are attendance, calendars and marks where
-the district reads them otherwise than the last time. What stands already is not said again, so whoever is killed on the way
+The migration that brings such news names the resources; each is gone through once. So are attendance, calendars, incidents and
+marks where the district reads them otherwise than the last time. What stands already is not said again, so whoever is killed on the way
 begins anew.
 """
 
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from common.db import transaction_time
 from common.runtime import Runtime
 from sis.documents import follow
-from sis.policy import ATTENDANCE, BULK_ROWS, CALENDAR, MARKS
+from sis.policy import ATTENDANCE, BULK_ROWS, CALENDAR, INCIDENTS, MARKS
 from sis.resources import RESOURCES, Resource
 from sis.storing import find
 
@@ -114,6 +114,7 @@ def _readings() -> dict[str, str]:
     read_by = {
         "calendarDates": CALENDAR.instructional,
         "grades": MARKS,
+        "studentDisciplineIncidentBehaviorAssociations": INCIDENTS,
         "studentSchoolAttendanceEvents": ATTENDANCE,
     }
     return {resource: hashlib.sha256(repr(policy).encode()).hexdigest() for resource, policy in read_by.items()}

@@ -11,6 +11,7 @@ from sis.rules.calendar import CalendarPolicy
 from sis.rules.closing import ClosingPolicy
 from sis.rules.contacts import ContactPolicy
 from sis.rules.groups import RACES, GroupPolicy
+from sis.rules.incidents import IncidentPolicy
 from sis.rules.marks import MarkPolicy
 from sis.rules.oauth import ClientPolicy
 from sis.rules.waiting import WaitingPolicy
@@ -78,6 +79,7 @@ CLIENTS = ClientPolicy(**_DATA["clients"])
 CLOSING = ClosingPolicy(**_DATA["closing"])
 CONTACTS = ContactPolicy(**{name: _lower(codes) for name, codes in _DATA["contacts"].items()})
 GROUPS = _groups(_DATA["groups"])
+INCIDENTS = IncidentPolicy(**{name: _lower(codes) for name, codes in _DATA["incidents"].items()})
 MARKS = MarkPolicy(**{name: said if name == "passing_from" else _lower(said) for name, said in _DATA["marks"].items()})
 URGENT: Sequence[str] = _lower(_DATA["urgent"]["classifications"])
 """As what staff work who are told by e-mail that help cannot wait."""

@@ -85,6 +85,13 @@ class SchoolDayClosed(Event):
     implied: bool = Field(default=False, description="Closed by a later day without any row of its own.")
 
 
+class Harm(StrEnum):
+    """What came of somebody's part in an incident."""
+
+    INJURY = "injury"
+    DAMAGE = "damage"
+
+
 class IncidentRecorded(Event):
     """One student's part in one incident: an office discipline referral."""
 
@@ -98,6 +105,9 @@ class IncidentRecorded(Event):
     student_id: UUID
     school_id: SchoolId
     on: date
+    harms: Annotated[
+        tuple[Harm, ...], Field(description="By how the district reads the behavior. Empty also where it says neither.")
+    ] = ()
 
 
 class ExclusionRecorded(Event):

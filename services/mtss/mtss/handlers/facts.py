@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from common.events import (
     CourseMarked,
     Event,
     ExclusionRecorded,
+    Harm,
     IncidentRecorded,
     SchoolCalendarSet,
     SchoolDayClosed,
@@ -117,6 +119,10 @@ def _codes(actions: Sequence[str]) -> str:
     return "\n".join(sorted({plain(code) for code in actions}))
 
 
+def _says(harm: Harm, harms: Sequence[Harm]) -> bool:
+    return harm in harms
+
+
 def _scores(scores: Sequence[Any]) -> str:
     return json.dumps([score.model_dump() for score in scores])
 
@@ -143,6 +149,7 @@ _INCIDENT = (
     _STUDENT_ID,
     _SCHOOL_ID,
     Column("day", "date", "on"),
+    *(Column(harm, "boolean", "harms", partial(_says, harm)) for harm in Harm),
     *_REVISION,
 )
 _EXCLUSION = (

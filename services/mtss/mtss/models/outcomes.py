@@ -1,10 +1,19 @@
 """What came of supports: the same students before and after, and beside them those who were decided to need some and had none."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+
+MEASURES: Mapping[str, str] = {"missed": ":days", "referrals": "1", "injuries": "1", "damages": "1"}
+"""What is counted of each student and day, and by what its sum is divided; ``missed`` in hundredths of a day."""
+
+
+def _each(columns: str) -> str:
+    """These columns for each measure, by its name and divisor."""
+    return ", ".join(columns.format(name, divisor) for name, divisor in MEASURES.items())
+
 
 _GIVEN = """
     given AS (
@@ -30,20 +39,20 @@ _COMPARED = sa.text(
             ORDER BY c.day, e.is_primary DESC, e.entry_on DESC, e.school_id COLLATE "C" DESC OFFSET 0
         ) AS one
     ), mine AS (
-        SELECT *, row_number() OVER (PARTITION BY kind, student_id, at, day < at ORDER BY abs(day - at)) AS place,
-               (SELECT count(DISTINCT incident_id) FROM mtss_incident AS i WHERE i.student_id = d.student_id AND i.day = d.day
-                    AND i.superseded_at IS NULL AND NOT i.deleted) AS referrals
-        FROM attended AS d
+        SELECT *, row_number() OVER (PARTITION BY kind, student_id, at, day < at ORDER BY abs(day - at)) AS place
+        FROM attended AS d CROSS JOIN LATERAL (
+            SELECT count(DISTINCT incident_id) AS referrals, count(DISTINCT incident_id) FILTER (WHERE injury) AS injuries,
+                   count(DISTINCT incident_id) FILTER (WHERE damage) AS damages
+            FROM mtss_incident AS i
+            WHERE i.student_id = d.student_id AND i.day = d.day AND i.superseded_at IS NULL AND NOT i.deleted
+        ) AS of_day
     ), one AS (
         SELECT kind, student_id, max(day) AS through, count(*) FILTER (WHERE day < at) AS before, count(*) FILTER (WHERE day >= at) AS after,
-               sum(missed) FILTER (WHERE day < at) AS missed_before, sum(missed) FILTER (WHERE day >= at) AS missed_after,
-               sum(referrals) FILTER (WHERE day < at) AS referrals_before, sum(referrals) FILTER (WHERE day >= at) AS referrals_after
+               {_each("sum({0}) FILTER (WHERE day < at) AS {0}_before, sum({0}) FILTER (WHERE day >= at) AS {0}_after")}
         FROM mine WHERE place <= :days GROUP BY kind, student_id, at
     )
-    SELECT kind, count(*)::int, round(avg(missed_before) / :days, 1)::float8, round(avg(missed_after) / :days, 1)::float8,
-           round(avg(referrals_before), 1)::float8, round(avg(referrals_after), 1)::float8,
-           count(*) FILTER (WHERE missed_before > 0)::int, count(*) FILTER (WHERE missed_after > 0)::int,
-           count(*) FILTER (WHERE referrals_before > 0)::int, count(*) FILTER (WHERE referrals_after > 0)::int
+    SELECT kind, count(*)::int, {_each("round(avg({0}_before) / {1}, 1)::float8, round(avg({0}_after) / {1}, 1)::float8")},
+           {_each("count(*) FILTER (WHERE {0}_before > 0)::int, count(*) FILTER (WHERE {0}_after > 0)::int")}
     FROM one WHERE before = :days AND after = :days AND (kind IS NOT NULL OR NOT EXISTS (
         SELECT FROM mtss_support AS s WHERE s.student_id = one.student_id AND s.begun_on <= one.through
     )) GROUP BY kind ORDER BY kind
@@ -77,6 +86,10 @@ _SURVEYED = sa.text(
 )
 
 
+_SPLIT = 2 + 2 * len(MEASURES)
+"""Where the averages of a row end, and of how many it was not 0 begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class Compared:
     """Of the students who received a kind of support (``None``: none) what was so before and after, on average."""
@@ -84,7 +97,7 @@ class Compared:
     kind: str | None
     students: int
     averages: tuple[float, ...]
-    """Percent of days missed before and after, referrals before and after, to one decimal place."""
+    """Of each measure before and after, to one decimal place: percent of days missed, then how many for each student."""
     of_whom: tuple[int, ...]
     """For each of how many students it was not 0."""
     surveyed: int
@@ -100,4 +113,7 @@ async def compared(
     asked = {"lowest": lowest, "subscale": subscale, "within": within_days}
     surveyed = {row[0]: (row[1], tuple(row[2:])) for row in await session.execute(_SURVEYED, asked)}
     found = await session.execute(_COMPARED, {"days": days, "lowest": lowest})
-    return [Compared(row[0], row[1], tuple(row[2:6]), tuple(row[6:]), *surveyed.get(row[0], (0, ()))) for row in found]
+    return [
+        Compared(row[0], row[1], tuple(row[2:_SPLIT]), tuple(row[_SPLIT:]), *surveyed.get(row[0], (0, ())))
+        for row in found
+    ]

@@ -198,6 +198,8 @@ class Incident(Table, table=True):
     student_id: UUID
     school_id: str
     day: date
+    injury: bool = False
+    damage: bool = False
     deleted: bool
     known_at: datetime = moment()
     known_by: int = transaction()

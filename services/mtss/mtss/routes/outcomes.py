@@ -14,7 +14,10 @@ from mtss.supports import CATALOGUE
 
 router = Router("mtss", tags=["supports"])
 
-_NUMBERS = ("percent_missed_before", "percent_missed_after", "referrals_before", "referrals_after")
+_NUMBERS = [
+    f"{name}_{when}" for name in ("percent_missed", "referrals", "injuries", "damages") for when in ("before", "after")
+]
+"""Of each measure, in their order."""
 
 
 class BeforeAfter(BaseModel):
@@ -27,6 +30,12 @@ class BeforeAfter(BaseModel):
     percent_missed_after: float | None
     referrals_before: Annotated[float | None, Field(description="For each student.")]
     referrals_after: float | None
+    injuries_before: Annotated[
+        float | None, Field(description="For each student: incidents they had a part in that hurt somebody.")
+    ]
+    injuries_after: float | None
+    damages_before: Annotated[float | None, Field(description="The same: in which something was broken or burnt.")]
+    damages_after: float | None
     survey_before: Annotated[
         float | None,
         Field(
