@@ -239,6 +239,9 @@ async def surveys(running: Running) -> District:
             "GET /surveys/v1/windows/{window_id}/schools/{school_id}/results": Asked(
                 about=lambda answer, _: answer.json()["school"]["answered"]
             ),
+            "GET /surveys/v1/windows/{window_id}/schools/{school_id}/results.html": Asked(
+                about=lambda answer, _: "students answered" in answer.text
+            ),
         },
         held,
     )

@@ -1,6 +1,7 @@
 """What a survey came to: for a school and its sections, told once, to who sees them, and of no student."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -10,15 +11,19 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from playwright.async_api import Browser
 from typer.testing import CliRunner
 
 from common.events import Relation
 from common.scope import see_all
 from surveys.command import app
+from tests.chromium import browser
 from tests.harness import over_http
 from tests.matrix.nets import NETS
 from tests.scoped import TEACHER, assigned, attends, named, related, teaches
 from tests.surveys.conftest import CLOSES, OTHER_SCHOOL, SCHOOL, Surveys, sheet
+
+__all__ = ["browser"]
 
 ADVISORY, WORKSHOP, SEMINAR = named("advisory"), named("workshop"), named("seminar")
 AFTER = date(2026, 10, 20)
@@ -199,10 +204,68 @@ async def test_a_survey_is_counted_and_read_at_a_terminal(surveys: Surveys, tmp_
         counted_code, counted_said = await typed("count", window)
         shown_code, shown = await typed("results", window, SCHOOL)
         as_json = await typed("results", window, SCHOOL, "--json")
+        page_code, page_said = await typed("results", window, SCHOOL, "--page", str(tmp_path / "page.html"))
 
     assert (counted_code, "schools: 1" in counted_said) == (0, True)
     assert (shown_code, "39 of 40" in shown, "11 of 12" in shown, "fewer than 10" in shown) == (0, True, True, True)
     assert '"minimum": 10' in as_json[1]
+    assert (page_code, "open it in a browser" in page_said) == (0, True)
+    assert "<strong>39</strong> of 40 students answered" in (tmp_path / "page.html").read_text()
+
+
+async def page_of(surveys: Surveys, window: str, **asking: Any) -> str:
+    response = await surveys.ask("GET", f"/windows/{window}/schools/{SCHOOL}/results.html", **asking)
+    assert response.status_code == 200, response.text
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert response.headers["cache-control"] == "no-store"
+    return response.text
+
+
+async def test_the_page_says_what_the_results_do_and_no_student_and_no_number_that_is_not_told(
+    surveys: Surveys,
+) -> None:
+    window, students = await a_school(surveys)
+    await sitting(surveys, WORKSHOP, students[28:37])
+    await counted(surveys, window)
+
+    text = await page_of(surveys, window)
+
+    shown = " ".join(re.sub(r"<style.*?</style>|<[^>]*>", " ", text, flags=re.DOTALL).split())
+    assert "39 of 40 students answered" in shown
+    assert f"{ADVISORY} 11 of 12 4.00 3.47 to 4.53" in shown
+    assert str(WORKSHOP) not in shown, "of nine, nothing is told"
+    assert "Sections of which nothing is told: 1." in shown
+    assert "something of fewer than 10 students" in shown
+    assert not any(str(student) in text for student in students)
+    assert "<script" not in text
+    assert not re.search(r"(?:src|href)=\"(?!data:,)", text)
+
+
+async def test_a_teacher_is_shown_their_section_on_the_page_and_not_the_school(surveys: Surveys) -> None:
+    window, _ = await a_school(surveys)
+    await surveys.running.deliver(assigned(TEACHER, SCHOOL, date(2026, 8, 20)), teaches(TEACHER, ADVISORY, SCHOOL))
+    await counted(surveys, window)
+
+    text = await page_of(surveys, window, role="teacher", staff=TEACHER)
+
+    assert str(ADVISORY) in text
+    assert str(SEMINAR) not in text
+    assert "The school</h2>" not in text
+
+
+@pytest.mark.parametrize("printed", [False, True])
+async def test_the_page_fits_a_screen_and_a_sheet_of_paper(surveys: Surveys, browser: Browser, printed: bool) -> None:
+    window, _ = await a_school(surveys)
+    await counted(surveys, window)
+    shown = await browser.new_page(viewport={"width": 1280, "height": 900})
+    await shown.set_content(await page_of(surveys, window))
+    if printed:
+        await shown.set_viewport_size({"width": 960, "height": 700})  # a sheet across, less its margins
+        await shown.emulate_media(media="print")
+    scrolls = await shown.evaluate("[...document.querySelectorAll('.scroll')].map(e => [e.scrollWidth, e.clientWidth])")
+    await shown.close()
+    assert scrolls
+    assert [needed for needed, there in scrolls if needed > there] == []
 
 
 async def test_a_school_of_the_window_at_which_nobody_is_has_no_result(surveys: Surveys) -> None:

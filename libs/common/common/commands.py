@@ -33,6 +33,7 @@ TokenFile = Annotated[
     Path | None, typer.Option("--token-file", help="A file with a token; else one is made from --data.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Page = Annotated[Path | None, typer.Option("--page", help="Write the page to read or print to this file.")]
 
 
 class Stop(typer.Exit):
@@ -138,6 +139,27 @@ def answer_of(response: httpx.Response) -> dict[str, Any]:
     except (ValueError, KeyError):
         detail = f"{response.status_code} {response.reason_phrase}"
     raise Stop(str(detail))
+
+
+def text_of(response: httpx.Response) -> str:
+    """The text of a good answer that is no JSON.
+
+    Raises:
+        Stop: it is not one; says why.
+    """
+    if not response.is_success:
+        answer_of(response)
+    return response.text
+
+
+def write_page(response: httpx.Response, file: Path) -> None:
+    """Write the page of a good answer to a file, and say so.
+
+    Raises:
+        Stop: it is not one; says why.
+    """
+    file.write_text(text_of(response), encoding="utf-8")
+    out.print(f"Written to {file}: open it in a browser, or print it.", highlight=False)
 
 
 def pages(http: httpx.Client, path: str, **query: Any) -> Iterator[dict[str, Any]]:

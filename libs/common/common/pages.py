@@ -1,8 +1,8 @@
-"""Pages behind personal links: rendered here, nothing from elsewhere, nothing kept by the browser."""
+"""Pages behind personal links, and reports to print: rendered here, nothing from elsewhere, nothing kept by the browser."""
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -27,10 +27,7 @@ class Pages:
     """The pages of a package: its templates over ``page.html``, and the words of ``templates/texts.json`` by language."""
 
     def __init__(self, package: str) -> None:
-        loaders = ChoiceLoader([PackageLoader(package), PackageLoader("common")])
-        self._templates = Environment(
-            loader=loaders, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
+        self._templates = _templates(package)
         self._texts: Mapping[str, Mapping[str, str]] = json.loads(
             files(package).joinpath("templates/texts.json").read_bytes()
         )
@@ -56,6 +53,27 @@ class Pages:
     def message(self, message: str, language: str, *, status: int = 200, **facts: Any) -> HTMLResponse:
         """A page of a title and a few words, by their name in the texts."""
         return self.page("message.html", language, status=status, message=message, facts=facts)
+
+
+class Report:
+    """A report of a package, its template over ``report.html``: without a script; to be read, printed and heard."""
+
+    def __init__(self, package: str, template: str, **filters: Callable[..., Any]) -> None:
+        templates = _templates(package)
+        templates.filters.update(filters)
+        self._template = templates.get_template(template)
+
+    def page(self, **facts: Any) -> HTMLResponse:
+        """The report of these facts."""
+        nonce = secrets.token_urlsafe(16)
+        policy = f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        html = self._template.render(facts, nonce=nonce)
+        return HTMLResponse(html, headers=PRIVATE | {"Content-Security-Policy": policy})
+
+
+def _templates(package: str) -> Environment:
+    loaders = ChoiceLoader([PackageLoader(package), PackageLoader("common")])
+    return Environment(loader=loaders, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def _headers(nonce: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from common.commands import HERE, AsJson, Data, TokenFile, Url, answer_of, one_sentence, operator, out
+from common.commands import HERE, AsJson, Data, Page, TokenFile, Url, answer_of, one_sentence, operator, out, write_page
 
 app = typer.Typer(
     name="surveys",
@@ -35,16 +35,25 @@ def results(
     window: Window,
     school: Annotated[str, typer.Argument(help="The SIS's schoolId.")],
     as_json: AsJson = False,
+    page: Page = None,
     url: Url = None,
     data: Data = HERE,
     token_file: TokenFile = None,
 ) -> None:
     """Show what a survey came to at a school and its sections, as far as it may be told.
 
-    Example: trellis surveys results 0199a3c2-5d41-7c35-9a53-0e7f2f6f6a11 255901001
+    Two examples:
+
+        trellis surveys results 0199a3c2-5d41-7c35-9a53-0e7f2f6f6a11 255901001
+
+        trellis surveys results 0199a3c2-5d41-7c35-9a53-0e7f2f6f6a11 255901001 --page results.html
     """
+    path = f"/surveys/v1/windows/{window}/schools/{school}/results"
     with one_sentence(), operator(url, data, token_file) as http:
-        found = answer_of(http.get(f"/surveys/v1/windows/{window}/schools/{school}/results"))
+        if page:
+            write_page(http.get(f"{path}.html"), page)
+            return
+        found = answer_of(http.get(path))
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return

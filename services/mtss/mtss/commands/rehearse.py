@@ -11,7 +11,7 @@ import httpx
 import typer
 from rich.progress import Progress
 
-from common.commands import HERE, AsJson, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out
+from common.commands import HERE, AsJson, Data, Stop, TokenFile, Url, answer_of, one_sentence, operator, out, text_of
 from mtss.rehearsals.sheets import SHEETS, by_percent, sheet
 from mtss.rules import PolicyInvalid
 from mtss.written import document_of
@@ -147,7 +147,4 @@ def _percent(share: float | None) -> str:
 
 def page_of(http: httpx.Client, path: str) -> str:
     """The page of the rehearsal at ``path``, which is done."""
-    answer = http.get(f"{path}/report.html")
-    if not answer.is_success:
-        answer_of(answer)
-    return answer.text
+    return text_of(http.get(f"{path}/report.html"))

@@ -14,15 +14,17 @@ from common.commands import (
     HERE,
     AsJson,
     Data,
+    Page,
     Stop,
     TokenFile,
     Url,
     answer_of,
     one_sentence,
     operator,
-    out,
     pages,
+    text_of,
     whole_pages,
+    write_page,
 )
 from sis.arrivals.report import differences, not_compared, told
 
@@ -41,7 +43,7 @@ def sources(
     data: Data = HERE,
     token_file: TokenFile = None,
     as_json: AsJson = False,
-    page: Annotated[Path | None, typer.Option(help="Write the page to read or print to this file.")] = None,
+    page: Page = None,
 ) -> None:
     """Show what arrived from each source, what was rejected, what waits, and who is silent.
 
@@ -57,8 +59,7 @@ def sources(
         return
     with one_sentence(), operator(url, data, token_file) as http:
         if page:
-            page.write_text(_text(http.get(f"{_PATH}.html")), encoding="utf-8")
-            out.print(f"Written to {page}: open it in a browser, or print it.", highlight=False)
+            write_page(http.get(f"{_PATH}.html"), page)
             return
         found = list(whole_pages(http, _PATH))
     items, alerts = [each for page in found for each in page["items"]], found[0]["alerts"]
@@ -83,7 +84,7 @@ def rejected(
     """
     with one_sentence(), operator(url, data, token_file) as http:
         path = f"{_PATH}/{quote(_chosen(http, source), safe='')}/rejected.csv"
-        sys.stdout.write(_text(http.get(path, params={"resource": resource, "deletes": deletes})))
+        sys.stdout.write(text_of(http.get(path, params={"resource": resource, "deletes": deletes})))
 
 
 @app.command()
@@ -130,9 +131,3 @@ def _chosen(http: httpx.Client, source: str | None) -> str:
     if len(known) != 1:
         raise Stop(f"There are {len(known)} sources: name one of them with --source.")
     return str(known[0])
-
-
-def _text(response: httpx.Response) -> str:
-    if not response.is_success:
-        answer_of(response)
-    return response.text

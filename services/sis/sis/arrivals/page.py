@@ -1,28 +1,17 @@
 """The page of sources: rendered here, nothing from elsewhere, no script; to be read, printed and heard."""
 
-import secrets
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from common.events import AlertKind
+from common.pages import Report
 from sis.arrivals.alerts import Alert
 from sis.arrivals.overview import SourceResource
 from sis.arrivals.reconciliation import EVER, Compared, OfAnother
 from sis.rules.words import long_day, moment, span
-
-_pages = Environment(
-    loader=PackageLoader("sis"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-)
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 
 
 def sources_page(
@@ -35,8 +24,7 @@ def sources_page(
     told: bool,
 ) -> HTMLResponse:
     """What arrived and what did not, as it stands ``at`` this moment of school time; ``told`` if any source has told its counts."""
-    nonce = secrets.token_urlsafe(16)
-    html = _pages.get_template("sources.html").render(
+    return _REPORT.page(
         lines=lines,
         schools=[alert for alert in alerts if alert.kind is AlertKind.SCHOOL_NOT_SUBMITTED],
         silent=[alert for alert in alerts if alert.kind is AlertKind.SOURCE_SILENT],
@@ -48,12 +36,7 @@ def sources_page(
         names=defaultdict(str, {line.source: line.name or line.source for line in lines}),
         at=at,
         ever=EVER,
-        nonce=nonce,
     )
-    policy = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return HTMLResponse(html, headers=_HEADERS | {"Content-Security-Policy": policy})
 
 
 def _by_source(others: Sequence[OfAnother]) -> list[tuple[str, str, list[str]]]:
@@ -69,4 +52,4 @@ def oldest(line: SourceResource) -> datetime | None:
     return min((at for at in (line.oldest_rejected_at, line.oldest_waiting_at) if at), default=None)
 
 
-_pages.filters.update(oldest=oldest, long_day=long_day, moment=moment, span=span)
+_REPORT = Report("sis", "sources.html", oldest=oldest, long_day=long_day, moment=moment, span=span)

@@ -11,6 +11,7 @@ import numpy as np
 import sqlalchemy as sa
 from fastapi import Path
 from fastapi import Response as Answer
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -21,11 +22,12 @@ from common.auth import Principal
 from common.db import Session, transaction_time
 from common.errors import NotFound
 from common.idempotency import ONCE
-from common.runtime import Today
+from common.runtime import RuntimeOf, Today
 from common.scope import see_all
 from surveys.instruments import instrument_named
 from surveys.models import Enrolment, Response, Result, Window, enrolled, insert_all, standing_consents
 from surveys.policy import POLICY
+from surveys.results_page import results_page
 from surveys.routes.windows import may_answer_now, window_with
 from surveys.rules import Stage, WindowNotClosed
 from surveys.rules.results import Least, Means, Subscale, results
@@ -37,6 +39,7 @@ _Reader = Annotated[
     Principal,
     require("district", "principal", "counselor", "teacher", reads=["directory"], purpose="instruction"),
 ]
+_School = Annotated[str, Path(max_length=40, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _SECTIONS = sa.text(
     """
     SELECT DISTINCT section_id, student_id, school_id FROM scope_section_student
@@ -134,7 +137,7 @@ async def count_results(window_id: UUID, session: Session, today: Today, answer:
 @router.get("/v1/windows/{window_id}/schools/{school_id}/results")
 async def read_results(
     window_id: UUID,
-    school_id: Annotated[str, Path(max_length=40, pattern=r"^[^\x00-\x1f\x7f]*$")],
+    school_id: _School,
     who: _Reader,
     session: Session,
     today: Today,
@@ -162,6 +165,17 @@ async def read_results(
         school=next((GroupTold.model_validate(each) for each in shown if each["section_id"] is None), None),
         sections=[SectionTold.model_validate(each) for each in shown if each["section_id"]],
     )
+
+
+@router.get("/v1/windows/{window_id}/schools/{school_id}/results.html", response_class=HTMLResponse)
+async def show_results(
+    window_id: UUID, school_id: _School, who: _Reader, session: Session, today: Today, runtime: RuntimeOf
+) -> HTMLResponse:
+    """The same as a page to read or print."""
+    told = await read_results(window_id, school_id, who, session, today)
+    window = await window_with(session, window_id)
+    counted_on = runtime.date_of(told.counted_at)
+    return results_page(told.model_dump(), window.opens_on, window.closes_on, counted_on)
 
 
 async def _count(session: AsyncSession, window: Window, at: datetime) -> list[Result]:
