@@ -23,6 +23,7 @@ from tests.matrix.district import Asked
 from tests.matrix.districts import at_work, team
 from tests.matrix.people import CLIENT, NORTH
 from tests.mtss.test_policies import policy
+from tests.scoped import assigned
 from tests.sis.conftest import Sis, enrolment
 
 _FORGED = (["x\0"], ["2026-09-01\0"], ["0\0"], ["\0", "b"], ["a", "b\0"], ["a", "b", "\0"], ["a", "b", "c", "\0"])
@@ -101,7 +102,8 @@ async def _tell_two_months(matrix: Matrix) -> None:
 
 
 async def _say_more(matrix: Matrix) -> None:
-    """Say once more of Ana what was said once, and draft two policies."""
+    """Say once more of Ana what was said once, draft two policies, and let two work at her school."""
+    await matrix.running.deliver(*(assigned(uuid4(), NORTH, date(2024, 8, 1)) for _ in range(2)))
     of_ana, http = f"/mtss/v1/students/{matrix.district.ana['student_id']}", matrix.running.http
     headers = matrix.running.headers("district", staff=uuid4())
     (given,) = (await http.get(f"{of_ana}/supports", headers=headers)).json()["items"]

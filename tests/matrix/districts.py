@@ -70,6 +70,7 @@ async def mtss(running: Running, families: Sisters) -> District:
             "GET /mtss/v1/students/{student_id}/known": Asked(query=lambda _: {"on": "2024-09-30"}),
             "GET /mtss/v1/schools/{school_id}/summary": Asked(about=lambda answer, _: answer.json()["students"]),
             "GET /mtss/v1/schools/{school_id}/reviews": listed,
+            "GET /mtss/v1/schools/{school_id}/trainings": Asked(about=lambda answer, _: answer.json()["counts"]),
             "GET /mtss/v1/students/{student_id}/course": listed,
             "GET /mtss/v1/supports": Asked(handed=True),
             "GET /mtss/v1/team-referrals": Asked(handed=True),

@@ -126,13 +126,13 @@ def operator(
 
 
 def answer_of(response: httpx.Response) -> dict[str, Any]:
-    """The body of a good answer.
+    """The body of a good answer; nothing, if it has none.
 
     Raises:
         Stop: it is not one; says why.
     """
     if response.is_success:
-        body: dict[str, Any] = response.json()
+        body: dict[str, Any] = response.json() if response.content else {}
         return body
     try:
         detail = response.json()["detail"]

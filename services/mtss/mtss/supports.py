@@ -55,6 +55,14 @@ class Team:
 
 
 @dataclass(frozen=True, slots=True)
+class Training:
+    """What staff are trained in, and for so many days after it hold."""
+
+    title: str
+    holds_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class Following:
     """Where somebody asks a student how they are, by what the clause listens to, and within how many instructional days."""
 
@@ -73,12 +81,13 @@ class Surveys:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What staff notice, what the district gives, what for, and how it ends. Each is known by its name in the file."""
+    """What staff are trained in and notice, what the district gives, what for, and how it ends. Each is known by its name in the file."""
 
     kinds: Mapping[str, Kind]
     endings: Mapping[str, Ending]
     outcomes: Mapping[str, str]
     signs: Mapping[str, Sign]
+    trainings: Mapping[str, Training]
     teams: Mapping[str, Team]
     contexts: Mapping[str, str]
     """What may weigh on a student beside school: said with a support, and no input to anything."""
@@ -151,7 +160,7 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
 
     Raises:
         PolicyInvalid: a support is of no tier, for what is no outcome, for nobody that there is, or never reviewed; a team is nobody or never meets;
-            a follow-up is of no signal or never. The sentence holds no value.
+            a training never holds; a follow-up is of no signal or never. The sentence holds no value.
     """
     for name, each in said["supports"].items():
         if each["tier"] not in set(Tier):
@@ -195,6 +204,7 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
         endings,
         said["outcomes"],
         signs,
+        _trainings(said["trainings"]),
         teams,
         said["contexts"],
         said["universal"],
@@ -206,11 +216,20 @@ def read_catalogue(said: Mapping[str, Any]) -> Catalogue:
     )
 
 
+def _trainings(said: Mapping[str, Any]) -> Mapping[str, Training]:
+    for name, each in said.items():
+        if each["holds_days"] < 1:
+            raise PolicyInvalid(f"The policy of mtss: trainings.{name}.holds_days must be at least 1.")
+    return {name: Training(each["title"], each["holds_days"]) for name, each in said.items()}
+
+
 def _surveys(said: Mapping[str, Any]) -> Surveys:
     if said["within_days"] < 1:
         raise PolicyInvalid("The policy of mtss: compare_surveys.within_days must be at least 1.")
     return Surveys(said["subscale"], said["within_days"])
 
 
-POLICY = policy_of("mtss", added_to=("outcomes", "endings", "signs", "teams", "contexts", "universal", "supports"))
+POLICY = policy_of(
+    "mtss", added_to=("outcomes", "endings", "signs", "trainings", "teams", "contexts", "universal", "supports")
+)
 CATALOGUE = read_catalogue(POLICY)

@@ -23,6 +23,7 @@ from mtss.routes import (
     students,
     supports,
     team_referrals,
+    trainings,
     verifying,
     words,
 )
@@ -46,5 +47,5 @@ _OF_STUDENTS = (
     schools,
 )
 _OVER_LINKS = (help_links, help_page)
-for part in (*_OF_STUDENTS, *_OVER_LINKS, freshness, equity, rehearsals, policies, adoptions):
+for part in (*_OF_STUDENTS, *_OVER_LINKS, freshness, trainings, equity, rehearsals, policies, adoptions):
     router.include_router(part.router)

@@ -7,6 +7,7 @@ from typing import Annotated
 import sqlalchemy as sa
 from fastapi import Path
 from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from common.access import visible_numbers, visible_to
@@ -46,7 +47,7 @@ async def read_school_summary(
     school_id: Annotated[str, Path(max_length=40, pattern=NO_CONTROL)], who: WholeReader, session: Session, today: Today
 ) -> SchoolSummary:
     """Tiers, open proposals and unknowns of one school."""
-    if not await _known(session, who, school_id):
+    if not await is_known(session, who, school_id):
         raise NotFound(what="school")
     asked = sa.select(Student).where(
         last_enrolment_is_open(today), col(Student.school_id) == school_id, visible_to(who, col(Student.student_id))
@@ -71,7 +72,8 @@ async def read_school_summary(
     )
 
 
-async def _known(session: Session, who: Principal, school_id: str) -> bool:
+async def is_known(session: AsyncSession, who: Principal, school_id: str) -> bool:
+    """Whether there is a school of that name of which ``who`` is told."""
     schools = sa.union_all(
         sa.select(col(Student.school_id).label("school_id")).where(col(Student.school_id) == school_id),
         sa.select(col(Calendar.school_id)).where(col(Calendar.school_id) == school_id),
