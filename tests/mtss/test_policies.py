@@ -3,9 +3,12 @@
 import asyncio
 import json
 import os
+import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from importlib import import_module
 from typing import Any
@@ -675,12 +678,17 @@ from mtss.handlers import adoptions
 async def main():
     settings = Settings(database_url=sys.argv[1], time_zone="America/Denver", public_url="http://testserver")
     runtime = Runtime.start("mtss", settings, read_keys(Path(sys.argv[2])))
-    adoptions.AT_ONCE = 3
+    adoptions.AT_ONCE = int(sys.argv[3])
     await adoptions.work_off_adoptions(runtime)
     await runtime.close()
 
 asyncio.run(main())
 """
+
+
+def _working_off(mtss: Running, at_once: int) -> list[str]:
+    url = mtss.runtime.engine.url.render_as_string(hide_password=False)
+    return [sys.executable, "-c", _CHILD, url, str(mtss.keys / "mtss"), str(at_once)]
 
 
 @pytest.mark.parametrize("batch", [2, 5, 7])
@@ -691,10 +699,9 @@ async def test_a_run_that_is_killed_goes_on_where_it_was(
     await mtss.deliver(*students(10, 2))
     found = await drafted(mtss, policy())
     _, adoption = await approve(mtss, found, 21)
-    url = mtss.runtime.engine.url.render_as_string(hide_password=False)
     killed = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-c", _CHILD, url, str(mtss.keys / "mtss")],
+        _working_off(mtss, 3),
         env=os.environ | {"TRELLIS_FAILPOINT": f"{ADOPTION}:{batch}"},
         check=False,
         capture_output=True,
@@ -710,3 +717,46 @@ async def test_a_run_that_is_killed_goes_on_where_it_was(
     after = await adoption_of(mtss, adoption["id"])
     assert (after["state"], after["done"], after["changed"]) == ("done", 10, 2)
     assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)] * 2
+
+
+async def test_a_first_adoption_that_is_killed_at_any_moment_again_and_again_decides_about_each_once(
+    mtss: Running,
+) -> None:
+    chosen = random.Random(7)
+    today(mtss, 21)
+    await mtss.deliver(*students(24, 3))
+    _, adoption = await approve(mtss, await drafted(mtss, policy()), 21)
+    stood, killed_in = await _stood(mtss), set()
+    killed = 0
+    while stood[0] != "done":
+        assert killed < 60, "it never comes further"
+        program = await asyncio.create_subprocess_exec(*_working_off(mtss, 2), stderr=asyncio.subprocess.DEVNULL)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(_further(mtss, stood), 20)
+        await asyncio.sleep(chosen.uniform(0, 0.04))
+        with suppress(ProcessLookupError):
+            program.kill()
+        killed += await program.wait() == -signal.SIGKILL
+        stood = await _stood(mtss)
+        killed_in.add(stood[0])
+
+    assert killed > 2
+    assert {"counting", "running"} <= killed_in
+    found = await adoption_of(mtss, adoption["id"])
+    assert (found["done"], found["total"], found["changed"]) == (24, 24, 3)
+    assert await causes(mtss) == [(Tier.TARGETED, Cause.ADOPTED, False)] * 3
+    _, verified = await ask(mtss, "POST", "/decisions/verify")
+    assert (verified["differing"], verified["verified"]) == ([], 24 + 3)
+
+
+async def _stood(mtss: Running) -> tuple[str, int]:
+    """The state of the one adoption, and how many students it has gone through."""
+    async with mtss.session() as session:
+        state, done = (await session.execute(sa.text("SELECT state, done FROM mtss_adoption"))).one()
+    return state, done
+
+
+async def _further(mtss: Running, since: tuple[str, int]) -> None:
+    """Return once the run of an adoption has come further than it had."""
+    while await _stood(mtss) == since:  # noqa: ASYNC110 (another process goes on)
+        await asyncio.sleep(0.01)
