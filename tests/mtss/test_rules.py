@@ -375,6 +375,7 @@ _UNIVERSAL, _TARGETED = Tier.UNIVERSAL, Tier.TARGETED
     ("last", "now", "cause"),
     [
         (NOTHING, NOTHING, None),
+        (Said(None, _EARLY), Said(None, _LATE), None),
         (NOTHING, Said(_UNIVERSAL, _EARLY), Cause.ENROLLED),
         (NOTHING, Said(_TARGETED, _EARLY), Cause.ENTERED),
         (Said(_UNIVERSAL, _EARLY), Said(_UNIVERSAL, _EARLY), None),

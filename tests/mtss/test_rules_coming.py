@@ -314,6 +314,23 @@ def test_in_the_last_and_in_the_first_days_so_many_are_enough_as_fit_into_them()
     assert after(school, through=6, document=POLICIES[3])["attendance"].clause == Least(1, school.days[6])
 
 
+def test_of_the_first_days_no_more_can_be_missed_than_are_left_of_them() -> None:
+    school = School(days=school_days(50))
+    half = document(
+        attendance=POLICIES[3]["clauses"]["attendance"]
+        | {"entry": {"at_least": number(50)}, "exit": {"below": number(50)}}
+    )
+    assert after(school, through=7, document=half)["attendance"].clause == Least(7, school.days[13])
+    assert after(school, through=8, document=half)["attendance"].clause is None
+
+
+def test_once_the_school_year_is_over_no_survey_changes_anything_any_more() -> None:
+    school = School(days=school_days(30))
+    asked = [school.scores(3, 4.0), school.scores(8, 2.0, window=2)]
+    assert after(school, *asked, through=29, document=DROP)["attendance"].clause is not None
+    assert after(school, *asked, through=30, document=DROP)["attendance"].clause is None
+
+
 def test_referrals_and_scores_are_told_exactly() -> None:
     school = School(days=school_days(50))
     found = after(school, school.refers(3, 1), through=30)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.stats.contingency import relative_risk
 
 from common.policies import policy_of
-from mtss.rules.equity import Minimum, read_minimum, risk_ratio, told
+from mtss.rules.equity import Minimum, read_minimum, risk_ratio, told, untold_ratio
 
 LEAST = Minimum(10, 30)
 
@@ -33,6 +33,12 @@ def test_a_ratio_and_its_interval_are_those_of_the_textbook(count: int, of: int,
 )
 def test_below_any_minimum_a_ratio_is_not_calculable(count: int, of: int, others: int, of_others: int) -> None:
     assert risk_ratio(count, of, count + others, of + of_others, LEAST) is None
+
+
+def test_that_it_happened_to_nobody_of_a_group_is_compared_from_the_smallest_group_on() -> None:
+    assert untold_ratio(0, 30, 10, 60, LEAST) is not None
+    for count, of, others, of_others in ((0, 29, 10, 30), (0, 30, 10, 29), (0, 30, 9, 30)):
+        assert untold_ratio(count, of, count + others, of + of_others, LEAST) is None
 
 
 def test_large_groups_are_all_told() -> None:

@@ -181,6 +181,11 @@ def test_an_end_that_was_declined_rests_too() -> None:
     assert proposed(Calls("iitt" + "t" * 20).after(*given_up)) == (TARGETED, 2)
 
 
+def test_an_end_that_was_declined_rests_though_a_clause_of_the_lower_tier_begins_later() -> None:
+    given_up = [accepts(0), declines(3, TARGETED, 2)]
+    assert proposed(Calls("iittt", newest=4).after(*given_up)) is None
+
+
 # While a support runs
 
 
@@ -432,6 +437,7 @@ def test_at_the_end_of_a_day_later_days_and_later_rulings_say_nothing_yet() -> N
     assert said(27) == Said(Tier.TARGETED, day_of(DAYS[19]))
     assert said(28) == Said(Tier.INTENSIVE, day_of(DAYS[28]), 1, overridden=True)
     assert not facts.through(DAYS[0] - 1).closed.day.size
+    assert facts.through(DAYS[0]).closed.day.tolist() == [DAYS[0]]
 
 
 def test_a_ground_holds_who_decided_what() -> None:
