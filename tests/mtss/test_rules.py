@@ -23,6 +23,12 @@ def holds(course: Course, clause: str) -> list[bool | None]:
     return [day.clauses[clause] for day in course.days()]
 
 
+def test_a_day_that_is_open_between_closed_ones_is_told_as_open() -> None:
+    school = School()
+    found = course_by_rules([school.calendar(), school.enrols(), *school.closes(0, 1, 3)])
+    assert [day.closed for day in found.days()] == [True, True, False, True]
+
+
 # Attendance
 
 

@@ -142,6 +142,16 @@ async def test_documents_are_found_by_their_natural_key_and_paged(sis: Sis):
     assert (refused.status_code, refused.json()["errors"]) == (400, ["firstName is not part of the natural key"])
 
 
+async def test_a_resource_is_named_in_any_case_as_an_ods_reads_it(sis: Sis):
+    posted = await sis.post("Students", student())
+    read = await sis.call("GET", f"{EDFI}/STUDENTS?studentUniqueId=s1")
+    unused = await sis.call("GET", f"{EDFI}/bellschedules")
+
+    assert posted.status_code == 201
+    assert [one["studentUniqueId"] for one in read.json()] == ["s1"]
+    assert unused.status_code == 403
+
+
 async def test_no_character_that_the_database_cannot_hold_gets_that_far(sis: Sis):
     await sis.roster()
     for path in (

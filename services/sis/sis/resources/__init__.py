@@ -51,8 +51,11 @@ REFERENCED = frozenset(reference.to for resource in _TABLE for reference in reso
 """Resources that others refer to: their documents are not deleted while somebody does."""
 
 
+_IN_ANY_CASE: Mapping[str, str] = {name.lower(): name for name in (*CORE, *NAMED)}
+
+
 def resource_named(name: str) -> Resource:
-    """The resource of that name.
+    """The resource of that name, in any case: an Ed-Fi ODS/API reads paths so.
 
     Raises:
         ResourceNotUsed: Ed-Fi has one of this name, and Trellis does not take it.
@@ -60,6 +63,8 @@ def resource_named(name: str) -> Resource:
     """
     if name in NAMED:
         return NAMED[name]
+    if (meant := _IN_ANY_CASE.get(name.lower(), name)) != name:
+        return resource_named(meant)
     if name in CORE:
         raise ResourceNotUsed
     raise NotFound(what="resource")
