@@ -80,6 +80,18 @@ async def test_a_body_that_does_not_end_in_time_is_408(echo: Running, monkeypatc
     assert await echo.said() == []
 
 
+async def test_a_body_that_comes_in_pieces_within_its_time_is_taken(echo: Running) -> None:
+    async def slowly_sent() -> AsyncIterator[bytes]:
+        yield b'{"name": "a", '
+        await asyncio.sleep(0.2)
+        yield b'"number": 1}'
+
+    headers = echo.headers("district") | {"Content-Type": "application/json"}
+    response = await echo.http.post("/echo/v1/notes", content=slowly_sent(), headers=headers)
+
+    assert response.status_code == 201
+
+
 async def test_an_unexpected_error_is_500_and_says_nothing(echo: Running) -> None:
     response = await echo.http.get("/echo/v1/broken")
 

@@ -45,6 +45,15 @@ def test_a_changed_byte_breaks_the_seal(place: int, change: int) -> None:
         vault.open(bytes(sealed), **PLACE)
 
 
+def test_a_value_that_was_cut_off_anywhere_does_not_open() -> None:
+    vault = Vault({"a": bytes(32)})
+    sealed = vault.seal("canary", **PLACE)
+
+    for length in range(len(sealed)):
+        with pytest.raises(SealBroken):
+            vault.open(sealed[:length], **PLACE)
+
+
 def test_equal_texts_do_not_look_alike() -> None:
     vault = Vault({"a": bytes(32)})
 

@@ -34,7 +34,6 @@ Route = TypeVar("Route", bound=Callable[..., Any])
 _HEADER = "Idempotency-Key"
 _KEY = r"^[\x21-\x7e]{1,255}$"
 _TABLE, _COLUMN = "answer", "sealed"
-_OWN_HEADERS = frozenset({"content-length"})
 _NOT_FOR_YOU = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 _UNSURE = frozenset({HTTPStatus.SERVICE_UNAVAILABLE})
 """Whether it is for them cannot be found out at the moment: so it is not repeated either."""
@@ -162,9 +161,8 @@ async def _check_may_still_ask(handle: Handle, request: Request, session: AsyncS
 
 
 async def _keep(session: AsyncSession, vault: Vault, asked: _Asked, response: Response) -> None:
-    headers = {name: value for name, value in response.headers.items() if name not in _OWN_HEADERS}
     body = bytes(response.body).decode("latin-1")
-    kept = {"content": asked.content, "status": response.status_code, "headers": headers, "body": body}
+    kept = {"content": asked.content, "status": response.status_code, "headers": dict(response.headers), "body": body}
     text = json.dumps(kept, ensure_ascii=False)
     sealed = vault.seal(text, table=_TABLE, column=_COLUMN, row=asked.id.hex())
     await session.execute(_KEEP, {"id": asked.id, "sealed": sealed})
