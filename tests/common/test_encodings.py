@@ -61,8 +61,20 @@ async def test_a_body_up_to_the_limit_comes_out_whole(echo: Running, spaces: int
         (b"", "gzip", 422, "invalid"),
         (gzip.compress(b" " * LIMIT + NOTE), "gzip", 413, "too-large"),
         (gzip.compress(b"") * 1001, "gzip", 400, "broken-encoding"),
+        (b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * LIMIT + gzip.compress(NOTE)[9:], "gzip", 413, "too-large"),
     ],
-    ids=["cut off", "more behind", "plain", "another", "unknown", "twice", "nothing", "over the limit", "empty files"],
+    ids=[
+        "cut off",
+        "more behind",
+        "plain",
+        "another",
+        "unknown",
+        "twice",
+        "nothing",
+        "over the limit",
+        "empty files",
+        "a long name",
+    ],
 )
 async def test_what_cannot_be_unpacked_is_refused(
     echo: Running, body: bytes, encoding: str, status: int, kind: str
